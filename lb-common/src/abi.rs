@@ -1,0 +1,336 @@
+//! Map keys, values, names and limits.
+//!
+//! Addresses are bytes in network order: an IPv4 address fills the first four of the sixteen bytes and the rest
+//! are zero; `family` says which it is. Ports and all other integers are in host order, so that
+//! `bpftool map dump` prints what a person expects.
+
+/// Raised by every change that an older program or daemon would misread.
+pub const ABI_VERSION: u32 = 1;
+
+/// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
+pub const RING_SLOTS: u32 = 65_537;
+/// Most services; a service id is below it.
+pub const MAX_SERVICES: u32 = 4_096;
+/// Real ids are below it. Id 0 is no real ([`NO_REAL`]).
+pub const DEFAULT_MAX_REALS: u32 = 4_096;
+/// The most reals that a 16-bit id can name, plus one for [`NO_REAL`].
+pub const LIMIT_MAX_REALS: u32 = 65_536;
+/// Entries of the LPM trie for port ranges and any-port services (a range needs at most 30).
+pub const MAX_PORT_RANGES: u32 = 65_536;
+/// Flows that the flow table holds unless the configuration says otherwise.
+pub const DEFAULT_MAX_FLOWS: u32 = 262_144;
+/// Half-open TCP flows that are remembered; the oldest go first.
+pub const MAX_HALF_OPEN: u32 = 65_536;
+/// Fragmented packets whose first fragment is remembered; the oldest go first.
+pub const MAX_FRAGMENTS: u32 = 16_384;
+/// VLAN tags that are parsed; a packet with more goes to the kernel.
+pub const MAX_VLAN_TAGS: usize = 2;
+/// IPv6 extension headers that are walked; a packet for a VIP with more is dropped.
+pub const MAX_EXTENSION_HEADERS: usize = 6;
+
+/// TTL or hop limit of every IP header that the program makes.
+pub const DEFAULT_TTL: u8 = 64;
+/// Bytes of the offending IPv4 packet that a fragmentation-needed message quotes: the longest header and 8 more.
+pub const ICMP_QUOTE_V4: u32 = 68;
+/// Bytes of the offending IPv6 packet that a packet-too-big message quotes.
+pub const ICMP_QUOTE_V6: u32 = 232;
+/// The least MTU of IPv6 (RFC 8200 section 5): no packet-too-big message names less.
+pub const IPV6_MIN_MTU: u32 = 1_280;
+
+/// `family` of an IPv4 address.
+pub const FAMILY_V4: u8 = 4;
+/// `family` of an IPv6 address.
+pub const FAMILY_V6: u8 = 6;
+/// IP protocol number of TCP.
+pub const PROTOCOL_TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
+
+/// The id of no real.
+pub const NO_REAL: u16 = 0;
+
+/// Names of the maps, as the program declares them and as they are pinned.
+pub mod map {
+    /// Array of one `u32`: [`super::ABI_VERSION`] of whoever made the maps.
+    pub const ABI: &str = "abi";
+    /// Hash of [`super::VipKey`] to [`super::VipValue`].
+    pub const VIPS: &str = "vips";
+    /// Hash of [`super::ServiceKey`] to [`super::ServiceValue`]: services of a single port.
+    pub const SERVICES: &str = "services";
+    /// LPM trie of [`super::PortRangeKey`] to [`super::ServiceValue`]: port ranges and any-port services.
+    pub const PORT_RANGES: &str = "port_ranges";
+    /// Array of maps, indexed by service id; each inner map is an array of [`super::RING_SLOTS`] [`super::Slot`]s.
+    pub const RINGS: &str = "rings";
+    /// Array of [`super::RealValue`], indexed by real id.
+    pub const REALS: &str = "reals";
+    /// Hash of [`super::FlowKey`] to [`super::FlowValue`]: flows of slots that remember or are marked.
+    pub const FLOWS: &str = "flows";
+    /// LRU hash of [`super::FlowKey`] to [`super::HalfOpenValue`].
+    pub const HALF_OPEN: &str = "half_open";
+    /// LRU hash of [`super::FragmentKey`] to [`super::FragmentValue`].
+    pub const FRAGMENTS: &str = "fragments";
+    /// Per-CPU array of [`super::TrafficCounters`], indexed by service id.
+    pub const SERVICE_COUNTERS: &str = "service_counters";
+    /// Per-CPU array of [`super::TrafficCounters`], indexed by real id.
+    pub const REAL_COUNTERS: &str = "real_counters";
+    /// Per-CPU array of `u64`, indexed by [`crate::DropReason`].
+    pub const DROPS: &str = "drops";
+    /// Per-CPU array of `u64`, indexed by [`crate::Event`].
+    pub const EVENTS: &str = "events";
+
+    /// Every map that is pinned.
+    pub const ALL: [&str; 13] = [
+        ABI,
+        VIPS,
+        SERVICES,
+        PORT_RANGES,
+        RINGS,
+        REALS,
+        FLOWS,
+        HALF_OPEN,
+        FRAGMENTS,
+        SERVICE_COUNTERS,
+        REAL_COUNTERS,
+        DROPS,
+        EVENTS,
+    ];
+}
+
+/// A VIP.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VipKey {
+    /// The address.
+    pub address: [u8; 16],
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+/// What a VIP has.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VipValue {
+    /// [`VIP_HAS_PORT_RANGES`].
+    pub flags: u32,
+}
+
+/// The VIP has services with a port range or any port: the LPM trie is worth a look.
+pub const VIP_HAS_PORT_RANGES: u32 = 1;
+
+/// A service of a single port. Also the middle part of a [`FlowKey`], so that one fill serves both lookups.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceKey {
+    /// The VIP.
+    pub vip: [u8; 16],
+    /// The port that clients use.
+    pub port: u16,
+    /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+    pub protocol: u8,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+}
+
+/// The data of a port range's key in the LPM trie. `prefix_len` is [`PORT_RANGE_FIXED_BITS`] and the port's leading
+/// bits that the entry fixes: 16 of them for one port, none for any port.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PortRangeKey {
+    /// The VIP.
+    pub vip: [u8; 16],
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+    /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+    pub protocol: u8,
+    /// First port of the block, in network order: a prefix is matched from the first byte's highest bit.
+    pub port: [u8; 2],
+}
+
+/// Bits of a [`PortRangeKey`] before the port.
+pub const PORT_RANGE_FIXED_BITS: u32 = 16 * 8 + 8 + 8;
+
+/// What the program does with a service's packets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceValue {
+    /// Index of the service's ring and counters.
+    pub id: u32,
+    /// [`MODE_DSR`] or [`MODE_IPIP`].
+    pub mode: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+/// Forward mode: rewrite the MAC addresses only.
+pub const MODE_DSR: u8 = 1;
+/// Forward mode: put the packet in an outer IPv4 or IPv6 header.
+pub const MODE_IPIP: u8 = 2;
+
+/// One slot of a ring. Eight bytes, so that one store changes it whole.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// Where new flows go; [`NO_REAL`] while there is none.
+    pub real: u16,
+    /// In a slot that remembers: where flows older than the move go. [`NO_REAL`] elsewhere.
+    pub previous: u16,
+    /// [`SLOT_CLEAN`], [`SLOT_REMEMBERS`] or [`SLOT_MARKED`].
+    pub state: u16,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// Every flow of the slot goes to `real`; no flow table is read or written.
+pub const SLOT_CLEAN: u16 = 0;
+/// The flow table decides; on a miss a SYN goes to `real`, any other packet to `previous`; either is remembered.
+pub const SLOT_REMEMBERS: u16 = 1;
+/// The flow table decides; a miss goes to `real` and nothing is added.
+pub const SLOT_MARKED: u16 = 2;
+
+/// A real server and the next hop towards it: one cache line.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RealValue {
+    /// The real's address; in `ipip` mode the outer destination.
+    pub address: [u8; 16],
+    /// In `ipip` mode the outer source, of the same family as `address`.
+    pub tunnel_source: [u8; 16],
+    /// MAC address of the next hop. Followed by `source_mac` as in an Ethernet header, so that one copy writes both.
+    pub next_hop_mac: [u8; 6],
+    /// MAC address of the interface that the packet leaves by.
+    pub source_mac: [u8; 6],
+    /// The interface that the packet leaves by.
+    pub ifindex: u32,
+    /// The largest IP packet that the way to the real carries, the outer header counted.
+    pub mtu: u32,
+    /// [`REAL_ALIVE`], [`REAL_RESOLVED`].
+    pub flags: u32,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`]: the family of `address`.
+    pub family: u8,
+    /// Zero.
+    pub reserved: [u8; 7],
+}
+
+/// The real may be sent packets: it is configured and not disabled.
+pub const REAL_ALIVE: u32 = 1;
+/// `next_hop_mac`, `source_mac`, `ifindex`, `mtu` and `tunnel_source` are known.
+pub const REAL_RESOLVED: u32 = 2;
+
+/// A client's 5-tuple.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// The client's address.
+    pub client: [u8; 16],
+    /// VIP, port, protocol and family.
+    pub service: ServiceKey,
+    /// The client's port.
+    pub client_port: u16,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// What is remembered of a flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowValue {
+    /// When the last packet came, in nanoseconds of CLOCK_MONOTONIC_COARSE.
+    pub last_seen_ns: u64,
+    /// The flow's slot in its service's ring.
+    pub slot: u32,
+    /// Where the flow's packets go.
+    pub real: u16,
+    /// The flow's service.
+    pub service: u16,
+    /// [`FLOW_OPEN`], [`FLOW_FIN`] or [`FLOW_RST`].
+    pub state: u16,
+    /// Zero.
+    pub reserved: [u16; 3],
+}
+
+/// A flow in use.
+pub const FLOW_OPEN: u16 = 0;
+/// The client has sent a FIN.
+pub const FLOW_FIN: u16 = 1;
+/// The client's last packet was a RST.
+pub const FLOW_RST: u16 = 2;
+
+/// What is remembered of a TCP flow of which only the SYN has been seen, in a slot that remembers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HalfOpenValue {
+    /// The flow's slot in its service's ring.
+    pub slot: u32,
+    /// Where the SYN went.
+    pub real: u16,
+    /// The flow's service.
+    pub service: u16,
+}
+
+/// The fragments of one packet (RFC 791 section 3.2, RFC 8200 section 4.5).
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FragmentKey {
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address: a VIP.
+    pub destination: [u8; 16],
+    /// The packet's identification.
+    pub id: u32,
+    /// IPv4: the protocol. IPv6: zero, since only the first fragment names it for certain.
+    pub protocol: u8,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// Where the first fragment went.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FragmentValue {
+    /// The flow's service.
+    pub service: u32,
+    /// Where it went.
+    pub real: u16,
+    /// The service's forward mode.
+    pub mode: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// What a service or a real has been sent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TrafficCounters {
+    /// Packets forwarded.
+    pub packets: u64,
+    /// Their IP lengths (outer headers not counted).
+    pub bytes: u64,
+    /// TCP packets with SYN and without ACK.
+    pub syn: u64,
+    /// TCP packets with FIN.
+    pub fin: u64,
+    /// TCP packets with RST.
+    pub rst: u64,
+}
+
+const _: () = {
+    assert!(size_of::<VipKey>() == 20);
+    assert!(size_of::<VipValue>() == 4);
+    assert!(size_of::<ServiceKey>() == 20);
+    assert!(size_of::<PortRangeKey>() == 20);
+    assert!(size_of::<ServiceValue>() == 8);
+    assert!(size_of::<Slot>() == 8);
+    assert!(size_of::<RealValue>() == 64);
+    assert!(size_of::<FlowKey>() == 40);
+    assert!(core::mem::offset_of!(FlowKey, service) == 16);
+    assert!(size_of::<FlowValue>() == 24);
+    assert!(size_of::<HalfOpenValue>() == 8);
+    assert!(size_of::<FragmentKey>() == 40);
+    assert!(size_of::<FragmentValue>() == 8);
+    assert!(size_of::<TrafficCounters>() == 40);
+    assert!(core::mem::offset_of!(RealValue, source_mac) == core::mem::offset_of!(RealValue, next_hop_mac) + 6);
+};

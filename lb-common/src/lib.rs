@@ -1,0 +1,16 @@
+//! What the XDP program and the user-space side agree on: map keys, values, names and limits, the counters'
+//! indices, and the two pure functions that decide where a packet goes ([`flow_hash`] and [`slot_of`]).
+//!
+//! Everything here is plain data of fixed width without padding. A change of any type or constant in
+//! [`abi`] that an older program or daemon would misread raises [`abi::ABI_VERSION`].
+#![no_std]
+
+pub mod abi;
+pub mod counter;
+pub mod hash;
+#[cfg(feature = "user")]
+mod pod;
+
+pub use abi::*;
+pub use counter::{DropReason, Event};
+pub use hash::{flow_hash, slot_of};

@@ -1,0 +1,32 @@
+//! Lets aya copy the map types to and from the kernel.
+
+use crate::abi::{
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, RealValue, ServiceKey, ServiceValue,
+    Slot, TrafficCounters, VipKey, VipValue,
+};
+
+macro_rules! pod {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            // SAFETY: repr(C), made of fixed-width integers and arrays of them without padding (the size asserts in
+            // `abi` hold it to that), so every bit pattern is a value and every byte is initialised.
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+
+pod!(
+    VipKey,
+    VipValue,
+    ServiceKey,
+    ServiceValue,
+    PortRangeKey,
+    Slot,
+    RealValue,
+    FlowKey,
+    FlowValue,
+    HalfOpenValue,
+    FragmentKey,
+    FragmentValue,
+    TrafficCounters,
+);

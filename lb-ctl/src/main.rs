@@ -1,0 +1,2 @@
+//! `lbctl`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Network namespaces for the demo, the tests and the benches.
