@@ -1,1 +1,3 @@
 //! The load balancer logic without I/O.
+
+pub mod api;
