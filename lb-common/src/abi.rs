@@ -261,6 +261,8 @@ pub const FLOW_RST: u16 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HalfOpenValue {
+    /// When the first SYN came, in nanoseconds of CLOCK_MONOTONIC_COARSE.
+    pub began_ns: u64,
     /// The flow's slot in its service's ring.
     pub slot: u32,
     /// Where the SYN went.
@@ -328,7 +330,7 @@ const _: () = {
     assert!(size_of::<FlowKey>() == 40);
     assert!(core::mem::offset_of!(FlowKey, service) == 16);
     assert!(size_of::<FlowValue>() == 24);
-    assert!(size_of::<HalfOpenValue>() == 8);
+    assert!(size_of::<HalfOpenValue>() == 16);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentValue>() == 8);
     assert!(size_of::<TrafficCounters>() == 40);

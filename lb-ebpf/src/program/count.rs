@@ -1,0 +1,57 @@
+//! The counters.
+
+use aya_ebpf::bindings::xdp_action::XDP_DROP;
+use aya_log_ebpf::debug;
+use lb_common::{DropReason, Event, TrafficCounters};
+
+use super::{
+    header::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN},
+    maps::{DROPS, EVENTS, REAL_COUNTERS, SERVICE_COUNTERS},
+    packet::Packet,
+};
+
+/// Counts a dropped packet; the verdict on it.
+#[inline(never)]
+pub fn drop(reason: DropReason) -> u32 {
+    let index = reason as u32;
+    if let Some(count) = DROPS.get_ptr_mut(index) {
+        // SAFETY: the entry is this CPU's own, and the program is not preempted by itself.
+        unsafe { *count += 1 };
+    }
+    debug!((), "drop reason {}", index);
+    XDP_DROP
+}
+
+/// Counts what happened to a packet.
+#[inline(always)]
+pub fn event(event: Event) {
+    if let Some(count) = EVENTS.get_ptr_mut(event as u32) {
+        // SAFETY: as in `drop`.
+        unsafe { *count += 1 };
+    }
+}
+
+/// Counts a forwarded packet for its service and its real.
+#[inline(always)]
+pub fn forwarded(packet: &Packet, real: u16) {
+    if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(packet.service) {
+        add(counters, packet);
+    }
+    if let Some(counters) = REAL_COUNTERS.get_ptr_mut(u32::from(real)) {
+        add(counters, packet);
+    }
+}
+
+#[inline(always)]
+fn add(counters: *mut TrafficCounters, packet: &Packet) {
+    // SAFETY: the entry is this CPU's own, and the program is not preempted by itself.
+    let counters = unsafe { &mut *counters };
+    counters.packets += 1;
+    counters.bytes += u64::from(packet.length);
+    let flags = packet.tcp_flags;
+    if flags & (TCP_SYN | TCP_FIN | TCP_RST) != 0 {
+        counters.syn += u64::from(flags & (TCP_SYN | TCP_ACK) == TCP_SYN);
+        counters.fin += u64::from(flags & TCP_FIN != 0);
+        counters.rst += u64::from(flags & TCP_RST != 0);
+    }
+}

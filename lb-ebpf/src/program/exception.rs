@@ -1,0 +1,79 @@
+//! Packets that are no whole TCP or UDP packet of a service: not for a VIP, broken, fragments, ICMP.
+
+use aya_ebpf::bindings::xdp_action::XDP_PASS;
+use lb_common::{DropReason, Event, FAMILY_V4, FlowKey};
+
+use super::{
+    count::{drop, event},
+    forward,
+    frame::Frame,
+    icmp,
+    maps::FRAGMENTS,
+    packet::{Class, Packet},
+    service,
+};
+
+/// The verdict on a packet of any class but [`Class::FLOW`].
+#[inline(never)]
+pub fn handle(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
+    if class == Class::NOT_IP || service::vip(&packet.key).is_none() {
+        return XDP_PASS;
+    }
+    if class == Class::MALFORMED {
+        return drop(DropReason::Malformed);
+    }
+    if class == Class::TRUNCATED {
+        return drop(DropReason::Truncated);
+    }
+    if class == Class::EXTENSION_HEADERS {
+        return drop(DropReason::ExtensionHeaders);
+    }
+    if class == Class::LATER_FRAGMENT {
+        return later_fragment(frame, packet);
+    }
+    if class == Class::ICMP {
+        return icmp(frame, packet);
+    }
+    pass_for_vip()
+}
+
+/// The verdict on a TCP or UDP packet that no service claims.
+#[inline(never)]
+pub fn no_service(key: &FlowKey) -> u32 {
+    if service::vip(key).is_none() {
+        return XDP_PASS;
+    }
+    pass_for_vip()
+}
+
+/// The kernel gets what is for a VIP and no service's.
+#[inline(always)]
+pub fn pass_for_vip() -> u32 {
+    event(Event::VipPassed);
+    XDP_PASS
+}
+
+/// Sends a fragment without ports after its first fragment.
+#[inline(always)]
+fn later_fragment(frame: Frame, packet: &mut Packet) -> u32 {
+    // SAFETY: the value is copied at once.
+    let Some(first) = unsafe { FRAGMENTS.get(forward::fragment_key(packet)) }.copied() else {
+        return drop(DropReason::FragmentUnknown);
+    };
+    packet.service = first.service;
+    packet.mode = first.mode;
+    forward::send(frame, packet, first.real)
+}
+
+#[inline(always)]
+fn icmp(frame: Frame, packet: &mut Packet) -> u32 {
+    let Some(header) = frame.load::<super::header::IcmpHeader>(packet.l4) else { return pass_for_vip() };
+    let v4 = packet.key.service.family == FAMILY_V4;
+    if header.kind == icmp::echo_request(v4) && header.code == 0 && !packet.extended {
+        return icmp::answer_echo(frame, packet);
+    }
+    if icmp::is_error(v4, header.kind) {
+        return icmp::follow_flow(frame, packet);
+    }
+    pass_for_vip()
+}

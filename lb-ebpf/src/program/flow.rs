@@ -1,0 +1,148 @@
+//! The slots that remember: which real an exception's packet goes to (docs/reference/forwarding.md section 4).
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_log_ebpf::debug;
+use lb_common::{
+    Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, PROTOCOL_TCP, REAL_ALIVE, SLOT_MARKED,
+    Slot,
+};
+
+use super::{
+    count::event,
+    header::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN},
+    maps::{FLOWS, HALF_OPEN, REALS},
+    packet::Packet,
+};
+
+/// The real of a packet whose slot remembers or is marked.
+#[inline(never)]
+pub fn decide(packet: &Packet, slot: Slot) -> u16 {
+    let syn = packet.tcp_flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
+    if let Some(real) = remembered(packet, syn) {
+        return real;
+    }
+    if packet.key.service.protocol == PROTOCOL_TCP
+        && let Some(real) = half_open(packet, syn)
+    {
+        return real;
+    }
+    if slot.state == SLOT_MARKED {
+        return slot.real;
+    }
+    if syn {
+        begin(packet, slot.real);
+        return slot.real;
+    }
+    let real = if alive(slot.previous) { slot.previous } else { slot.real };
+    if alive(real) && packet.tcp_flags & TCP_RST == 0 {
+        remember(packet, real);
+    }
+    real
+}
+
+/// The real of a flow that another packet quotes: as [`decide`], but only reads.
+#[inline(never)]
+pub fn peek(key: &FlowKey, slot: Slot) -> u16 {
+    // SAFETY: the value is read at once; the worst that a reused entry can do is to send one ICMP error astray.
+    if let Some(flow) = unsafe { FLOWS.get(key) }
+        && alive(flow.real)
+    {
+        return flow.real;
+    }
+    if key.service.protocol == PROTOCOL_TCP
+        // SAFETY: as above.
+        && let Some(half) = unsafe { HALF_OPEN.get(key) }
+        && alive(half.real)
+    {
+        return half.real;
+    }
+    if slot.state != SLOT_MARKED && alive(slot.previous) { slot.previous } else { slot.real }
+}
+
+/// Looks the flow up in the flow table and notes the packet there.
+#[inline(always)]
+fn remembered(packet: &Packet, syn: bool) -> Option<u16> {
+    let flow = FLOWS.get_ptr_mut(packet.key)?;
+    // SAFETY: the entry stays allocated while the program runs. Were it deleted and reused by another CPU in between, one
+    // packet would follow the other flow; the sweep deletes idle entries only.
+    let flow = unsafe { &mut *flow };
+    let reused = syn && flow.state != FLOW_OPEN;
+    let real = flow.real;
+    if reused || !alive(real) {
+        // It may be gone already, which is as well.
+        let _ = FLOWS.remove(packet.key);
+        return None;
+    }
+    flow.last_seen_ns = now_ns();
+    flow.state = next_state(flow.state, packet.tcp_flags);
+    Some(real)
+}
+
+/// Looks the flow up among the half-open ones; when its handshake goes on it moves to the flow table.
+#[inline(always)]
+fn half_open(packet: &Packet, syn: bool) -> Option<u16> {
+    // SAFETY: the value is copied at once.
+    let real = unsafe { HALF_OPEN.get(packet.key) }?.real;
+    let alive = alive(real);
+    if alive && syn {
+        return Some(real);
+    }
+    let _ = HALF_OPEN.remove(packet.key);
+    if !alive {
+        return None;
+    }
+    if packet.tcp_flags & TCP_RST == 0 {
+        remember(packet, real);
+    }
+    Some(real)
+}
+
+/// Remembers a flow of which only the SYN has come.
+#[inline(always)]
+fn begin(packet: &Packet, real: u16) {
+    if alive(real) {
+        let value = HalfOpenValue { began_ns: now_ns(), slot: packet.slot, real, service: packet.service as u16 };
+        // The LRU makes room by itself; should it fail under contention, the flow's next packet is taken for an old flow's.
+        let _ = HALF_OPEN.insert(packet.key, value, 0);
+    }
+}
+
+/// Writes the flow to the flow table.
+#[inline(never)]
+fn remember(packet: &Packet, real: u16) {
+    let value = FlowValue {
+        last_seen_ns: now_ns(),
+        slot: packet.slot,
+        real,
+        service: packet.service as u16,
+        state: next_state(FLOW_OPEN, packet.tcp_flags),
+        reserved: [0; 3],
+    };
+    let written = FLOWS.insert(packet.key, value, 0).is_ok();
+    event(if written { Event::FlowRemembered } else { Event::FlowTableFull });
+    debug!((), "flow of service {} slot {} remembered: real {}", packet.service, packet.slot, real);
+}
+
+#[inline(always)]
+fn next_state(state: u16, tcp_flags: u8) -> u16 {
+    if tcp_flags & TCP_RST != 0 {
+        FLOW_RST
+    } else if tcp_flags & TCP_FIN != 0 {
+        FLOW_FIN
+    } else if state == FLOW_RST {
+        FLOW_OPEN
+    } else {
+        state
+    }
+}
+
+#[inline(always)]
+fn alive(real: u16) -> bool {
+    real != lb_common::NO_REAL && REALS.get(u32::from(real)).is_some_and(|real| real.flags & REAL_ALIVE != 0)
+}
+
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_coarse_ns() }
+}

@@ -1,0 +1,152 @@
+//! From a real to the wire (docs/reference/forwarding.md section 5).
+
+use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_redirect};
+use lb_common::{
+    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE,
+    REAL_RESOLVED, RealValue,
+};
+
+use super::{
+    count::{drop, event, forwarded},
+    frame::Frame,
+    header::{
+        ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV4_DF, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags, words,
+    },
+    maps::{FRAGMENTS, REALS},
+    packet::{Kind, Packet},
+    too_big,
+};
+
+/// Sends the packet to the real, or drops it.
+#[inline(always)]
+pub fn send(frame: Frame, packet: &Packet, id: u16) -> u32 {
+    if id == NO_REAL {
+        return drop(DropReason::NoReal);
+    }
+    let Some(real) = REALS.get(u32::from(id)) else { return drop(DropReason::NoReal) };
+    if real.flags & REAL_ALIVE == 0 {
+        return drop(DropReason::RealDown);
+    }
+    let tunnel = packet.mode == MODE_IPIP;
+    let family = packet.key.service.family;
+    if real.family != family && !(tunnel && family == FAMILY_V4) {
+        return drop(DropReason::FamilyMismatch);
+    }
+    if real.flags & REAL_RESOLVED == 0 {
+        return drop(DropReason::NoNextHop);
+    }
+    if tunnel && packet.length + outer_length(real) > real.mtu {
+        return too_big::answer(frame, packet, real.mtu.saturating_sub(outer_length(real)));
+    }
+    if packet.kind == Kind::FIRST_FRAGMENT {
+        note_fragment(packet, id);
+    }
+    let written = if tunnel { encapsulate(frame, packet, real) } else { write_macs(frame, real) };
+    if !written {
+        return drop(DropReason::NoHeadroom);
+    }
+    forwarded(packet, id);
+    if packet.kind == Kind::LATER_FRAGMENT {
+        event(Event::FragmentForwarded);
+    } else if packet.kind == Kind::ICMP_ERROR {
+        event(Event::IcmpErrorForwarded);
+    }
+    if real.ifindex == frame.ingress_ifindex() {
+        return XDP_TX;
+    }
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_redirect(real.ifindex, 0) as u32 }
+}
+
+#[inline(always)]
+fn outer_length(real: &RealValue) -> u32 {
+    (if real.family == FAMILY_V4 { size_of::<Ipv4Header>() } else { size_of::<Ipv6Header>() }) as u32
+}
+
+/// The key of a fragment's packet.
+#[inline(always)]
+pub fn fragment_key(packet: &Packet) -> FragmentKey {
+    let family = packet.key.service.family;
+    FragmentKey {
+        source: packet.key.client,
+        destination: packet.key.service.vip,
+        id: packet.fragment_id,
+        protocol: if family == FAMILY_V4 { packet.key.service.protocol } else { 0 },
+        family,
+        reserved: 0,
+    }
+}
+
+/// Lets the later fragments follow this first one.
+#[inline(never)]
+fn note_fragment(packet: &Packet, real: u16) {
+    let value = FragmentValue { service: packet.service, real, mode: packet.mode, reserved: 0 };
+    // The LRU makes room by itself; should it fail under contention, the later fragments are dropped and counted.
+    let _ = FRAGMENTS.insert(fragment_key(packet), value, 0);
+}
+
+/// Addresses the frame to the real's next hop.
+#[inline(always)]
+fn write_macs(frame: Frame, real: &RealValue) -> bool {
+    let Some(macs) = frame.at::<[u32; 3]>(0) else { return false };
+    let source: *const [u32; 3] = (&raw const real.next_hop_mac).cast();
+    // SAFETY: `at` has checked the destination. The source is the row's two MAC addresses, twelve bytes side by side (an
+    // assert in lb-common) at a multiple of four.
+    unsafe { *macs = *source };
+    true
+}
+
+/// Puts an outer header between the Ethernet header and the packet.
+#[inline(always)]
+fn encapsulate(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
+    let Some(tags) = Tags::read(frame, packet.l3) else { return false };
+    let outer = outer_length(real);
+    if !frame.move_start(-(outer as i32)) || !write_macs(frame, real) {
+        return false;
+    }
+    if real.family == FAMILY_V4 {
+        tags.write(frame, packet.l3, ETHER_TYPE_IPV4) && write_outer4(frame, packet, real)
+    } else {
+        tags.write(frame, packet.l3, ETHER_TYPE_IPV6) && write_outer6(frame, packet, real)
+    }
+}
+
+/// RFC 2003. DF is set and the identification zero, since no packet that needs a fragment gets here (RFC 6864 section 4.1).
+#[inline(always)]
+fn write_outer4(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
+    let Some(ip) = frame.at::<Ipv4Header>(packet.l3) else { return false };
+    let mut outer = Ipv4Header {
+        version_ihl: 0x45,
+        tos: packet.tos,
+        total_length: ((packet.length + size_of::<Ipv4Header>() as u32) as u16).to_be(),
+        id: 0,
+        fragment: IPV4_DF.to_be(),
+        ttl: DEFAULT_TTL,
+        protocol: PROTOCOL_IPV4,
+        checksum: 0,
+        source: words(&real.tunnel_source)[0],
+        destination: words(&real.address)[0],
+    };
+    outer.checksum = outer.computed_checksum();
+    // SAFETY: `at` has checked that the header is inside the frame.
+    unsafe { *ip = outer };
+    true
+}
+
+/// RFC 2473.
+#[inline(always)]
+fn write_outer6(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
+    let Some(ip) = frame.at::<Ipv6Header>(packet.l3) else { return false };
+    let inner4 = packet.key.service.family == FAMILY_V4;
+    let outer = Ipv6Header {
+        version_class_label: (6 << 28 | u32::from(packet.tos) << 20).to_be(),
+        payload_length: (packet.length as u16).to_be(),
+        next_header: if inner4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 },
+        hop_limit: DEFAULT_TTL,
+        source: words(&real.tunnel_source),
+        destination: words(&real.address),
+    };
+    // SAFETY: as above.
+    unsafe { *ip = outer };
+    true
+}

@@ -1,0 +1,73 @@
+//! The frame behind an XDP context: bounds-checked access, and room before and after it.
+
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes},
+};
+
+/// A frame. Offsets are from its first byte.
+#[derive(Clone, Copy)]
+pub struct Frame(pub *mut xdp_md);
+
+impl Frame {
+    /// A pointer to a `T` at `offset`, or `None` where the frame ends before it does.
+    ///
+    /// Valid until the frame's bounds move. `T`'s alignment is the header's within an IP packet that begins 2 bytes off a
+    /// word, as the kernel lays received packets out; BPF loads need none.
+    #[inline(always)]
+    pub fn at<T>(self, offset: usize) -> Option<*mut T> {
+        let start = self.data() + offset;
+        if start + size_of::<T>() > self.data_end() { None } else { Some(start as *mut T) }
+    }
+
+    /// The frame's length in bytes.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.data_end() - self.data()
+    }
+
+    /// Copies a `T` from `offset`, wherever that is, or `None` where the frame ends before it does.
+    #[inline(always)]
+    pub fn load<T: Default>(self, offset: u32) -> Option<T> {
+        let mut value = T::default();
+        // SAFETY: the helper writes size_of::<T>() bytes to `value`, which holds as many, or fails. The types it is used for
+        // are made of integers, for which any bytes are a value.
+        let result = unsafe { bpf_xdp_load_bytes(self.0, offset, (&raw mut value).cast(), size_of::<T>() as u32) };
+        if result == 0 { Some(value) } else { None }
+    }
+
+    /// Moves the frame's start by `bytes`: negative values make room. False where there is none.
+    #[inline(always)]
+    pub fn move_start(self, bytes: i32) -> bool {
+        // SAFETY: ctx is the program's own context.
+        unsafe { bpf_xdp_adjust_head(self.0, bytes) == 0 }
+    }
+
+    /// Moves the frame's end by `bytes`: negative values cut it. False where that cannot be.
+    #[inline(always)]
+    pub fn move_end(self, bytes: i32) -> bool {
+        // SAFETY: ctx is the program's own context.
+        unsafe { bpf_xdp_adjust_tail(self.0, bytes) == 0 }
+    }
+
+    /// The interface that the frame came in by.
+    #[inline(always)]
+    pub fn ingress_ifindex(self) -> u32 {
+        // SAFETY: ctx is valid as long as the program runs.
+        unsafe { (&raw const (*self.0).ingress_ifindex).read_volatile() }
+    }
+
+    // The context's fields are read by volatile loads each time: LLVM would else hoist `data` and `data_end` out of a
+    // function that is not inlined and pass them as arguments, which the verifier refuses.
+    #[inline(always)]
+    fn data(self) -> usize {
+        // SAFETY: ctx is valid as long as the program runs.
+        unsafe { (&raw const (*self.0).data).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn data_end(self) -> usize {
+        // SAFETY: as in `data`.
+        unsafe { (&raw const (*self.0).data_end).read_volatile() as usize }
+    }
+}

@@ -1,0 +1,213 @@
+//! Headers as they are on the wire, and the Ethernet header. Multi-byte fields are in network order.
+
+use lb_common::MAX_VLAN_TAGS;
+
+use super::frame::Frame;
+
+pub const ETHER_TYPE_IPV4: u16 = 0x0800;
+pub const ETHER_TYPE_IPV6: u16 = 0x86dd;
+const ETHER_TYPE_VLAN: u16 = 0x8100;
+const ETHER_TYPE_QINQ: u16 = 0x88a8;
+/// Length of an Ethernet header without tags.
+pub const ETHERNET_LENGTH: usize = 14;
+/// Length of one VLAN tag.
+pub const VLAN_TAG_LENGTH: usize = 4;
+
+/// Don't fragment, in an IPv4 header's fragment field.
+pub const IPV4_DF: u16 = 0x4000;
+/// More fragments.
+pub const IPV4_MF: u16 = 0x2000;
+/// The fragment offset's bits.
+pub const IPV4_OFFSET: u16 = 0x1fff;
+
+pub const TCP_FIN: u8 = 0x01;
+pub const TCP_SYN: u8 = 0x02;
+pub const TCP_RST: u8 = 0x04;
+pub const TCP_ACK: u8 = 0x10;
+
+pub const PROTOCOL_ICMP: u8 = 1;
+pub const PROTOCOL_IPV4: u8 = 4;
+pub const PROTOCOL_IPV6: u8 = 41;
+pub const PROTOCOL_ICMPV6: u8 = 58;
+
+/// RFC 791 section 3.1.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Ipv4Header {
+    pub version_ihl: u8,
+    pub tos: u8,
+    pub total_length: u16,
+    pub id: u16,
+    pub fragment: u16,
+    pub ttl: u8,
+    pub protocol: u8,
+    pub checksum: u16,
+    pub source: u32,
+    pub destination: u32,
+}
+
+impl Ipv4Header {
+    /// The checksum of this header, which has no options. The field itself counts as zero.
+    #[inline(always)]
+    pub fn computed_checksum(&self) -> u16 {
+        let first = u16::from_ne_bytes([self.version_ihl, self.tos]);
+        let fifth = u16::from_ne_bytes([self.ttl, self.protocol]);
+        let sum = u32::from(first)
+            + u32::from(self.total_length)
+            + u32::from(self.id)
+            + u32::from(self.fragment)
+            + u32::from(fifth)
+            + (self.source & 0xffff)
+            + (self.source >> 16)
+            + (self.destination & 0xffff)
+            + (self.destination >> 16);
+        !fold(sum)
+    }
+}
+
+/// RFC 8200 section 3.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Ipv6Header {
+    pub version_class_label: u32,
+    pub payload_length: u16,
+    pub next_header: u8,
+    pub hop_limit: u8,
+    pub source: [u32; 4],
+    pub destination: [u32; 4],
+}
+
+impl Ipv6Header {
+    /// The traffic class.
+    #[inline(always)]
+    pub fn traffic_class(&self) -> u8 {
+        (u32::from_be(self.version_class_label) >> 20) as u8
+    }
+}
+
+/// RFC 9293 section 3.1, without the options.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct TcpHeader {
+    pub source: u16,
+    pub destination: u16,
+    pub sequence: u32,
+    pub acknowledgment: u32,
+    pub data_offset: u8,
+    pub flags: u8,
+    pub window: u16,
+    pub checksum: u16,
+    pub urgent: u16,
+}
+
+/// RFC 768; its ports are where TCP has them.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct UdpHeader {
+    pub source: u16,
+    pub destination: u16,
+    pub length: u16,
+    pub checksum: u16,
+}
+
+/// RFC 792 and RFC 4443 section 2.1.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct IcmpHeader {
+    pub kind: u8,
+    pub code: u8,
+    pub checksum: u16,
+    /// Unused, or the MTU.
+    pub rest: u32,
+}
+
+/// A ones' complement sum folded to 16 bits (RFC 1071).
+#[inline(always)]
+pub fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum + (sum >> 16)) as u16
+}
+
+/// An IPv4 address as lb-common's keys have it.
+#[inline(always)]
+pub fn address4(address: u32) -> [u8; 16] {
+    address16([address, 0, 0, 0])
+}
+
+/// An IPv6 address as lb-common's keys have it.
+#[inline(always)]
+pub fn address16(address: [u32; 4]) -> [u8; 16] {
+    // SAFETY: sixteen bytes either way, and any bytes are a value of both.
+    unsafe { core::mem::transmute(address) }
+}
+
+/// The words of an address of lb-common's, in network order as they were.
+#[inline(always)]
+pub fn words(address: &[u8; 16]) -> [u32; 4] {
+    // SAFETY: as in `address16`.
+    unsafe { core::mem::transmute(*address) }
+}
+
+/// Offset of what follows the Ethernet header and its tags, and its EtherType; `None` where the frame is too short.
+#[inline(always)]
+pub fn ethernet(frame: Frame) -> Option<(usize, u16)> {
+    let mut end = ETHERNET_LENGTH;
+    let mut ether_type = ether_type_before(frame, end)?;
+    for _ in 0..MAX_VLAN_TAGS {
+        if ether_type != ETHER_TYPE_VLAN && ether_type != ETHER_TYPE_QINQ {
+            break;
+        }
+        end += VLAN_TAG_LENGTH;
+        ether_type = ether_type_before(frame, end)?;
+    }
+    Some((end, ether_type))
+}
+
+#[inline(always)]
+fn ether_type_before(frame: Frame, end: usize) -> Option<u16> {
+    let field: *mut u16 = frame.at(end - 2)?;
+    // SAFETY: `at` has checked that the field is inside the frame.
+    Some(u16::from_be(unsafe { *field }))
+}
+
+/// The VLAN tags of a frame, to be written again where its start has moved.
+pub struct Tags([[u16; 2]; MAX_VLAN_TAGS]);
+
+/// Offset of the first tag, or of the EtherType.
+const TAGS_AT: usize = ETHERNET_LENGTH - 2;
+
+impl Tags {
+    /// The tags of a frame whose network header is at `l3`.
+    #[inline(always)]
+    pub fn read(frame: Frame, l3: usize) -> Option<Self> {
+        let mut tags = [[0; 2]; MAX_VLAN_TAGS];
+        if l3 >= ETHERNET_LENGTH + VLAN_TAG_LENGTH {
+            // SAFETY: `at` has checked that the tag is inside the frame.
+            tags[0] = unsafe { *frame.at::<[u16; 2]>(TAGS_AT)? };
+        }
+        if l3 >= ETHERNET_LENGTH + 2 * VLAN_TAG_LENGTH {
+            // SAFETY: as above.
+            tags[1] = unsafe { *frame.at::<[u16; 2]>(TAGS_AT + VLAN_TAG_LENGTH)? };
+        }
+        Some(Self(tags))
+    }
+
+    /// Writes the tags and the EtherType after them; the network header is at `l3`.
+    #[inline(always)]
+    pub fn write(&self, frame: Frame, l3: usize, ether_type: u16) -> bool {
+        if l3 >= ETHERNET_LENGTH + VLAN_TAG_LENGTH {
+            let Some(tag) = frame.at(TAGS_AT) else { return false };
+            // SAFETY: `at` has checked that the tag is inside the frame.
+            unsafe { *tag = self.0[0] };
+        }
+        if l3 >= ETHERNET_LENGTH + 2 * VLAN_TAG_LENGTH {
+            let Some(tag) = frame.at(TAGS_AT + VLAN_TAG_LENGTH) else { return false };
+            // SAFETY: as above.
+            unsafe { *tag = self.0[1] };
+        }
+        let Some(field) = frame.at::<u16>(l3 - 2) else { return false };
+        // SAFETY: as above.
+        unsafe { *field = ether_type.to_be() };
+        true
+    }
+}

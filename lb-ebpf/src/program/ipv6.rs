@@ -1,0 +1,166 @@
+//! IPv6 (docs/reference/forwarding.md section 3).
+
+use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
+
+use super::{
+    frame::Frame,
+    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, address16},
+    packet::{Class, Kind, Packet},
+};
+
+const HEADER: u32 = size_of::<Ipv6Header>() as u32;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// Reads the headers into `packet`.
+#[inline(always)]
+pub fn parse(frame: Frame, packet: &mut Packet) -> Class {
+    let Some(ip) = frame.at::<Ipv6Header>(packet.l3) else { return Class::NOT_IP };
+    // SAFETY: `at` has checked that the header is inside the frame.
+    let ip = unsafe { &*ip };
+    if u32::from_be(ip.version_class_label) >> 28 != 6 {
+        return Class::NOT_IP;
+    }
+    packet.key.client = address16(ip.source);
+    packet.key.service.vip = address16(ip.destination);
+    packet.key.service.family = FAMILY_V6;
+    packet.key.service.protocol = ip.next_header;
+    packet.tos = ip.traffic_class();
+    packet.length = HEADER + u32::from(u16::from_be(ip.payload_length));
+    if packet.length as usize > frame.len() - packet.l3 {
+        return Class::TRUNCATED;
+    }
+    let l4 = packet.l3 + HEADER as usize;
+    packet.l4 = l4 as u32;
+    if ip.next_header == PROTOCOL_TCP {
+        return tcp(frame, packet, l4);
+    }
+    if ip.next_header == PROTOCOL_UDP {
+        return udp(frame, packet, l4);
+    }
+    extended(frame, packet)
+}
+
+#[inline(always)]
+fn tcp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
+    if packet.length < HEADER + size_of::<TcpHeader>() as u32 {
+        return Class::MALFORMED;
+    }
+    let Some(tcp) = frame.at::<TcpHeader>(l4) else { return Class::TRUNCATED };
+    // SAFETY: `at` has checked that the header is inside the frame.
+    let tcp = unsafe { &*tcp };
+    packet.key.client_port = u16::from_be(tcp.source);
+    packet.key.service.port = u16::from_be(tcp.destination);
+    packet.tcp_flags = tcp.flags;
+    Class::FLOW
+}
+
+#[inline(always)]
+fn udp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
+    if packet.length < HEADER + size_of::<UdpHeader>() as u32 {
+        return Class::MALFORMED;
+    }
+    let Some(udp) = frame.at::<UdpHeader>(l4) else { return Class::TRUNCATED };
+    // SAFETY: as above.
+    let udp = unsafe { &*udp };
+    packet.key.client_port = u16::from_be(udp.source);
+    packet.key.service.port = u16::from_be(udp.destination);
+    Class::FLOW
+}
+
+/// Anything but TCP or UDP right after the IPv6 header: walks the extension headers.
+#[inline(never)]
+fn extended(frame: Frame, packet: &mut Packet) -> Class {
+    let end = packet.l3 as u32 + packet.length;
+    let mut at = packet.l4;
+    let mut next = packet.key.service.protocol;
+    let mut fragmented = false;
+    let mut walked = 0;
+    while is_extension(next) {
+        if walked == MAX_EXTENSION_HEADERS {
+            return Class::EXTENSION_HEADERS;
+        }
+        walked += 1;
+        if at + 8 > end {
+            return Class::MALFORMED;
+        }
+        let Some(start) = frame.load::<[u8; 8]>(at) else { return Class::TRUNCATED };
+        if next == FRAGMENT {
+            if fragmented {
+                return Class::MALFORMED;
+            }
+            fragmented = true;
+            if let Some(class) = fragment(packet, start) {
+                return class;
+            }
+            at += 8;
+        } else {
+            let length = (u32::from(start[1]) + 1) * 8;
+            if at + length > end {
+                return Class::MALFORMED;
+            }
+            at += length;
+        }
+        next = start[0];
+        packet.extended = true;
+    }
+    packet.l4 = at;
+    packet.key.service.protocol = next;
+    transport(frame, packet, end)
+}
+
+/// Notes a fragment header; what the packet is, where that settles it.
+#[inline(always)]
+fn fragment(packet: &mut Packet, header: [u8; 8]) -> Option<Class> {
+    let offset_and_more = u16::from_be_bytes([header[2], header[3]]);
+    packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    if offset_and_more & 0xfff8 != 0 {
+        let next = header[0];
+        if next != PROTOCOL_TCP && next != PROTOCOL_UDP && !is_extension(next) {
+            return Some(Class::OTHER);
+        }
+        packet.kind = Kind::LATER_FRAGMENT;
+        return Some(Class::LATER_FRAGMENT);
+    }
+    if offset_and_more & 1 != 0 {
+        packet.kind = Kind::FIRST_FRAGMENT;
+    }
+    None
+}
+
+/// The transport header after extension headers, wherever it is.
+#[inline(always)]
+fn transport(frame: Frame, packet: &mut Packet, end: u32) -> Class {
+    let at = packet.l4;
+    let protocol = packet.key.service.protocol;
+    if protocol == PROTOCOL_TCP {
+        if at + size_of::<TcpHeader>() as u32 > end {
+            return Class::MALFORMED;
+        }
+        let Some(tcp) = frame.load::<TcpHeader>(at) else { return Class::TRUNCATED };
+        packet.key.client_port = u16::from_be(tcp.source);
+        packet.key.service.port = u16::from_be(tcp.destination);
+        packet.tcp_flags = tcp.flags;
+        return Class::FLOW;
+    }
+    if protocol == PROTOCOL_UDP {
+        if at + size_of::<UdpHeader>() as u32 > end {
+            return Class::MALFORMED;
+        }
+        let Some(udp) = frame.load::<UdpHeader>(at) else { return Class::TRUNCATED };
+        packet.key.client_port = u16::from_be(udp.source);
+        packet.key.service.port = u16::from_be(udp.destination);
+        return Class::FLOW;
+    }
+    if protocol != PROTOCOL_ICMPV6 || packet.kind == Kind::FIRST_FRAGMENT {
+        return Class::OTHER;
+    }
+    if at + 8 > end { Class::MALFORMED } else { Class::ICMP }
+}
+
+#[inline(always)]
+fn is_extension(next: u8) -> bool {
+    next == HOP_BY_HOP || next == ROUTING || next == FRAGMENT || next == DESTINATION_OPTIONS
+}

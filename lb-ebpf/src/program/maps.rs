@@ -1,0 +1,47 @@
+//! The maps. Their keys and values are described in lb-common; sizes marked "default" are set anew by the daemon.
+
+use aya_ebpf::{
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    macros::btf_map,
+};
+use lb_common::{
+    DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue,
+    HalfOpenValue, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RING_SLOTS, RealValue,
+    ServiceKey, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+};
+
+/// Lets the daemon write a ring by mmap.
+const BPF_F_MMAPABLE: usize = 1 << 10;
+
+/// The ABI version of whoever made the maps; the program does not read it.
+#[btf_map(name = "abi")]
+pub static ABI: Array<u32, 1> = Array::new();
+#[btf_map(name = "vips")]
+pub static VIPS: HashMap<VipKey, VipValue, { MAX_SERVICES as usize }> = HashMap::new();
+#[btf_map(name = "services")]
+pub static SERVICES: HashMap<ServiceKey, ServiceValue, { MAX_SERVICES as usize }> = HashMap::new();
+#[btf_map(name = "port_ranges")]
+pub static PORT_RANGES: LpmTrie<PortRangeKey, ServiceValue, { MAX_PORT_RANGES as usize }> = LpmTrie::new();
+/// One ring: the template of the inner maps.
+pub type Ring = Array<Slot, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
+#[btf_map(name = "rings")]
+pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
+/// Default size.
+#[btf_map(name = "reals")]
+pub static REALS: Array<RealValue, { DEFAULT_MAX_REALS as usize }> = Array::new();
+/// Default size.
+#[btf_map(name = "flows")]
+pub static FLOWS: HashMap<FlowKey, FlowValue, { DEFAULT_MAX_FLOWS as usize }> = HashMap::new();
+#[btf_map(name = "half_open")]
+pub static HALF_OPEN: LruHashMap<FlowKey, HalfOpenValue, { MAX_HALF_OPEN as usize }> = LruHashMap::new();
+#[btf_map(name = "fragments")]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentValue, { MAX_FRAGMENTS as usize }> = LruHashMap::new();
+#[btf_map(name = "service_counters")]
+pub static SERVICE_COUNTERS: PerCpuArray<TrafficCounters, { MAX_SERVICES as usize }> = PerCpuArray::new();
+/// Default size: that of `reals`.
+#[btf_map(name = "real_counters")]
+pub static REAL_COUNTERS: PerCpuArray<TrafficCounters, { DEFAULT_MAX_REALS as usize }> = PerCpuArray::new();
+#[btf_map(name = "drops")]
+pub static DROPS: PerCpuArray<u64, { DropReason::COUNT as usize }> = PerCpuArray::new();
+#[btf_map(name = "events")]
+pub static EVENTS: PerCpuArray<u64, { Event::COUNT as usize }> = PerCpuArray::new();
