@@ -1,1 +1,27 @@
-//! Network namespaces for the demo, the tests and the benches.
+//! Network namespaces for the demo, the tests and the benches: a client, a load balancer and real servers on a small
+//! network of veths, with real web servers, taken down again whatever happens.
+//!
+//! [`Network`] builds the usual network; [`Run`], [`Namespace`] and [`Process`] are what it is made of, for tests that
+//! want another. Everything is named `us-<pid>-<what>`, everything goes away when its owner is dropped, and a new
+//! [`Run`] takes down what crashed ones left.
+
+mod binaries;
+mod command;
+mod echo;
+mod http;
+pub mod interrupt;
+mod namespace;
+mod process;
+mod real;
+mod run;
+mod topology;
+
+pub use binaries::{lab_object, lbctl, lbd};
+pub use command::{describe, output, tool};
+pub use echo::{Server, checksum};
+pub use http::{Connection, Load, REQUEST_LIMIT, Tally};
+pub use namespace::{Namespace, NamespaceHandle, connect};
+pub use process::{Process, wait_for};
+pub use real::WebServer;
+pub use run::{RUN_ROOT, Run, kept_runs, require_root, take_down_all};
+pub use topology::{MAX_MTU, Network, Plan, Shape};

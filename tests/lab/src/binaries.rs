@@ -1,0 +1,36 @@
+//! Finds what the workspace has built: `lbd`, `lbctl` and the object of the lab's own XDP programs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+const LAB_OBJECT: &str = "ebpf/bpfel-unknown-none/release/lb-lab-ebpf";
+
+/// The object with `decap` and `pass_all`.
+pub fn lab_object() -> Result<PathBuf> {
+    find(LAB_OBJECT, "cargo xtask build-ebpf")
+}
+
+/// The daemon.
+pub fn lbd() -> Result<PathBuf> {
+    find("lbd", "cargo build -p lb-daemon")
+}
+
+/// The daemon's command line client.
+pub fn lbctl() -> Result<PathBuf> {
+    find("lbctl", "cargo build -p lb-ctl")
+}
+
+/// Looks in the directories above the running program: it lies in the target directory itself.
+fn find(name: &str, remedy: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot tell where the running program lies")?;
+    let found = program.ancestors().skip(1).map(|dir| dir.join(name)).find(|path| path.is_file());
+    match found {
+        Some(path) => Ok(path),
+        None => bail!("no {name} in the target directory around {}: run `{remedy}`", parent(&program).display()),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}

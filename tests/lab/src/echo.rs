@@ -1,0 +1,126 @@
+//! Small servers that the tests need beside nginx: a UDP echo, and a TCP sink that reports what it received.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::namespace::Namespace;
+
+/// How often an idle server looks whether it shall stop.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Bytes of the largest datagram.
+const MAX_DATAGRAM: usize = 65_535;
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+/// A server on threads of this process. Dropped, it stops.
+#[derive(Debug)]
+pub struct Server {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Answers each datagram to `address` with `NAME ` and the datagram. The answer comes from `address`, as clients
+    /// of a VIP expect it, so bind one server to each VIP.
+    pub fn udp_echo(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
+        let bind = || UdpSocket::bind(address).with_context(|| format!("cannot listen on {address} (UDP)"));
+        let socket = namespace.run(bind)?;
+        socket.set_read_timeout(Some(LOOK_AGAIN)).context("cannot set a time limit")?;
+        let prefix = format!("{name} ").into_bytes();
+        Ok(Server::spawn(move |stop| echo(&socket, &prefix, stop)))
+    }
+
+    /// Reads each connection to `address` to its end, answers `NAME BYTES CHECKSUM` (see [`checksum`]) and closes it.
+    pub fn tcp_sink(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
+        let bind = || TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (TCP)"));
+        let listener = namespace.run(bind)?;
+        listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
+        let name = name.to_string();
+        Ok(Server::spawn(move |stop| accept(&listener, &name, stop)))
+    }
+
+    fn spawn(serve: impl FnOnce(&AtomicBool) + Send + 'static) -> Server {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        Server { stop, thread: Some(std::thread::spawn(move || serve(&seen))) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Adds bytes to a running checksum that depends on their order. Begin with 0.
+pub fn checksum(running: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(running ^ FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)) ^ FNV_OFFSET
+}
+
+fn echo(socket: &UdpSocket, prefix: &[u8], stop: &AtomicBool) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut answer = Vec::with_capacity(MAX_DATAGRAM);
+    while !stop.load(Ordering::Relaxed) {
+        if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            answer.clear();
+            answer.extend_from_slice(prefix);
+            answer.extend_from_slice(&buffer[..length]);
+            let _ = socket.send_to(&answer, from);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool) {
+    std::thread::scope(|scope| {
+        while !stop.load(Ordering::Relaxed) {
+            match listener.accept() {
+                Ok((stream, _)) => drop(scope.spawn(move || drain(stream, name, stop))),
+                Err(_) => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
+    });
+}
+
+/// Reads a connection to its end and says what came. A connection that breaks gets no answer.
+fn drain(mut stream: TcpStream, name: &str, stop: &AtomicBool) {
+    if stream.set_nonblocking(false).is_err() || stream.set_read_timeout(Some(LOOK_AGAIN)).is_err() {
+        return;
+    }
+    let (mut bytes, mut sum) = (0u64, 0u64);
+    let mut buffer = vec![0; 1 << 16];
+    while !stop.load(Ordering::Relaxed) {
+        match stream.read(&mut buffer) {
+            Ok(0) => {
+                let _ = writeln!(stream, "{name} {bytes} {sum:016x}");
+                return;
+            }
+            Ok(length) => {
+                bytes += length as u64;
+                sum = checksum(sum, &buffer[..length]);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_is_the_same_in_pieces_and_depends_on_order() {
+        let whole = checksum(0, b"one two");
+        assert_eq!(checksum(checksum(0, b"one"), b" two"), whole);
+        assert_ne!(checksum(0, b"two one"), whole);
+    }
+}

@@ -1,0 +1,184 @@
+//! The lab's own tests: what the other tests stand on. They need root.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lb_lab::{Connection, Load, Namespace, Network, Plan, Process, Run, Server, Shape, WebServer, wait_for};
+
+const CHILD: &str = "LAB_TEST_CRASHING_CHILD";
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+#[test]
+fn client_reaches_every_real_server_over_both_shapes_and_families() {
+    for shape in [Shape::OneArm, Shape::TwoArm] {
+        let network = Network::build(Plan { shape, reals: 2, ..Plan::default() }).unwrap();
+        for (index, namespace) in network.reals.iter().enumerate() {
+            let name = format!("real-{}", index + 1);
+            let _server = WebServer::start(&network.run, namespace, &name, &[80]).unwrap();
+            // With two arms the client's second interface leads to the real servers.
+            for address in network.real_addresses(index as u8) {
+                let target = SocketAddr::new(address, 80);
+                let mut connection = Connection::open(&network.client.handle(), target).unwrap();
+                assert_eq!(connection.get("/").unwrap(), name);
+                assert_eq!(connection.get("/").unwrap(), name, "over the same connection");
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_but_the_balancer_answers_for_a_vip() {
+    let network = Network::build(Plan::default()).unwrap();
+    for vip in network.vip_addresses(0) {
+        // A datagram makes the client ask who has the address.
+        let send = || Ok(UdpSocket::bind(any_like(vip))?.send_to(b"?", SocketAddr::new(vip, 9))?);
+        network.client.run(send).unwrap();
+        let neighbour = wait_for("the neighbour entry of the VIP", ANSWER_LIMIT, || {
+            let said = network.client.ip(&format!("neighbour show {vip} dev eth0"))?;
+            Ok(said.contains("lladdr").then_some(said))
+        });
+        let mac = network.lb.mac("eth0").unwrap().map(|byte| format!("{byte:02x}")).join(":");
+        assert!(neighbour.as_ref().unwrap().contains(&mac), "{neighbour:?} is not {mac}");
+    }
+}
+
+#[test]
+fn real_server_takes_the_outer_header_off_and_answers_the_client_directly() {
+    for shape in [Shape::OneArm, Shape::TwoArm] {
+        let network = Network::build(Plan { shape, reals: 1, ..Plan::default() }).unwrap();
+        let [vip4, vip6] = network.vip_addresses(0);
+        let [outer4, outer6] = network.real_addresses(0);
+        for (vip, outer) in [(vip4, outer4), (vip4, outer6), (vip6, outer6)] {
+            let answer = ask_through_tunnel(&network, vip, outer).unwrap();
+            assert_eq!(answer, format!("real-1 to {vip} in {outer}"));
+        }
+    }
+}
+
+/// Sends a datagram from the client to a UDP echo on the VIP, by a tunnel packet made by hand in the balancer's place.
+fn ask_through_tunnel(network: &Network, vip: IpAddr, outer: IpAddr) -> Result<String> {
+    let service = SocketAddr::new(vip, 7);
+    let _echo = Server::udp_echo(&network.reals[0], "real-1", service)?;
+    let client = network.client_addresses()[usize::from(vip.is_ipv6())];
+    let socket = network.client.run(|| Ok(UdpSocket::bind(SocketAddr::new(client, 0))?))?;
+    socket.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let words = format!("to {vip} in {outer}");
+    let inner = udp_packet(socket.local_addr()?, service, words.as_bytes());
+    network.lb.run(|| send_in_tunnel(outer, vip.is_ipv6(), &inner))?;
+    let mut buffer = [0; 200];
+    let (length, from) = socket.recv_from(&mut buffer).context("no answer")?;
+    assert_eq!(from, service, "the answer comes from the VIP");
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// The kernel writes the outer header of a raw socket with the tunnel's protocol number.
+fn send_in_tunnel(to: IpAddr, inner_is_v6: bool, packet: &[u8]) -> Result<()> {
+    let protocol = if inner_is_v6 { libc::IPPROTO_IPV6 } else { libc::IPPROTO_IPIP };
+    let family = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+    // SAFETY: socket takes no pointers.
+    let descriptor = unsafe { libc::socket(family, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) };
+    if descriptor < 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot open a raw socket");
+    }
+    // SAFETY: the descriptor was opened above and belongs to nothing else.
+    let socket = UdpSocket::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    socket.send_to(packet, SocketAddr::new(to, 0)).context("cannot send into the tunnel")?;
+    Ok(())
+}
+
+fn udp_packet(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
+    let length = 8 + payload.len() as u16;
+    let mut udp = [from.port().to_be_bytes(), to.port().to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
+    udp.extend_from_slice(payload);
+    let mut packet = Vec::new();
+    match (from.ip(), to.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let total = (20 + length).to_be_bytes();
+            packet.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, 17, 0, 0]);
+            packet.extend(source.octets());
+            packet.extend(destination.octets());
+            let sum = internet_checksum(&packet).to_be_bytes();
+            packet[10..12].copy_from_slice(&sum);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let addresses = [source.octets(), destination.octets()].concat();
+            let pseudo = [&addresses[..], &[0, 0, 0, 17], &[0, 0], &length.to_be_bytes(), &udp].concat();
+            let sum = internet_checksum(&pseudo).to_be_bytes();
+            udp[6..8].copy_from_slice(&sum);
+            let length = length.to_be_bytes();
+            packet.extend([0x60, 0, 0, 0, length[0], length[1], 17, 64]);
+            packet.extend(addresses);
+        }
+        _ => unreachable!("both ends are of one family"),
+    }
+    packet.extend(udp);
+    packet
+}
+
+fn internet_checksum(bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let mut sum: u32 = bytes.chunks(2).map(word).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+fn any_like(address: IpAddr) -> SocketAddr {
+    if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap()
+}
+
+#[test]
+fn load_counts_answers_by_real_server_and_failures() {
+    let network = Network::build(Plan { reals: 1, ..Plan::default() }).unwrap();
+    let _server = WebServer::start(&network.run, &network.reals[0], "real-1", &[80]).unwrap();
+    let address = network.real_addresses(0)[0];
+    let targets = [SocketAddr::new(address, 80), SocketAddr::new(address, 81)];
+    let load = Load::start(&network.client.handle(), &targets, 2, Duration::ZERO);
+    wait_for("40 requests", ANSWER_LIMIT, || Ok((load.requests() >= 40).then_some(()))).unwrap();
+    let tallies = load.stop().unwrap();
+    assert!(tallies[0].served["real-1"] >= 20 && tallies[0].failed == 0, "{tallies:?}");
+    assert!(tallies[1].served.is_empty() && tallies[1].failed >= 20, "{tallies:?}");
+    assert!(tallies[1].reasons[0].contains("refused"), "{tallies:?}");
+}
+
+#[test]
+fn what_a_crashed_run_left_is_taken_down_by_the_next() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "crashing_child", "--nocapture"])
+        .env(CHILD, "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    let word = |name: &str| -> String {
+        let at = said.find(name).unwrap_or_else(|| panic!("no {name} in `{said}` {child:?}"));
+        said[at + name.len()..].split_whitespace().next().unwrap().to_string()
+    };
+    let (namespace, sleeper, dir) = (word("namespace="), word("sleeper="), word("dir="));
+    let _run = Run::start().unwrap();
+    assert!(!Path::new("/run/netns").join(namespace).exists());
+    assert!(!Path::new(&dir).exists());
+    wait_for("the end of the left process", ANSWER_LIMIT, || {
+        let state = std::fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
+        Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+    })
+    .unwrap();
+}
+
+/// Not a test by itself: the run that crashes.
+#[test]
+#[ignore = "started by another test"]
+fn crashing_child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let run = Run::start().unwrap();
+    let namespace = Namespace::new(&run, "left").unwrap();
+    let sleeper = Process::spawn(namespace.command("sleep").arg("1000"), &run.dir().join("log")).unwrap();
+    println!("namespace={} sleeper={} dir={} end", namespace.name(), sleeper.pid(), run.dir().display());
+    std::process::abort();
+}
