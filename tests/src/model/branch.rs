@@ -1,0 +1,233 @@
+//! The branches of the page, counted so that a test can say which of them it has seen.
+
+macro_rules! branches {
+    ($($(#[$doc:meta])* $variant:ident,)+) => {
+        /// One way through a decision of the page.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Branch { $($(#[$doc])* $variant,)+ }
+
+        impl Branch {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+        }
+    };
+}
+
+branches! {
+    // Section 1.
+    /// Fewer than 14 bytes.
+    EthernetShort,
+    /// A tag cut off.
+    TagCut,
+    /// A third tag.
+    TagThird,
+    /// One tag.
+    OneTag,
+    /// Two tags.
+    TwoTags,
+    /// Neither IPv4 nor IPv6.
+    EtherTypeOther,
+    // Section 2.
+    /// Fewer than 20 bytes for IPv4.
+    V4Short,
+    /// Not version 4.
+    V4Version,
+    /// To no VIP.
+    V4NoVip,
+    /// IHL below 5.
+    V4Ihl,
+    /// Total length below the header's.
+    V4TotalLength,
+    /// The frame ends early.
+    V4Truncated,
+    /// Bytes after the packet.
+    V4Padded,
+    /// Options.
+    V4Options,
+    /// Another protocol.
+    V4ProtocolOther,
+    /// A later fragment of ICMP.
+    V4LaterIcmp,
+    /// A first fragment of ICMP.
+    V4FirstIcmp,
+    /// No room for the transport header.
+    V4TransportShort,
+    // Section 3.
+    /// Fewer than 40 bytes for IPv6.
+    V6Short,
+    /// Not version 6.
+    V6Version,
+    /// To no VIP.
+    V6NoVip,
+    /// The frame ends early.
+    V6Truncated,
+    /// Bytes after the packet.
+    V6Padded,
+    /// An extension header walked.
+    V6Extension,
+    /// Too many of them.
+    V6ExtensionsTooMany,
+    /// One that is cut off.
+    V6ExtensionCut,
+    /// A second fragment header.
+    V6FragmentTwice,
+    /// A later fragment of something else.
+    V6LaterOther,
+    /// An atomic fragment.
+    V6Atomic,
+    /// Another next header.
+    V6ProtocolOther,
+    /// A first fragment of ICMPv6.
+    V6FirstIcmp,
+    /// No room for the transport header.
+    V6TransportShort,
+    // Section 4.
+    /// A service of one port.
+    ServiceSinglePort,
+    /// A service of a port range or any port.
+    ServicePortRange,
+    /// No service; the VIP has ranges.
+    ServiceMissRanges,
+    /// No service; the VIP has no ranges.
+    ServiceMiss,
+    /// The service has no ring.
+    RingMissing,
+    /// Decision 1.
+    SlotClean,
+    /// The slot remembers.
+    SlotRemembers,
+    /// The slot is marked.
+    SlotMarked,
+    /// Decision 2: a SYN uses a flow's 5-tuple anew.
+    FlowReused,
+    /// Decision 2: the flow's real is not alive.
+    FlowRealDead,
+    /// Decision 2: the flow's real.
+    FlowHit,
+    /// Decision 2: no entry.
+    FlowMiss,
+    /// Decision 3: the half-open flow's real is not alive.
+    HalfOpenRealDead,
+    /// Decision 3: the SYN came again.
+    HalfOpenSyn,
+    /// Decision 3: the half-open flow is reset.
+    HalfOpenRst,
+    /// Decision 3: the handshake goes on.
+    HalfOpenGoesOn,
+    /// Decision 4.
+    MarkedMiss,
+    /// Decision 5: written to `half_open`.
+    SynHalfOpen,
+    /// Decision 5: the slot's real is not alive.
+    SynRealDead,
+    /// Decision 6: to the previous real.
+    PreviousAlive,
+    /// Decision 6: the previous real is not alive.
+    PreviousDead,
+    /// Decision 6: neither is alive, so nothing is remembered.
+    PreviousBothDead,
+    /// Decision 6: a RST is not remembered.
+    RstNotRemembered,
+    /// Decision 6: a UDP flow.
+    UdpRemembered,
+    /// A flow remembered.
+    Remembered,
+    /// No room in the flow table.
+    NotRemembered,
+    /// Next state: RST.
+    StateRst,
+    /// Next state: FIN.
+    StateFin,
+    /// Next state: a reset flow goes on.
+    StateReopened,
+    /// Next state: as it was.
+    StateKept,
+    // Section 5.
+    /// No real.
+    RealNone,
+    /// A real id outside `reals`.
+    RealOutside,
+    /// A real that is not alive.
+    RealDead,
+    /// `dsr` to another family.
+    FamilyDsr,
+    /// `ipip` that cannot be.
+    FamilyIpip,
+    /// No next hop.
+    Unresolved,
+    /// Forwarded in `dsr` mode, IPv4.
+    DsrV4,
+    /// Forwarded in `dsr` mode, IPv6.
+    DsrV6,
+    /// Forwarded as IPv4 in IPv4.
+    IpipV4InV4,
+    /// Forwarded as IPv4 in IPv6.
+    IpipV4InV6,
+    /// Forwarded as IPv6 in IPv6.
+    IpipV6InV6,
+    /// No room for the outer header.
+    OuterNoHeadroom,
+    /// Out of the same interface.
+    SameInterface,
+    /// Out of another interface.
+    OtherInterface,
+    // Section 6.
+    /// A first fragment noted.
+    FragmentFirst,
+    /// A later fragment of a known packet.
+    FragmentKnown,
+    /// A later fragment of an unknown packet.
+    FragmentUnknown,
+    /// A later fragment too big for the tunnel.
+    FragmentTooBig,
+    // Section 7.
+    /// Echo answered, ICMP.
+    EchoV4,
+    /// Echo answered, ICMPv6.
+    EchoV6,
+    /// Echo with options or extension headers.
+    EchoNotPlain,
+    /// Another ICMP message.
+    IcmpOther,
+    /// An ICMP error that quotes too little or something else.
+    ErrorQuoteBad,
+    /// An ICMP error that quotes a packet of another source.
+    ErrorQuoteSource,
+    /// An ICMP error about no service.
+    ErrorNoService,
+    /// An ICMP error about a service without a ring.
+    ErrorNoRing,
+    /// An ICMP error, clean slot.
+    ErrorClean,
+    /// An ICMP error, flow known.
+    ErrorFlow,
+    /// An ICMP error, flow known and its real not alive.
+    ErrorFlowDead,
+    /// An ICMP error, half-open flow known.
+    ErrorHalfOpen,
+    /// An ICMP error, half-open flow known and its real not alive.
+    ErrorHalfOpenDead,
+    /// An ICMP error, marked slot.
+    ErrorMarked,
+    /// An ICMP error, to the previous real.
+    ErrorPrevious,
+    /// An ICMP error, the previous real not alive.
+    ErrorPreviousDead,
+    /// An ICMP error forwarded.
+    ErrorForwarded,
+    /// An ICMP error too big for the tunnel.
+    ErrorTooBig,
+    // Section 8.
+    /// Fragmentation needed.
+    TooBigV4,
+    /// Packet too big.
+    TooBigV6,
+    /// Packet too big, with the least MTU of IPv6.
+    TooBigV6LeastMtu,
+    /// A packet shorter than its quote.
+    TooBigShort,
+    /// No room for the answer's headers.
+    TooBigNoHeadroom,
+}

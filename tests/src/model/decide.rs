@@ -1,0 +1,200 @@
+//! Section 4: service, slot, and the decision which real a packet goes to.
+
+use lb_common::{
+    DropReason, Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, FragmentKey, HalfOpenValue, PROTOCOL_TCP,
+    SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
+};
+
+use super::parse::{Packet, be16};
+use super::send::{Kind, Target};
+use super::{Branch, End, Outcome, State, flow_hash, slot_of};
+
+pub(super) const TCP_FIN: u8 = 0x01;
+pub(super) const TCP_SYN: u8 = 0x02;
+pub(super) const TCP_RST: u8 = 0x04;
+pub(super) const TCP_ACK: u8 = 0x10;
+
+/// A packet's flow, and where it stands in the service's ring.
+pub(super) struct Place {
+    pub key: FlowKey,
+    pub service: ServiceValue,
+    pub index: u32,
+    pub slot: Slot,
+}
+
+impl State {
+    /// A TCP or UDP packet that is not a later fragment.
+    pub(super) fn flow(
+        &mut self,
+        packet: &Packet,
+        flags: u8,
+        first_fragment: Option<FragmentKey>,
+        ingress: u32,
+        now: u64,
+    ) -> Result<Outcome, End> {
+        let ports = packet.transport_bytes();
+        let service = ServiceKey {
+            vip: packet.destination,
+            port: be16(ports, 2),
+            protocol: packet.protocol,
+            family: packet.family,
+        };
+        let key = FlowKey { client: packet.source, service, client_port: be16(ports, 0), reserved: 0 };
+        let service = self.service(&key.service).ok_or(End::PassForVip)?;
+        let Some(place) = self.place(key, service) else {
+            self.saw(Branch::RingMissing);
+            return Err(End::Drop(DropReason::NoRing));
+        };
+        let real = self.decide(&place, flags, now);
+        let target = Target { service: service.id, mode: service.mode, real };
+        self.send(packet, target, Kind::Flow { flags, first_fragment }, ingress)
+    }
+
+    /// The slot of a flow; nothing where the service has no ring.
+    pub(super) fn place(&self, key: FlowKey, service: ServiceValue) -> Option<Place> {
+        let index = slot_of(flow_hash(&key));
+        let slot = self.rings.get(&service.id)?[index as usize];
+        Some(Place { key, service, index, slot })
+    }
+
+    /// The decision, step by step as on the page.
+    fn decide(&mut self, place: &Place, flags: u8, now: u64) -> u16 {
+        let tcp = place.key.service.protocol == PROTOCOL_TCP;
+        let syn = tcp && is_syn(flags);
+        let rst = tcp && flags & TCP_RST != 0;
+        // 1
+        if place.slot.state == SLOT_CLEAN {
+            self.saw(Branch::SlotClean);
+            return place.slot.real;
+        }
+        self.saw(if place.slot.state == SLOT_MARKED { Branch::SlotMarked } else { Branch::SlotRemembers });
+        // 2
+        if let Some(real) = self.decide_by_flow(place, flags, syn, now) {
+            return real;
+        }
+        // 3
+        if tcp && let Some(real) = self.decide_by_half_open(place, flags, syn, rst, now) {
+            return real;
+        }
+        // 4
+        if place.slot.state == SLOT_MARKED {
+            self.saw(Branch::MarkedMiss);
+            return place.slot.real;
+        }
+        // 5
+        if syn {
+            return self.decide_syn(place, now);
+        }
+        // 6
+        self.decide_older(place, flags, rst, now)
+    }
+
+    fn decide_by_flow(&mut self, place: &Place, flags: u8, syn: bool, now: u64) -> Option<u16> {
+        let Some(entry) = self.effects.flows.get(&place.key).copied() else {
+            self.saw(Branch::FlowMiss);
+            return None;
+        };
+        if syn && (entry.state == FLOW_FIN || entry.state == FLOW_RST) {
+            self.saw(Branch::FlowReused);
+            self.effects.flows.remove(&place.key);
+            return None;
+        }
+        if !self.alive(entry.real) {
+            self.saw(Branch::FlowRealDead);
+            self.effects.flows.remove(&place.key);
+            return None;
+        }
+        self.saw(Branch::FlowHit);
+        let state = self.next_state(entry.state, place, flags);
+        self.effects.flows.insert(place.key, FlowValue { last_seen_ns: now, state, ..entry });
+        Some(entry.real)
+    }
+
+    fn decide_by_half_open(&mut self, place: &Place, flags: u8, syn: bool, rst: bool, now: u64) -> Option<u16> {
+        let entry = self.effects.half_open.get(&place.key).copied()?;
+        if !self.alive(entry.real) {
+            self.saw(Branch::HalfOpenRealDead);
+            self.effects.half_open.remove(&place.key);
+            return None;
+        }
+        if syn {
+            self.saw(Branch::HalfOpenSyn);
+            return Some(entry.real);
+        }
+        self.effects.half_open.remove(&place.key);
+        if rst {
+            self.saw(Branch::HalfOpenRst);
+        } else {
+            self.saw(Branch::HalfOpenGoesOn);
+            self.remember(place, entry.real, flags, now);
+        }
+        Some(entry.real)
+    }
+
+    fn decide_syn(&mut self, place: &Place, now: u64) -> u16 {
+        let real = place.slot.real;
+        if self.alive(real) {
+            self.saw(Branch::SynHalfOpen);
+            let entry = HalfOpenValue { began_ns: now, slot: place.index, real, service: place.service.id as u16 };
+            self.effects.half_open.insert(place.key, entry);
+        } else {
+            self.saw(Branch::SynRealDead);
+        }
+        real
+    }
+
+    fn decide_older(&mut self, place: &Place, flags: u8, rst: bool, now: u64) -> u16 {
+        let real = if self.alive(place.slot.previous) {
+            self.saw(Branch::PreviousAlive);
+            place.slot.previous
+        } else {
+            self.saw(Branch::PreviousDead);
+            place.slot.real
+        };
+        if !self.alive(real) {
+            self.saw(Branch::PreviousBothDead);
+        } else if rst {
+            self.saw(Branch::RstNotRemembered);
+        } else {
+            if place.key.service.protocol != PROTOCOL_TCP {
+                self.saw(Branch::UdpRemembered);
+            }
+            self.remember(place, real, flags, now);
+        }
+        real
+    }
+
+    /// "Remembered".
+    fn remember(&mut self, place: &Place, real: u16, flags: u8, now: u64) {
+        let state = self.next_state(FLOW_OPEN, place, flags);
+        let known = self.effects.flows.contains_key(&place.key);
+        if !known && self.effects.flows.len() >= self.limits.max_flows as usize {
+            self.saw(Branch::NotRemembered);
+            self.event(Event::FlowTableFull);
+            return;
+        }
+        self.saw(Branch::Remembered);
+        self.event(Event::FlowRemembered);
+        let service = place.service.id as u16;
+        let entry = FlowValue { last_seen_ns: now, slot: place.index, real, service, state, reserved: [0; 3] };
+        self.effects.flows.insert(place.key, entry);
+    }
+
+    /// "Next state".
+    fn next_state(&mut self, state: u16, place: &Place, flags: u8) -> u16 {
+        let tcp = place.key.service.protocol == PROTOCOL_TCP;
+        let (branch, next) = match state {
+            _ if tcp && flags & TCP_RST != 0 => (Branch::StateRst, FLOW_RST),
+            _ if tcp && flags & TCP_FIN != 0 => (Branch::StateFin, FLOW_FIN),
+            FLOW_RST if tcp => (Branch::StateReopened, FLOW_OPEN),
+            _ => (Branch::StateKept, state),
+        };
+        self.saw(branch);
+        next
+    }
+}
+
+/// "SYN" of the page: SYN set and ACK clear.
+pub(super) fn is_syn(flags: u8) -> bool {
+    flags & TCP_SYN != 0 && flags & TCP_ACK == 0
+}

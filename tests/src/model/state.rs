@@ -1,0 +1,114 @@
+//! What the maps hold, for the model.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use lb_common::{
+    DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, REAL_ALIVE,
+    RealValue, ServiceKey, ServiceValue, Slot, TrafficCounters, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+};
+
+use super::{Branch, Effects};
+
+/// Bytes before a frame that a header can be put into, where a test does not take them away.
+pub const HEADROOM: usize = 192;
+
+/// How many entries the bounded maps hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Real ids are below it.
+    pub max_reals: u32,
+    /// Entries of `flows`.
+    pub max_flows: u32,
+}
+
+/// A port range's entry: how many of the port's leading bits count, and the key.
+pub type PortRangeEntry = (u32, PortRangeKey);
+
+/// The maps, and what a frame finds around itself.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Sizes of the maps.
+    pub limits: Limits,
+    /// Bytes before the frame that a header can be put into.
+    pub headroom: usize,
+    /// `vips`.
+    pub vips: HashMap<VipKey, VipValue>,
+    /// `services`.
+    pub services: HashMap<ServiceKey, ServiceValue>,
+    /// `port_ranges`.
+    pub port_ranges: HashMap<PortRangeEntry, ServiceValue>,
+    /// `rings`.
+    pub rings: BTreeMap<u32, Arc<Vec<Slot>>>,
+    /// `reals`; an id that is missing has a row of zeros.
+    pub reals: BTreeMap<u16, RealValue>,
+    /// What packets change.
+    pub effects: Effects,
+    /// How often each branch of the page was taken, by [`Branch`].
+    pub branches: [u64; Branch::COUNT],
+}
+
+impl State {
+    /// Empty maps.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            headroom: HEADROOM,
+            vips: HashMap::new(),
+            services: HashMap::new(),
+            port_ranges: HashMap::new(),
+            rings: BTreeMap::new(),
+            reals: BTreeMap::new(),
+            effects: Effects::default(),
+            branches: [0; Branch::COUNT],
+        }
+    }
+
+    /// Whether packets may be sent to a real.
+    #[must_use]
+    pub fn alive(&self, real: u16) -> bool {
+        self.real(real).is_some_and(|row| row.flags & REAL_ALIVE != 0)
+    }
+
+    /// The row of a real id that is not 0 and is within `reals`.
+    pub(super) fn real(&self, id: u16) -> Option<RealValue> {
+        if id == 0 || u32::from(id) >= self.limits.max_reals {
+            return None;
+        }
+        Some(self.reals.get(&id).copied().unwrap_or_default())
+    }
+
+    /// Section 4, "Service".
+    pub(super) fn service(&mut self, key: &ServiceKey) -> Option<ServiceValue> {
+        if let Some(service) = self.services.get(key).copied() {
+            self.saw(Branch::ServiceSinglePort);
+            return Some(service);
+        }
+        let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
+        if self.vips.get(&vip).is_none_or(|value| value.flags & VIP_HAS_PORT_RANGES == 0) {
+            self.saw(Branch::ServiceMiss);
+            return None;
+        }
+        let found = self.longest_port_match(key);
+        self.saw(if found.is_some() { Branch::ServicePortRange } else { Branch::ServiceMissRanges });
+        found
+    }
+
+    fn longest_port_match(&self, key: &ServiceKey) -> Option<ServiceValue> {
+        (0..=16).rev().find_map(|bits| {
+            let block = if bits == 0 { 0 } else { key.port >> (16 - bits) << (16 - bits) };
+            let entry =
+                PortRangeKey { vip: key.vip, family: key.family, protocol: key.protocol, port: block.to_be_bytes() };
+            self.port_ranges.get(&(bits, entry)).copied()
+        })
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.effects.events[event as usize] += 1;
+    }
+
+    pub(super) fn saw(&mut self, branch: Branch) {
+        self.branches[branch as usize] += 1;
+    }
+}

@@ -1,0 +1,191 @@
+//! Fills a [`State`] the way a test thinks of it: VIPs, services, reals, slots, flows.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use lb_common::{
+    FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PortRangeKey, REAL_ALIVE, REAL_RESOLVED,
+    RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, ServiceValue, Slot,
+    VIP_HAS_PORT_RANGES, VipKey, VipValue,
+};
+
+use crate::model::{State, flow_hash, slot_of};
+
+/// The ports of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// One port.
+    Single(u16),
+    /// From the first to the second, both within.
+    Range(u16, u16),
+    /// Any port.
+    Any,
+}
+
+impl State {
+    /// Adds a service, and its VIP where it is new. It has no ring yet.
+    pub fn add_service(&mut self, id: u32, vip: IpAddr, protocol: u8, ports: Ports, mode: u8) {
+        let (address, family) = address_of(vip);
+        let value = ServiceValue { id, mode, reserved: [0; 3] };
+        let vip_value = self.vips.entry(VipKey { address, family, reserved: [0; 3] }).or_insert(VipValue { flags: 0 });
+        let blocks = match ports {
+            Ports::Single(port) => {
+                self.services.insert(ServiceKey { vip: address, port, protocol, family }, value);
+                return;
+            }
+            Ports::Range(first, last) => port_blocks(first, last),
+            Ports::Any => port_blocks(0, u16::MAX),
+        };
+        vip_value.flags |= VIP_HAS_PORT_RANGES;
+        for (bits, port) in blocks {
+            let key = PortRangeKey { vip: address, family, protocol, port: port.to_be_bytes() };
+            self.port_ranges.insert((bits, key), value);
+        }
+    }
+
+    /// Gives a service a ring of which every slot is `slot`.
+    pub fn fill_ring(&mut self, service: u32, slot: Slot) {
+        self.rings.insert(service, Arc::new(vec![slot; RING_SLOTS as usize]));
+    }
+
+    /// Changes the one slot of a service's ring that a flow falls into. The service must have a ring.
+    pub fn set_slot_of(&mut self, service: u32, key: &FlowKey, slot: Slot) {
+        if let Some(ring) = self.rings.get_mut(&service) {
+            Arc::make_mut(ring)[index_of(key) as usize] = slot;
+        }
+    }
+
+    /// Puts a flow into `flows`.
+    pub fn put_flow(&mut self, key: FlowKey, service: u32, real: u16, state: u16) {
+        let value =
+            FlowValue { last_seen_ns: 1, slot: index_of(&key), real, service: service as u16, state, reserved: [0; 3] };
+        self.effects.flows.insert(key, value);
+    }
+
+    /// Puts a flow into `half_open`.
+    pub fn put_half_open(&mut self, key: FlowKey, service: u32, real: u16) {
+        let value = HalfOpenValue { began_ns: 1, slot: index_of(&key), real, service: service as u16 };
+        self.effects.half_open.insert(key, value);
+    }
+}
+
+/// A slot whose flows all go to `real`.
+#[must_use]
+pub const fn clean(real: u16) -> Slot {
+    Slot { real, previous: NO_REAL, state: SLOT_CLEAN, reserved: 0 }
+}
+
+/// A slot that has been moved from `previous` to `real` and remembers.
+#[must_use]
+pub const fn remembers(real: u16, previous: u16) -> Slot {
+    Slot { real, previous, state: SLOT_REMEMBERS, reserved: 0 }
+}
+
+/// A slot that is only marked.
+#[must_use]
+pub const fn marked(real: u16) -> Slot {
+    Slot { real, previous: NO_REAL, state: SLOT_MARKED, reserved: 0 }
+}
+
+/// A real that is alive and whose next hop is known. Its MACs and its tunnel source follow from its address.
+#[must_use]
+pub fn real(address: IpAddr, ifindex: u32, mtu: u32) -> RealValue {
+    let (bytes, family) = address_of(address);
+    let last = match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    RealValue {
+        address: bytes,
+        tunnel_source: address_of(tunnel_source(family)).0,
+        next_hop_mac: [0x02, 0, 0, 0, 1, last],
+        source_mac: [0x02, 0, 0, 0, 2, last],
+        ifindex,
+        mtu,
+        flags: REAL_ALIVE | REAL_RESOLVED,
+        family,
+        reserved: [0; 7],
+    }
+}
+
+/// Where tunnels begin.
+#[must_use]
+pub fn tunnel_source(family: u8) -> IpAddr {
+    match family {
+        FAMILY_V4 => Ipv4Addr::new(198, 51, 100, 254).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 0xfe).into(),
+    }
+}
+
+/// The key of a flow. Panics on addresses of two families.
+#[must_use]
+pub fn flow_key(client: (IpAddr, u16), vip: (IpAddr, u16), protocol: u8) -> FlowKey {
+    let (address, family) = address_of(vip.0);
+    assert_eq!(address_of(client.0).1, family, "client and VIP are of one family");
+    let service = ServiceKey { vip: address, port: vip.1, protocol, family };
+    FlowKey { client: address_of(client.0).0, service, client_port: client.1, reserved: 0 }
+}
+
+/// The slot that a flow falls into.
+#[must_use]
+pub fn index_of(key: &FlowKey) -> u32 {
+    slot_of(flow_hash(key))
+}
+
+/// An address as the maps hold it, and its family.
+#[must_use]
+pub fn address_of(address: IpAddr) -> ([u8; 16], u8) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&address.octets());
+            (bytes, FAMILY_V4)
+        }
+        IpAddr::V6(address) => (address.octets(), FAMILY_V6),
+    }
+}
+
+/// The fewest aligned blocks that make up a range: (leading bits that count, first port).
+fn port_blocks(first: u16, last: u16) -> Vec<(u32, u16)> {
+    let mut blocks = Vec::new();
+    let mut port = u32::from(first);
+    while port <= u32::from(last) {
+        let mut bits = 16;
+        while bits > 0 && port % (1 << (17 - bits)) == 0 && port + (1 << (17 - bits)) - 1 <= u32::from(last) {
+            bits -= 1;
+        }
+        blocks.push((bits, port as u16));
+        port += 1 << (16 - bits);
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_their_range_and_nothing_else() {
+        assert_eq!(port_blocks(0, u16::MAX), [(0, 0)]);
+        assert_eq!(port_blocks(80, 80), [(16, 80)]);
+        assert_eq!(port_blocks(8000, 8010), [(13, 8000), (15, 8008), (16, 8010)]);
+        for (first, last) in [(1, 65_535), (0, 1), (1_023, 1_025), (65_535, 65_535), (3, 40_000)] {
+            let blocks = port_blocks(first, last);
+            assert!(blocks.len() <= 30);
+            for port in 0..=u16::MAX {
+                let within = blocks.iter().filter(|(bits, start)| (port ^ start).leading_zeros() >= *bits).count();
+                assert_eq!(within == 1, (first..=last).contains(&port), "{port} in {first}-{last}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_is_set_where_its_flow_falls() {
+        let key = flow_key(([203, 0, 113, 1].into(), 5), ([192, 0, 2, 1].into(), 80), 6);
+        let mut state = State::new(crate::model::Limits { max_reals: 4, max_flows: 4 });
+        state.fill_ring(3, clean(1));
+        state.set_slot_of(3, &key, marked(2));
+        let changed: Vec<_> = state.rings[&3].iter().enumerate().filter(|(_, slot)| **slot != clean(1)).collect();
+        assert_eq!(changed, [(index_of(&key) as usize, &marked(2))]);
+    }
+}
