@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-const LAB_OBJECT: &str = "ebpf/bpfel-unknown-none/release/lb-lab-ebpf";
+/// From this package's directory.
+const LAB_OBJECT: &str = "../../target/ebpf/bpfel-unknown-none/release/lb-lab-ebpf";
 
 /// The object with `decap` and `pass_all`.
 pub fn lab_object() -> Result<PathBuf> {
-    find(LAB_OBJECT, "cargo xtask build-ebpf")
+    let object = Path::new(env!("CARGO_MANIFEST_DIR")).join(LAB_OBJECT);
+    if !object.is_file() {
+        bail!("no XDP programs for the lab in {}: run `cargo xtask build-ebpf`", object.display());
+    }
+    Ok(object)
 }
 
 /// The daemon.

@@ -61,9 +61,7 @@ impl Namespace {
     /// A command that will run inside. The host's file system and mounts stay in sight.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = tool(program);
-        let handle = self.handle.clone();
-        // SAFETY: between fork and exec the closure only calls setns, which is async-signal-safe.
-        unsafe { command.pre_exec(move || handle.set()) };
+        self.handle.bind(&mut command);
         command
     }
 
@@ -145,6 +143,13 @@ impl NamespaceHandle {
     /// Moves the calling thread inside, for good.
     pub fn enter(&self) -> Result<()> {
         self.set().context("cannot enter the network namespace")
+    }
+
+    /// Makes a command run inside.
+    pub fn bind(&self, command: &mut Command) {
+        let handle = self.clone();
+        // SAFETY: between fork and exec the closure only calls setns, which is async-signal-safe.
+        unsafe { command.pre_exec(move || handle.set()) };
     }
 
     /// Runs `closure` on a thread inside and returns its result.
