@@ -1,0 +1,164 @@
+//! A ring being edited: the slots and the clocks of its exceptions, changed in place.
+
+use std::collections::BTreeMap;
+
+use lb_common::{NO_REAL, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, Slot};
+
+use super::Ring;
+
+pub(super) struct Draft {
+    slots: Vec<Slot>,
+    since_ms: Vec<u64>,
+    now_ms: u64,
+}
+
+/// Which slots a real gives first: each kind costs more than the one before it.
+const PREFERENCE: [fn(&Slot, &Wanted) -> bool; 4] = [
+    // Back to the real that it remembers: flows on both sides of the move agree again.
+    |slot, wanted| slot.state == SLOT_REMEMBERS && wanted.is_wanted_by(slot.previous),
+    |slot, _| slot.state == SLOT_REMEMBERS,
+    |slot, _| slot.state == SLOT_MARKED,
+    |_, _| true,
+];
+
+impl Draft {
+    pub(super) fn of(ring: &Ring, now_ms: u64) -> Self {
+        let mut since_ms = ring.since_ms.clone();
+        since_ms.resize(ring.slots.len(), 0);
+        Self { slots: ring.slots.to_vec(), since_ms, now_ms }
+    }
+
+    pub(super) fn finish(self) -> Ring {
+        Ring::from_parts(self.slots, self.since_ms)
+    }
+
+    /// Moves slots from reals above their target to reals below, `order` saying whose want is met first. Without
+    /// any target every slot is left without a real.
+    pub(super) fn give_out(&mut self, held: &BTreeMap<u16, u32>, targets: &BTreeMap<u16, u32>, order: &[u16]) {
+        let mut spare = Spare::of(held, targets);
+        let mut wanted = Wanted::of(held, targets, order);
+        for prefers in PREFERENCE {
+            if spare.total == 0 {
+                return;
+            }
+            for index in 0..self.slots.len() {
+                let slot = self.slots[index];
+                if !spare.has(slot.real) || !prefers(&slot, &wanted) {
+                    continue;
+                }
+                let to = wanted.take(slot.previous);
+                spare.take(slot.real);
+                self.move_slot(index, to);
+            }
+        }
+    }
+
+    fn move_slot(&mut self, index: usize, to: u16) {
+        let slot = &mut self.slots[index];
+        let had_flows_in_no_table = slot.state != SLOT_REMEMBERS && slot.real != NO_REAL;
+        if had_flows_in_no_table {
+            slot.previous = slot.real;
+            slot.state = SLOT_REMEMBERS;
+            self.since_ms[index] = self.now_ms;
+        }
+        slot.real = to;
+    }
+
+    pub(super) fn forget(&mut self, stranger: impl Fn(u16) -> bool) {
+        for (slot, since) in self.slots.iter_mut().zip(&mut self.since_ms) {
+            if stranger(slot.real) {
+                slot.real = NO_REAL;
+            }
+            if stranger(slot.previous) {
+                *slot = Slot { previous: NO_REAL, state: SLOT_MARKED, ..*slot };
+                *since = self.now_ms;
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, is_due: impl Fn(&Slot, u64) -> bool) {
+        for (slot, since) in self.slots.iter_mut().zip(&mut self.since_ms) {
+            if is_due(slot, *since) {
+                *slot = Slot { previous: NO_REAL, state: SLOT_MARKED, ..*slot };
+                *since = self.now_ms;
+            }
+        }
+    }
+
+    pub(super) fn clean(&mut self, which: &[u32]) {
+        for &index in which {
+            let slot = &mut self.slots[index as usize];
+            *slot = Slot { previous: NO_REAL, state: SLOT_CLEAN, ..*slot };
+        }
+    }
+}
+
+/// What each real (or [`NO_REAL`]) holds above its target, by id.
+struct Spare {
+    by_id: Vec<u32>,
+    total: u32,
+}
+
+impl Spare {
+    fn of(held: &BTreeMap<u16, u32>, targets: &BTreeMap<u16, u32>) -> Self {
+        let highest = held.last_key_value().map_or(0, |(&id, _)| usize::from(id));
+        let mut by_id = vec![0; highest + 1];
+        let keeps = |id: u16, count: u32| {
+            // Without any target it is a real that a slot must not have, and none that it may.
+            if targets.is_empty() && id == NO_REAL { count } else { targets.get(&id).copied().unwrap_or(0) }
+        };
+        for (&id, &count) in held {
+            by_id[usize::from(id)] = count.saturating_sub(keeps(id, count));
+        }
+        let total = by_id.iter().sum();
+        Self { by_id, total }
+    }
+
+    fn has(&self, id: u16) -> bool {
+        self.by_id[usize::from(id)] > 0
+    }
+
+    fn take(&mut self, id: u16) {
+        self.by_id[usize::from(id)] -= 1;
+        self.total -= 1;
+    }
+}
+
+/// What each real lacks to its target, in the order in which wants are met.
+struct Wanted {
+    open: Vec<(u16, u32)>,
+    /// Where in `open` a real is, by id.
+    place: BTreeMap<u16, usize>,
+    next: usize,
+}
+
+impl Wanted {
+    fn of(held: &BTreeMap<u16, u32>, targets: &BTreeMap<u16, u32>, order: &[u16]) -> Self {
+        let lack = |id: &u16| {
+            let target = targets.get(id).copied().unwrap_or(0);
+            target.saturating_sub(held.get(id).copied().unwrap_or(0))
+        };
+        let open: Vec<(u16, u32)> = order.iter().map(|id| (*id, lack(id))).filter(|&(_, lack)| lack > 0).collect();
+        let place = open.iter().zip(0..).map(|(&(id, _), place)| (id, place)).collect();
+        Self { open, place, next: 0 }
+    }
+
+    fn is_wanted_by(&self, id: u16) -> bool {
+        self.place.get(&id).is_some_and(|&place| self.open[place].1 > 0)
+    }
+
+    /// Who gets a slot: `favourite` if it wants one, else the first who does; [`NO_REAL`] when nobody does.
+    fn take(&mut self, favourite: u16) -> u16 {
+        while self.open.get(self.next).is_some_and(|&(_, lack)| lack == 0) {
+            self.next += 1;
+        }
+        let place = if self.is_wanted_by(favourite) { self.place.get(&favourite).copied() } else { Some(self.next) };
+        match place.and_then(|place| self.open.get_mut(place)) {
+            Some((id, lack)) => {
+                *lack -= 1;
+                *id
+            }
+            None => NO_REAL,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The writes that lead from one state of the maps to another, in an order that is safe for packets in between.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
+
+use lb_common::{REAL_ALIVE, RealValue, Slot};
+
+use super::{MapWrite, Rows};
+
+/// The writes that turn maps that hold `old` into maps that hold `new`. Empty when the two are equal.
+///
+/// First comes what others will point at (reals, rings, slots), then what points at it (VIPs, services), then what
+/// nothing points at any more. A real that is alive no more is made so after the slots have left it.
+#[must_use]
+pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
+    let mut writes = Vec::new();
+    reset_counters(old, new, &mut writes);
+    let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
+    writes.extend(living);
+    new_rings(old, new, &mut writes);
+    changed_slots(old, new, &mut writes);
+    writes.extend(dying);
+    add_fronts(old, new, &mut writes);
+    remove_fronts(old, new, &mut writes);
+    remove_targets(old, new, &mut writes);
+    writes
+}
+
+/// An id that was in no use has just been handed out, and so has one that now stands for another address.
+fn reset_counters(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let new_services = new.rings.keys().filter(|id| !old.rings.contains_key(id));
+    writes.extend(new_services.map(|&service| MapWrite::ResetServiceCounters { service }));
+    let is_same = |id: &u16, row: &RealValue| {
+        old.reals.get(id).is_some_and(|was| was.address == row.address && was.family == row.family)
+    };
+    let new_reals = new.reals.iter().filter(|&(id, row)| !is_same(id, row));
+    writes.extend(new_reals.map(|(&real, _)| MapWrite::ResetRealCounters { real }));
+}
+
+fn changed_reals<'a>(old: &'a Rows, new: &'a Rows) -> impl Iterator<Item = MapWrite> {
+    let changed = new.reals.iter().filter(|(id, row)| old.reals.get(id) != Some(row));
+    changed.map(|(&id, &row)| MapWrite::Real { id, value: Some(row) })
+}
+
+fn is_dying(write: &MapWrite, old: &BTreeMap<u16, RealValue>) -> bool {
+    let MapWrite::Real { id, value: Some(row) } = write else { return false };
+    let was_alive = old.get(id).is_some_and(|was| was.flags & REAL_ALIVE != 0);
+    was_alive && row.flags & REAL_ALIVE == 0
+}
+
+fn new_rings(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (&service, slots) in &new.rings {
+        let fits = old.rings.get(&service).is_some_and(|was| was.len() == slots.len());
+        if !fits {
+            writes.push(MapWrite::NewRing { service, slots: slots.clone() });
+        }
+    }
+}
+
+fn changed_slots(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (&service, slots) in &new.rings {
+        let Some(was) = old.rings.get(&service).filter(|was| was.len() == slots.len()) else { continue };
+        if Arc::ptr_eq(was, slots) {
+            continue;
+        }
+        let changes: Vec<(u32, Slot)> = (0..)
+            .zip(was.iter().zip(slots.iter()))
+            .filter(|(_, (was, is))| was != is)
+            .map(|(i, (_, is))| (i, *is))
+            .collect();
+        if !changes.is_empty() {
+            writes.push(MapWrite::Slots { service, changes });
+        }
+    }
+}
+
+/// A VIP gains flags here and loses them in [`remove_fronts`], so that no service is overlooked in between.
+fn add_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (&key, &value) in sorted(&new.vips, |key| (key.family, key.address)) {
+        let was = old.vips.get(&key).copied();
+        let both = lb_common::VipValue { flags: was.map_or(0, |was| was.flags) | value.flags };
+        if was != Some(both) {
+            writes.push(MapWrite::Vip { key, value: Some(both) });
+        }
+    }
+    for (&key, &value) in sorted(&new.services, |key| (key.family, key.vip, key.protocol, key.port)) {
+        if old.services.get(&key) != Some(&value) {
+            writes.push(MapWrite::Service { key, value: Some(value) });
+        }
+    }
+    for (&(bits, key), &value) in sorted(&new.port_ranges, range_order) {
+        if old.port_ranges.get(&(bits, key)) != Some(&value) {
+            writes.push(MapWrite::PortRange { bits, key, value: Some(value) });
+        }
+    }
+}
+
+fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for &key in gone(&old.services, &new.services, |key| (key.family, key.vip, key.protocol, key.port)) {
+        writes.push(MapWrite::Service { key, value: None });
+    }
+    for &(bits, key) in gone(&old.port_ranges, &new.port_ranges, range_order) {
+        writes.push(MapWrite::PortRange { bits, key, value: None });
+    }
+    for (&key, was) in sorted(&old.vips, |key| (key.family, key.address)) {
+        match new.vips.get(&key) {
+            None => writes.push(MapWrite::Vip { key, value: None }),
+            Some(&value) if was.flags & !value.flags != 0 => writes.push(MapWrite::Vip { key, value: Some(value) }),
+            Some(_) => {}
+        }
+    }
+}
+
+fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let rings = old.rings.keys().filter(|id| !new.rings.contains_key(id));
+    writes.extend(rings.map(|&service| MapWrite::RemoveRing { service }));
+    let reals = old.reals.keys().filter(|id| !new.reals.contains_key(id));
+    writes.extend(reals.map(|&id| MapWrite::Real { id, value: None }));
+}
+
+/// More exact blocks of ports first, so that none is overlooked while it is moved to a wider one's service.
+fn range_order(key: &(u32, lb_common::PortRangeKey)) -> impl Ord + use<> {
+    let (bits, key) = *key;
+    (std::cmp::Reverse(bits), key.family, key.vip, key.protocol, key.port)
+}
+
+fn sorted<K, V, O: Ord>(map: &HashMap<K, V>, order: impl Fn(&K) -> O) -> Vec<(&K, &V)> {
+    let mut rows: Vec<(&K, &V)> = map.iter().collect();
+    rows.sort_by_key(|(key, _)| order(key));
+    rows
+}
+
+fn gone<'a, K: Eq + Hash, V, O: Ord>(
+    old: &'a HashMap<K, V>,
+    new: &HashMap<K, V>,
+    order: impl Fn(&K) -> O,
+) -> Vec<&'a K> {
+    let mut keys: Vec<&K> = old.keys().filter(|key| !new.contains_key(key)).collect();
+    keys.sort_by_key(|key| order(key));
+    keys
+}

@@ -1,0 +1,182 @@
+//! What is configured: services, real servers, and the checks that make them a [`Cluster`].
+//!
+//! A [`Cluster`] can only be built through [`Cluster::new`], so whoever holds one need not check it again.
+
+mod check;
+mod ports;
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+pub use check::{ClusterError, Problem, Subject};
+pub use ports::{Ports, PortsError, port_prefixes};
+
+/// The longest name of a service or real, in bytes.
+pub const MAX_NAME_LENGTH: usize = 64;
+/// The greatest weight.
+pub const MAX_WEIGHT: u32 = 65_535;
+/// The weight of a real for which none is configured.
+pub const DEFAULT_WEIGHT: u32 = 100;
+/// Most services of a cluster.
+pub const MAX_SERVICES: usize = lb_common::MAX_SERVICES as usize;
+/// Most reals of a cluster: as many as a 16-bit id can name.
+pub const MAX_REALS: usize = lb_common::LIMIT_MAX_REALS as usize - 1;
+/// Most port prefixes that all services with a port range or any port may need together.
+pub const MAX_PORT_PREFIXES: usize = lb_common::MAX_PORT_RANGES as usize;
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The IP protocol number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => lb_common::PROTOCOL_TCP,
+            Self::Udp => lb_common::PROTOCOL_UDP,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// How a service's packets reach its reals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Direct server return: only the MAC addresses are rewritten.
+    Dsr,
+    /// The packet is put in an outer IPv4 or IPv6 header.
+    Ipip,
+}
+
+impl Mode {
+    /// The number that stands for the mode in the maps.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Dsr => lb_common::MODE_DSR,
+            Self::Ipip => lb_common::MODE_IPIP,
+        }
+    }
+
+    /// Whether the mode can carry packets for `vip` to `real`.
+    #[must_use]
+    pub fn carries(self, vip: IpAddr, real: IpAddr) -> bool {
+        match self {
+            Self::Dsr => vip.is_ipv4() == real.is_ipv4(),
+            Self::Ipip => vip.is_ipv4() || real.is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dsr => "dsr",
+            Self::Ipip => "ipip",
+        })
+    }
+}
+
+/// A real that a service sends flows to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The real's name.
+    pub real: String,
+    /// Its weight in this service, 0..=[`MAX_WEIGHT`]; `None`: the real's own.
+    pub weight: Option<u32>,
+}
+
+/// A VIP, a protocol and ports, and the reals that serve them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its identity: 1 to [`MAX_NAME_LENGTH`] of the characters `A-Za-z0-9._-`.
+    pub name: String,
+    /// The address that clients use.
+    pub vip: IpAddr,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The ports that clients use.
+    pub ports: Ports,
+    /// How packets reach the reals.
+    pub mode: Mode,
+    /// The reals; at least one, none of them twice.
+    pub reals: Vec<Member>,
+}
+
+/// A real server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Real {
+    /// Its identity: 1 to [`MAX_NAME_LENGTH`] of the characters `A-Za-z0-9._-`.
+    pub name: String,
+    /// Where it is.
+    pub address: IpAddr,
+    /// Its share of the flows relative to the other reals, 0..=[`MAX_WEIGHT`]. 0: no new flows.
+    pub weight: u32,
+}
+
+/// Services and reals that fit together. The default is a cluster without any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    services: Vec<Service>,
+    reals: Vec<Real>,
+    service_index: BTreeMap<String, usize>,
+    real_index: BTreeMap<String, usize>,
+}
+
+impl Cluster {
+    /// Checks that the services and reals fit together.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with the item that it is about, in the order of the items.
+    pub fn new(services: Vec<Service>, reals: Vec<Real>) -> Result<Self, Vec<ClusterError>> {
+        let errors = check::check(&services, &reals);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let service_index = services.iter().enumerate().map(|(i, service)| (service.name.clone(), i)).collect();
+        let real_index = reals.iter().enumerate().map(|(i, real)| (real.name.clone(), i)).collect();
+        Ok(Self { services, reals, service_index, real_index })
+    }
+
+    /// The services, in the order in which they were given.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The reals, in the order in which they were given.
+    #[must_use]
+    pub fn reals(&self) -> &[Real] {
+        &self.reals
+    }
+
+    /// The service of this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.service_index.get(name).and_then(|&i| self.services.get(i))
+    }
+
+    /// The real of this name.
+    #[must_use]
+    pub fn real(&self, name: &str) -> Option<&Real> {
+        self.real_index.get(name).and_then(|&i| self.reals.get(i))
+    }
+}

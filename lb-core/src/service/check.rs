@@ -1,0 +1,351 @@
+//! The checks that make services and reals a [`Cluster`](super::Cluster), and what they find.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    net::IpAddr,
+};
+
+use thiserror::Error;
+
+use super::{
+    MAX_NAME_LENGTH, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Mode, Ports, Protocol, Real, Service,
+};
+
+/// The item that an error is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// The service of this name (of several with the same name the later one).
+    Service(String),
+    /// The real of this name (of several with the same name the later one).
+    Real(String),
+    /// A real's entry in a service's list (of several for the same real the later one).
+    Member {
+        /// The service's name.
+        service: String,
+        /// The real's name.
+        real: String,
+    },
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(name) => write!(f, "service {name:?}"),
+            Self::Real(name) => write!(f, "real {name:?}"),
+            Self::Member { service, real } => write!(f, "real {real:?} of service {service:?}"),
+        }
+    }
+}
+
+/// Something wrong with one item of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{subject}: {problem}")]
+pub struct ClusterError {
+    /// The item.
+    pub subject: Subject,
+    /// What is wrong with it, and what to do.
+    pub problem: Problem,
+}
+
+/// What is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// The name is empty, too long, or has another character than `A-Za-z0-9._-`.
+    #[error("the name must be 1 to {MAX_NAME_LENGTH} letters, digits, dots, underscores or hyphens")]
+    Name,
+    /// Another item of the same kind has the name.
+    #[error("the name is given twice; rename one of the two")]
+    DuplicateName,
+    /// More services than the maps hold.
+    #[error("there are {count} services, and {MAX_SERVICES} is the most; remove some")]
+    TooManyServices {
+        /// How many there are.
+        count: usize,
+    },
+    /// More reals than ids.
+    #[error("there are {count} reals, and {MAX_REALS} is the most; remove some")]
+    TooManyReals {
+        /// How many there are.
+        count: usize,
+    },
+    /// The address cannot be one of a host.
+    #[error("{address} is {kind}; give the address of a host")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// What kind of address it is.
+        kind: &'static str,
+    },
+    /// A real's address is the VIP of a service.
+    #[error("the address {address} is the VIP of service {service:?}; give the real's own address")]
+    AddressIsVip {
+        /// The address.
+        address: IpAddr,
+        /// The service.
+        service: String,
+    },
+    /// The weight is too great.
+    #[error("weight {weight} is too great; give one from 0 to {MAX_WEIGHT}")]
+    Weight {
+        /// The weight.
+        weight: u32,
+    },
+    /// Port 0 is named.
+    #[error("port 0 cannot be served; give ports from 1 to 65535, or \"any\"")]
+    PortZero,
+    /// A range's first port is above its last.
+    #[error("the port range {first}-{last} is the wrong way round; write {last}-{first}")]
+    PortOrder {
+        /// The first port.
+        first: u16,
+        /// The last port.
+        last: u16,
+    },
+    /// Another service of the same VIP and protocol claims some of the ports as well.
+    #[error(
+        "{vip} {protocol} port {ports} is also claimed by service {other:?} (port {other_ports}); only a single port \
+         may lie inside a range, and any of these beside a service of any port"
+    )]
+    Overlap {
+        /// The VIP.
+        vip: IpAddr,
+        /// The protocol.
+        protocol: Protocol,
+        /// The ports of the service.
+        ports: Ports,
+        /// The other service.
+        other: String,
+        /// The ports of the other service.
+        other_ports: Ports,
+    },
+    /// The port ranges of all services together need more prefixes than the trie holds.
+    #[error("the port ranges need {count} prefixes, and {MAX_PORT_PREFIXES} is the most; use fewer or aligned ranges")]
+    TooManyPortPrefixes {
+        /// How many they need.
+        count: usize,
+    },
+    /// The service has no real.
+    #[error("it has no reals; list at least one")]
+    NoReals,
+    /// A listed real is not defined.
+    #[error("no such real is defined; define it, or correct the name")]
+    UnknownReal,
+    /// A real is listed twice.
+    #[error("the real is listed twice; remove one of the two")]
+    DuplicateMember,
+    /// The forward mode cannot carry the VIP's packets to the real.
+    #[error("mode {mode} cannot carry packets for {vip} to {address}; {}", fix_for(*.mode))]
+    Family {
+        /// The service's mode.
+        mode: Mode,
+        /// Its VIP.
+        vip: IpAddr,
+        /// The real's address.
+        address: IpAddr,
+    },
+}
+
+const fn fix_for(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Dsr => "use a real of the VIP's family, or mode ipip",
+        Mode::Ipip => "an IPv6 VIP needs IPv6 reals",
+    }
+}
+
+/// Everything that is wrong, in the order: reals, services, what services have in common.
+pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
+    let mut found = Findings::default();
+    check_counts(services, reals, &mut found);
+    let by_name = check_reals(services, reals, &mut found);
+    check_services(services, &by_name, &mut found);
+    check_overlaps(services, &mut found);
+    check_prefix_count(services, &mut found);
+    found.errors
+}
+
+#[derive(Default)]
+struct Findings {
+    errors: Vec<ClusterError>,
+}
+
+impl Findings {
+    fn service(&mut self, service: &Service, problem: Problem) {
+        self.errors.push(ClusterError { subject: Subject::Service(service.name.clone()), problem });
+    }
+
+    fn real(&mut self, real: &Real, problem: Problem) {
+        self.errors.push(ClusterError { subject: Subject::Real(real.name.clone()), problem });
+    }
+
+    fn member(&mut self, service: &Service, real: &str, problem: Problem) {
+        let subject = Subject::Member { service: service.name.clone(), real: real.to_owned() };
+        self.errors.push(ClusterError { subject, problem });
+    }
+}
+
+fn check_counts(services: &[Service], reals: &[Real], found: &mut Findings) {
+    if let Some(first_too_many) = services.get(MAX_SERVICES) {
+        found.service(first_too_many, Problem::TooManyServices { count: services.len() });
+    }
+    if let Some(first_too_many) = reals.get(MAX_REALS) {
+        found.real(first_too_many, Problem::TooManyReals { count: reals.len() });
+    }
+}
+
+fn check_reals<'a>(services: &[Service], reals: &'a [Real], found: &mut Findings) -> HashMap<&'a str, &'a Real> {
+    let vips: HashMap<IpAddr, &str> = services.iter().rev().map(|s| (s.vip, s.name.as_str())).collect();
+    let mut by_name = HashMap::new();
+    for real in reals {
+        if !is_name(&real.name) {
+            found.real(real, Problem::Name);
+        }
+        if by_name.insert(real.name.as_str(), real).is_some() {
+            found.real(real, Problem::DuplicateName);
+        }
+        if let Some(problem) = address_problem(real.address) {
+            found.real(real, problem);
+        }
+        if let Some(&service) = vips.get(&real.address) {
+            found.real(real, Problem::AddressIsVip { address: real.address, service: service.to_owned() });
+        }
+        if real.weight > MAX_WEIGHT {
+            found.real(real, Problem::Weight { weight: real.weight });
+        }
+    }
+    by_name
+}
+
+fn check_services(services: &[Service], reals: &HashMap<&str, &Real>, found: &mut Findings) {
+    let mut names = BTreeSet::new();
+    for service in services {
+        if !is_name(&service.name) {
+            found.service(service, Problem::Name);
+        }
+        if !names.insert(service.name.as_str()) {
+            found.service(service, Problem::DuplicateName);
+        }
+        if let Some(problem) = address_problem(service.vip) {
+            found.service(service, problem);
+        }
+        if let Some(problem) = ports_problem(service.ports) {
+            found.service(service, problem);
+        }
+        if service.reals.is_empty() {
+            found.service(service, Problem::NoReals);
+        }
+        check_members(service, reals, found);
+    }
+}
+
+fn check_members(service: &Service, reals: &HashMap<&str, &Real>, found: &mut Findings) {
+    let mut listed = BTreeSet::new();
+    for member in &service.reals {
+        if !listed.insert(member.real.as_str()) {
+            found.member(service, &member.real, Problem::DuplicateMember);
+            continue;
+        }
+        if let Some(weight) = member.weight.filter(|&weight| weight > MAX_WEIGHT) {
+            found.member(service, &member.real, Problem::Weight { weight });
+        }
+        match reals.get(member.real.as_str()) {
+            None => found.member(service, &member.real, Problem::UnknownReal),
+            Some(real) if !service.mode.carries(service.vip, real.address) => {
+                let problem = Problem::Family { mode: service.mode, vip: service.vip, address: real.address };
+                found.member(service, &member.real, problem);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Services of the same VIP and protocol must not claim the same port, but a single port inside a range, and anything
+/// beside a service of any port: there the more exact one wins.
+fn check_overlaps(services: &[Service], found: &mut Findings) {
+    let mut groups: BTreeMap<(IpAddr, Protocol), Vec<&Service>> = BTreeMap::new();
+    for service in services {
+        groups.entry((service.vip, service.protocol)).or_default().push(service);
+    }
+    for group in groups.values() {
+        check_group(group, found);
+    }
+}
+
+fn check_group(group: &[&Service], found: &mut Findings) {
+    let mut singles: HashMap<u16, &Service> = HashMap::new();
+    let mut any: Option<&Service> = None;
+    let mut ranges: Vec<(u16, u16, usize)> = Vec::new();
+    for (order, &service) in group.iter().enumerate() {
+        let earlier = match service.ports {
+            Ports::Single(port) => singles.insert(port, service),
+            Ports::Any => any.replace(service),
+            Ports::Range(first, last) => {
+                ranges.push((first, last, order));
+                None
+            }
+        };
+        if let Some(other) = earlier {
+            found.service(service, overlap(service, other));
+        }
+    }
+    ranges.sort_unstable();
+    let mut widest: Option<(u16, usize)> = None;
+    for (first, last, order) in ranges {
+        if let Some((reach, other)) = widest.filter(|&(reach, _)| first <= reach) {
+            let (later, earlier) = (group[order.max(other)], group[order.min(other)]);
+            found.service(later, overlap(later, earlier));
+            widest = Some(if last > reach { (last, order) } else { (reach, other) });
+        } else {
+            widest = Some((last, order));
+        }
+    }
+}
+
+fn overlap(service: &Service, other: &Service) -> Problem {
+    Problem::Overlap {
+        vip: service.vip,
+        protocol: service.protocol,
+        ports: service.ports,
+        other: other.name.clone(),
+        other_ports: other.ports,
+    }
+}
+
+fn check_prefix_count(services: &[Service], found: &mut Findings) {
+    let mut count = 0;
+    let mut first_too_many = None;
+    for service in services {
+        count += service.ports.prefixes().len();
+        if count > MAX_PORT_PREFIXES {
+            first_too_many.get_or_insert(service);
+        }
+    }
+    if let Some(service) = first_too_many {
+        found.service(service, Problem::TooManyPortPrefixes { count });
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_LENGTH).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn ports_problem(ports: Ports) -> Option<Problem> {
+    match ports {
+        Ports::Single(0) | Ports::Range(0, _) => Some(Problem::PortZero),
+        Ports::Range(first, last) if first > last => Some(Problem::PortOrder { first, last }),
+        _ => None,
+    }
+}
+
+fn address_problem(address: IpAddr) -> Option<Problem> {
+    let kind = match address {
+        _ if address.is_unspecified() => "the unspecified address",
+        _ if address.is_multicast() => "a multicast address",
+        _ if address.is_loopback() => "a loopback address",
+        IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address written as IPv6",
+        _ => return None,
+    };
+    Some(Problem::Address { address, kind })
+}

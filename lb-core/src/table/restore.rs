@@ -1,0 +1,247 @@
+//! What outlives the daemon: the saved state (ids and what the operator wants, by name), and what the maps still hold.
+//!
+//! The maps may have been written after the state was saved for the last time, or the state may be lost. Saved ids win;
+//! what the maps hold counts where it agrees with them, and fills in for what was not saved: a real is
+//! recognised there by its address, a service by VIP, protocol and ports.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{AdminState, NextHop, RealEntry, SchedulingTable, ServiceEntry, TableOptions};
+use crate::{
+    ring::Ring,
+    rows::{Rows, address_of, next_hop_of},
+    service::{Mode, Ports, Protocol, Service},
+};
+
+/// The version of [`SavedState`] that this program writes and reads.
+pub const SAVED_STATE_VERSION: u32 = 1;
+
+/// What a daemon saves for its successor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedState {
+    /// [`SAVED_STATE_VERSION`] of the writer.
+    pub version: u32,
+    /// Of the table that was saved.
+    pub generation: u64,
+    /// Where the search for a free service id goes on.
+    pub next_service_id: u32,
+    /// Where the search for a free real id goes on.
+    pub next_real_id: u32,
+    /// Every service.
+    pub services: Vec<SavedService>,
+    /// Every real.
+    pub reals: Vec<SavedReal>,
+}
+
+/// No service and no real: the state of a first start.
+impl Default for SavedState {
+    fn default() -> Self {
+        Self {
+            version: SAVED_STATE_VERSION,
+            generation: 0,
+            next_service_id: 0,
+            next_real_id: 1,
+            services: Vec::new(),
+            reals: Vec::new(),
+        }
+    }
+}
+
+/// A service's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedService {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: u32,
+    /// Its VIP.
+    pub vip: IpAddr,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its ports, as text: `443`, `8000-8099`, `any`.
+    pub ports: String,
+}
+
+/// A real's identity, and what the operator wants of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedReal {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: u16,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its administrative state.
+    pub admin: AdminState,
+    /// The operator's weight for it.
+    pub weight: Option<u32>,
+}
+
+/// Why a saved state cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// Another version wrote it.
+    #[error("the saved state has version {found}, and this program reads {SAVED_STATE_VERSION}")]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// Two services, or two reals, have the same name or id.
+    #[error("the saved state contradicts itself: {what} is there twice")]
+    Twice {
+        /// What is there twice.
+        what: String,
+    },
+}
+
+/// What the maps held when the daemon started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Adopted {
+    /// By id: address and next hop.
+    pub(super) reals: BTreeMap<u16, (IpAddr, Option<NextHop>)>,
+    /// By service id.
+    pub(super) rings: BTreeMap<u32, Arc<Ring>>,
+    rows: Rows,
+}
+
+impl Adopted {
+    fn of(rows: &Rows, now_ms: u64) -> Self {
+        let real = |(&id, row): (&u16, &lb_common::RealValue)| {
+            Some((id, (address_of(&row.address, row.family)?, next_hop_of(row))))
+        };
+        let ring = |(&id, slots): (&u32, &Arc<[lb_common::Slot]>)| Some((id, Arc::new(Ring::adopted(slots, now_ms)?)));
+        Self {
+            reals: rows.reals.iter().filter_map(real).collect(),
+            rings: rows.rings.iter().filter_map(ring).collect(),
+            rows: rows.clone(),
+        }
+    }
+
+    /// Whether the id stood for a real of this address.
+    pub(super) fn agrees(&self, id: u16, address: IpAddr) -> bool {
+        self.reals.get(&id).is_some_and(|&(was, _)| was == address)
+    }
+
+    /// Id and next hop of the only real of this address.
+    pub(super) fn real_at(&self, address: IpAddr) -> Option<(u16, Option<NextHop>)> {
+        let mut there = self.reals.iter().filter(|&(_, &(own, _))| own == address);
+        let (&id, &(_, next_hop)) = there.next()?;
+        there.next().is_none().then_some((id, next_hop))
+    }
+
+    /// Id and ring of the service of this VIP, protocol and ports.
+    pub(super) fn service_behind(&self, service: &Service) -> Option<(u32, Arc<Ring>)> {
+        let id = self.rows.id_behind(service)?;
+        Some((id, self.rings.get(&id)?.clone()))
+    }
+}
+
+impl SchedulingTable {
+    /// The table of a daemon that was started again: `saved` by its predecessor, `adopted` from the maps (empty when
+    /// they are new). It has no services or reals before the first [`replace`](Self::replace), which decides what of
+    /// all this is still wanted; compare its rows with `adopted` to bring the maps in line.
+    ///
+    /// What slots that remember have lasted is not known; their time begins anew at `now_ms`.
+    ///
+    /// # Errors
+    ///
+    /// The saved state is of another version or contradicts itself. [`SavedState::default`] can be used in its place;
+    /// then only what the maps tell is kept.
+    pub fn restore(
+        options: TableOptions,
+        saved: SavedState,
+        adopted: &Rows,
+        now_ms: u64,
+    ) -> Result<Self, RestoreError> {
+        check(&saved)?;
+        let mut table = Self::new(options);
+        let adopted = Adopted::of(adopted, now_ms);
+        table.generation = saved.generation;
+        table.service_ids.resume_at(saved.next_service_id);
+        table.real_ids.resume_at(saved.next_real_id);
+        for real in saved.reals {
+            table.restore_real(real, &adopted);
+        }
+        for service in saved.services {
+            table.restore_service(service, &adopted);
+        }
+        table.adopted = Some(Arc::new(adopted));
+        Ok(table)
+    }
+
+    fn restore_real(&mut self, saved: SavedReal, adopted: &Adopted) {
+        let SavedReal { name, id, address, admin, weight } = saved;
+        if !self.real_ids.covers(id.into()) {
+            return;
+        }
+        let next_hop = adopted.reals.get(&id).filter(|(own, _)| *own == address).and_then(|(_, hop)| *hop);
+        self.reals.insert(name, RealEntry { id, address, admin, weight, next_hop });
+    }
+
+    fn restore_service(&mut self, saved: SavedService, adopted: &Adopted) {
+        let SavedService { name, id, vip, protocol, ports } = saved;
+        if !self.service_ids.covers(id) {
+            return;
+        }
+        let front = ports.parse::<Ports>().ok().map(|ports| Service {
+            name: name.clone(),
+            vip,
+            protocol,
+            ports,
+            mode: Mode::Dsr,
+            reals: Vec::new(),
+        });
+        let is_same = front.is_some_and(|front| adopted.rows.id_behind(&front) == Some(id));
+        let ring = adopted.rings.get(&id).filter(|_| is_same).cloned();
+        let ring = ring.unwrap_or_else(|| Arc::new(Ring::blank(self.ring_slots)));
+        self.services.insert(name, ServiceEntry { id, ring });
+    }
+
+    /// What a successor needs to know that the maps do not tell.
+    #[must_use]
+    pub fn saved(&self) -> SavedState {
+        let services = self.configured_services().map(|(service, entry)| SavedService {
+            name: service.name.clone(),
+            id: entry.id,
+            vip: service.vip,
+            protocol: service.protocol,
+            ports: service.ports.to_string(),
+        });
+        let reals = self.configured_reals().map(|(real, entry)| SavedReal {
+            name: real.name.clone(),
+            id: entry.id,
+            address: entry.address,
+            admin: entry.admin,
+            weight: entry.weight,
+        });
+        SavedState {
+            version: SAVED_STATE_VERSION,
+            generation: self.generation,
+            next_service_id: self.service_ids.next(),
+            next_real_id: self.real_ids.next(),
+            services: services.collect(),
+            reals: reals.collect(),
+        }
+    }
+}
+
+fn check(saved: &SavedState) -> Result<(), RestoreError> {
+    if saved.version != SAVED_STATE_VERSION {
+        return Err(RestoreError::Version { found: saved.version });
+    }
+    let mut seen = BTreeSet::new();
+    let services =
+        saved.services.iter().flat_map(|s| [format!("service {:?}", s.name), format!("service id {}", s.id)]);
+    let reals = saved.reals.iter().flat_map(|r| [format!("real {:?}", r.name), format!("real id {}", r.id)]);
+    match services.chain(reals).find(|what| !seen.insert(what.clone())) {
+        Some(what) => Err(RestoreError::Twice { what }),
+        None => Ok(()),
+    }
+}
