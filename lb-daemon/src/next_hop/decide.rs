@@ -277,3 +277,6 @@ fn cautions(watch: &Watch, route: &Route, link: &Link) -> String {
 
 /// Kinds of link that cannot send the frames of another interface's driver-mode XDP program.
 const KINDS_WITHOUT_XDP_SEND: [&str; 6] = ["vlan", "bridge", "macvlan", "dummy", "vxlan", "team"];
+
+#[cfg(test)]
+mod tests;

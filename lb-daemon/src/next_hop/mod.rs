@@ -23,21 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use decide::Watch;
-
-/// The way to a real.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    /// The interface that packets leave by.
-    pub ifindex: u32,
-    /// The MAC address that they are sent to.
-    pub next_hop_mac: [u8; 6],
-    /// The MAC address that they are sent from.
-    pub source_mac: [u8; 6],
-    /// Source of tunnel packets, of the real's family.
-    pub tunnel_source: std::net::IpAddr,
-    /// The largest IP packet that the way carries, in bytes.
-    pub mtu: u32,
-}
+pub use lb_core::table::NextHop;
 
 use kernel::Kernel;
 use monitor::Monitor;

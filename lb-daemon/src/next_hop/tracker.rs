@@ -21,7 +21,8 @@ pub(super) struct Tracker {
     budget: Budget,
     /// Reals whose news has not been reported yet.
     outbox: BTreeSet<String>,
-    /// When everything was last looked at anew because of an event.
+    /// When everything is to be looked at because of an event, and when that last began.
+    full_due: Option<Instant>,
     last_full: Option<Instant>,
 }
 
@@ -56,6 +57,7 @@ impl Tracker {
             asked: HashMap::new(),
             budget: Budget { since: now, used: 0 },
             outbox: BTreeSet::new(),
+            full_due: None,
             last_full: None,
         }
     }
@@ -94,16 +96,14 @@ impl Tracker {
                 self.look_again(now, |tracked| tracked.leaves_by(ifindex) || tracked.neighbour.is_none());
             }
             Event::Everything => {
-                let earliest = self.last_full.map_or(now, |last| last + self.timing.full_refresh_gap);
-                let from = earliest.max(now);
-                self.last_full = Some(from);
-                self.look_again(from, |_| true);
+                let earliest = self.last_full.map_or(now, |last| (last + self.timing.full_refresh_gap).max(now));
+                self.full_due.get_or_insert(earliest + self.timing.settle);
             }
         }
     }
 
-    fn look_again(&mut self, from: Instant, concerned: impl Fn(&Tracked) -> bool) {
-        let due = from + self.timing.settle;
+    fn look_again(&mut self, now: Instant, concerned: impl Fn(&Tracked) -> bool) {
+        let due = now + self.timing.settle;
         for tracked in self.reals.values_mut().filter(|tracked| concerned(tracked)) {
             tracked.due = tracked.due.min(due);
         }
@@ -111,13 +111,18 @@ impl Tracker {
 
     /// When the next real is to be looked at.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.reals.values().map(|tracked| tracked.due).min()
+        self.reals.values().map(|tracked| tracked.due).chain(self.full_due).min()
     }
 
-    /// Up to `limit` reals that are to be looked at now, with their addresses.
-    pub(super) fn due(&self, now: Instant, limit: usize) -> Vec<(String, IpAddr)> {
-        let due = self.reals.values().filter(|tracked| tracked.due <= now);
-        due.take(limit).map(|tracked| (tracked.watch.real.clone(), tracked.watch.address)).collect()
+    /// Up to `limit` reals that are to be looked at now, with their addresses: those that wait longest.
+    pub(super) fn due(&mut self, now: Instant, limit: usize) -> Vec<(String, IpAddr)> {
+        if self.full_due.take_if(|due| *due <= now).is_some() {
+            self.last_full = Some(now);
+            self.reals.values_mut().for_each(|tracked| tracked.due = tracked.due.min(now));
+        }
+        let mut due: Vec<&Tracked> = self.reals.values().filter(|tracked| tracked.due <= now).collect();
+        due.sort_by_key(|tracked| tracked.due);
+        due.iter().take(limit).map(|tracked| (tracked.watch.real.clone(), tracked.watch.address)).collect()
     }
 
     /// Takes in what the kernel says of the way to a real. Gives the neighbour that the kernel is now to be asked for.
@@ -288,5 +293,4 @@ fn covers(prefix: IpAddr, length: u8, address: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "tracker_tests.rs"]
 mod tests;
