@@ -3,6 +3,7 @@
 //!
 //! On any target but BPF this is an empty program, so that `cargo build --workspace` works.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod program;

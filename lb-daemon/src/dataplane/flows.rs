@@ -1,0 +1,239 @@
+//! The flow table: read, swept of what is over, and written to (by tests and restores).
+
+use std::{
+    collections::HashSet,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use aya::maps::MapError;
+use lb_common::{FLOW_FIN, FLOW_RST, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, map};
+
+use super::{Dataplane, DataplaneError, sys};
+
+/// Entries read by one kernel call at first; more where a single bucket holds more.
+const BATCH: usize = 1_024;
+/// A bucket never holds more: the tables have more buckets than that fraction of their entries.
+const BATCH_LIMIT: usize = 1 << 20;
+
+/// After how long without a packet a flow is over, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowTimeouts {
+    /// A flow in use.
+    pub open_ns: u64,
+    /// One whose client has sent a FIN.
+    pub fin_ns: u64,
+    /// One whose client has sent a RST.
+    pub rst_ns: u64,
+    /// One of which only the SYN has come.
+    pub half_open_ns: u64,
+}
+
+impl FlowTimeouts {
+    fn of(&self, state: u16) -> u64 {
+        match state {
+            FLOW_FIN => self.fin_ns,
+            FLOW_RST => self.rst_ns,
+            _ => self.open_ns,
+        }
+    }
+}
+
+/// What a sweep found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sweep {
+    /// (service id, slot) of every flow that is left, half-open ones too.
+    pub in_use: HashSet<(u16, u32)>,
+    /// Flows that were over and are forgotten.
+    pub removed: u64,
+    /// Flows that are left, without half-open ones.
+    pub flows: u64,
+}
+
+impl Dataplane {
+    /// The clock of the flow table: CLOCK_MONOTONIC_COARSE, in nanoseconds.
+    #[must_use]
+    pub fn now_ns() -> u64 {
+        sys::monotonic_coarse_ns()
+    }
+
+    /// Up to `limit` flows of the flow table for which `keep` says yes.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn flows(
+        &self,
+        limit: usize,
+        mut keep: impl FnMut(&FlowKey, &FlowValue) -> bool,
+    ) -> Result<Vec<(FlowKey, FlowValue)>, DataplaneError> {
+        let mut found = Vec::new();
+        each(self.maps.fds.flows.as_fd(), map::FLOWS, |key: &FlowKey, value: &FlowValue| {
+            if found.len() < limit && keep(key, value) {
+                found.push((*key, *value));
+            }
+            found.len() < limit
+        })?;
+        Ok(found)
+    }
+
+    /// Forgets the flows that are over, and says which slots still have flows.
+    ///
+    /// A packet that comes between the look and the removal is lost to the table; a flow that has been silent for its whole
+    /// timeout has no claim to better.
+    ///
+    /// # Errors
+    /// The kernel refuses to read or write a map.
+    pub fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> Result<Sweep, DataplaneError> {
+        let mut sweep = Sweep::default();
+        let mut over = Vec::new();
+        each(self.maps.fds.flows.as_fd(), map::FLOWS, |key: &FlowKey, flow: &FlowValue| {
+            if now_ns.saturating_sub(flow.last_seen_ns) > timeouts.of(flow.state) {
+                over.push(*key);
+            } else {
+                sweep.flows += 1;
+                sweep.in_use.insert((flow.service, flow.slot));
+            }
+            true
+        })?;
+        sweep.removed = over.len() as u64;
+        delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &over)?;
+        over.clear();
+        each(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, |key: &FlowKey, half: &HalfOpenValue| {
+            if now_ns.saturating_sub(half.began_ns) > timeouts.half_open_ns {
+                over.push(*key);
+            } else {
+                sweep.in_use.insert((half.service, half.slot));
+            }
+            true
+        })?;
+        delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &over)?;
+        Ok(sweep)
+    }
+
+    /// Writes a flow to the flow table.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn put_flow(&mut self, key: &FlowKey, value: &FlowValue) -> Result<(), DataplaneError> {
+        self.maps.flows.insert(key, value, 0).map_err(|error| write_error(map::FLOWS, error))
+    }
+
+    /// Writes a half-open flow.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn put_half_open(&mut self, key: &FlowKey, value: &HalfOpenValue) -> Result<(), DataplaneError> {
+        self.maps.half_open.insert(key, value, 0).map_err(|error| write_error(map::HALF_OPEN, error))
+    }
+
+    /// Writes where a packet's first fragment went.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn put_fragment(&mut self, key: &FragmentKey, value: &FragmentValue) -> Result<(), DataplaneError> {
+        self.maps.fragments.insert(key, value, 0).map_err(|error| write_error(map::FRAGMENTS, error))
+    }
+
+    /// The flow table's entry.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn get_flow(&self, key: &FlowKey) -> Result<Option<FlowValue>, DataplaneError> {
+        found(self.maps.flows.get(key, 0), map::FLOWS)
+    }
+
+    /// The half-open flow's entry.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn get_half_open(&self, key: &FlowKey) -> Result<Option<HalfOpenValue>, DataplaneError> {
+        found(self.maps.half_open.get(key, 0), map::HALF_OPEN)
+    }
+
+    /// Where a packet's first fragment went.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn get_fragment(&self, key: &FragmentKey) -> Result<Option<FragmentValue>, DataplaneError> {
+        found(self.maps.fragments.get(key, 0), map::FRAGMENTS)
+    }
+
+    /// Forgets every flow, half-open flow and fragment.
+    ///
+    /// # Errors
+    /// The kernel refuses to read or write a map.
+    pub fn clear_tables(&mut self) -> Result<(), DataplaneError> {
+        let unreadable = |map| move |source| DataplaneError::Map { action: "read", map, source };
+        let flows: Vec<_> = self.maps.flows.keys().collect::<Result<_, _>>().map_err(unreadable(map::FLOWS))?;
+        delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &flows)?;
+        let half: Vec<_> = self.maps.half_open.keys().collect::<Result<_, _>>().map_err(unreadable(map::HALF_OPEN))?;
+        delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &half)?;
+        let fragments: Vec<FragmentKey> =
+            self.maps.fragments.keys().collect::<Result<_, _>>().map_err(unreadable(map::FRAGMENTS))?;
+        for key in fragments {
+            match self.maps.fragments.remove(&key) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(source) => {
+                    return Err(DataplaneError::Map { action: "delete from", map: map::FRAGMENTS, source });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `visit` with each entry of a hash map until it says no. An entry written or deleted meanwhile may be missed or seen twice.
+fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
+    fd: BorrowedFd<'_>,
+    map: &'static str,
+    mut visit: impl FnMut(&K, &V) -> bool,
+) -> Result<(), DataplaneError> {
+    let mut position = None;
+    let mut size = BATCH;
+    let mut keys = vec![K::default(); size];
+    let mut values = vec![V::default(); size];
+    loop {
+        let read = match sys::lookup_batch(fd, &mut position, &mut keys, &mut values) {
+            Ok(read) => read,
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < BATCH_LIMIT => {
+                size *= 2;
+                keys.resize(size, K::default());
+                values.resize(size, V::default());
+                continue;
+            }
+            Err(source) => return Err(DataplaneError::MapCall { action: "read", map, source }),
+        };
+        for (key, value) in keys.iter().zip(&values).take(read) {
+            if !visit(key, value) {
+                return Ok(());
+            }
+        }
+        if position.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn delete_all<K: aya::Pod>(fd: BorrowedFd<'_>, map: &'static str, keys: &[K]) -> Result<(), DataplaneError> {
+    for key in keys {
+        match sys::delete(fd, key) {
+            Ok(()) => {}
+            // The program has deleted or evicted it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DataplaneError::MapCall { action: "delete from", map, source }),
+        }
+    }
+    Ok(())
+}
+
+fn found<T>(result: Result<T, MapError>, map: &'static str) -> Result<Option<T>, DataplaneError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(source) => Err(DataplaneError::Map { action: "read", map, source }),
+    }
+}
+
+fn write_error(map: &'static str, source: MapError) -> DataplaneError {
+    DataplaneError::Map { action: "write", map, source }
+}

@@ -1,0 +1,104 @@
+//! The XDP program and its maps, and the only module that touches aya: loads or adopts them, attaches the program, writes
+//! what the scheduling table says, and reads the counters and the flow table.
+//!
+//! With a pin directory the maps and the attachment outlive the process, and the next one adopts them; without, they go with it.
+
+mod attach;
+mod counters;
+mod error;
+mod flows;
+mod log;
+mod open;
+mod ring;
+mod rows;
+mod shape;
+mod sys;
+mod test_run;
+
+use std::{os::fd::OwnedFd, path::PathBuf};
+
+use aya::{
+    Ebpf,
+    maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, lpm_trie::LpmTrie},
+    programs::Xdp,
+};
+use lb_common::{
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, RealValue, ServiceKey, ServiceValue,
+    TrafficCounters, VipKey, VipValue,
+};
+
+pub use attach::{AttachMode, Attached};
+pub use error::DataplaneError;
+pub use flows::{FlowTimeouts, Sweep};
+pub use test_run::Verdict;
+
+/// How to load the program.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where maps and links are pinned, on a bpffs; `None` pins nothing.
+    pub pin_dir: Option<PathBuf>,
+    /// Rows of `reals`: real ids are below it.
+    pub max_reals: u32,
+    /// Entries of the flow table.
+    pub max_flows: u32,
+    /// Let the program log its own debug messages through the `log` facade. Off costs a packet nothing.
+    pub debug_log: bool,
+}
+
+/// What was found at the pin directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// Nothing: the maps are new and empty.
+    Fresh,
+    /// Maps of this ABI and these shapes: they are used as they are.
+    Adopted,
+    /// Maps that cannot be used: new, empty ones have taken their pins. An attached program goes on with the old ones
+    /// until [`Dataplane::attach`] replaces it.
+    Replaced {
+        /// What did not fit.
+        reason: String,
+    },
+}
+
+/// The loaded program and its maps.
+pub struct Dataplane {
+    options: Options,
+    ebpf: Ebpf,
+    maps: Maps,
+    attached: Vec<(String, Attached)>,
+}
+
+/// The maps, by their names in [`lb_common::map`].
+struct Maps {
+    vips: HashMap<MapData, VipKey, VipValue>,
+    services: HashMap<MapData, ServiceKey, ServiceValue>,
+    port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
+    rings: ArrayOfMaps<MapData, MapData>,
+    reals: Array<MapData, RealValue>,
+    flows: HashMap<MapData, FlowKey, FlowValue>,
+    half_open: HashMap<MapData, FlowKey, HalfOpenValue>,
+    fragments: HashMap<MapData, FragmentKey, FragmentValue>,
+    service_counters: PerCpuArray<MapData, TrafficCounters>,
+    real_counters: PerCpuArray<MapData, TrafficCounters>,
+    drops: PerCpuArray<MapData, u64>,
+    events: PerCpuArray<MapData, u64>,
+    abi: Array<MapData, u32>,
+    fds: MapFds,
+}
+
+/// Descriptors of the maps on which calls are made that aya has not.
+struct MapFds {
+    rings: OwnedFd,
+    flows: OwnedFd,
+    half_open: OwnedFd,
+}
+
+/// Name of the program in the object.
+const PROGRAM: &str = "understudy";
+
+impl Dataplane {
+    fn program(&mut self) -> Result<&mut Xdp, DataplaneError> {
+        let program = self.ebpf.program_mut(PROGRAM).ok_or(DataplaneError::Object { what: PROGRAM })?;
+        program.try_into().map_err(|source| DataplaneError::Program { step: "use", source })
+    }
+}

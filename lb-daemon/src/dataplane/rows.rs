@@ -1,0 +1,146 @@
+//! The rows that the scheduling table decides: read at adoption, and written as `lb_core::rows::diff` lists them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use aya::{
+    maps::{MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key},
+    util::nr_cpus,
+};
+use lb_common::{
+    MAX_SERVICES, NO_REAL, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceValue, TrafficCounters, map,
+};
+use lb_core::rows::{MapWrite, Rows};
+
+use super::{Dataplane, DataplaneError, Maps};
+
+impl Dataplane {
+    /// What the maps hold.
+    ///
+    /// # Errors
+    /// The kernel refuses to read a map.
+    pub fn rows(&self) -> Result<Rows, DataplaneError> {
+        let maps = &self.maps;
+        let mut rings = BTreeMap::new();
+        for service in 0..MAX_SERVICES {
+            if let Some(slots) = maps.read_ring(service)? {
+                rings.insert(service, Arc::from(slots));
+            }
+        }
+        Ok(Rows {
+            vips: collect(maps.vips.iter(), map::VIPS)?,
+            services: collect(maps.services.iter(), map::SERVICES)?,
+            port_ranges: maps.read_port_ranges()?,
+            reals: self.read_reals()?,
+            rings,
+        })
+    }
+
+    /// Makes the changes, in order. On an error those before it stay made.
+    ///
+    /// # Errors
+    /// An id outside its map, a full map, or the kernel's refusal, naming the map.
+    pub fn apply(&mut self, writes: &[MapWrite]) -> Result<(), DataplaneError> {
+        writes.iter().try_for_each(|write| self.write(write))
+    }
+
+    fn write(&mut self, write: &MapWrite) -> Result<(), DataplaneError> {
+        let maps = &mut self.maps;
+        match write {
+            MapWrite::Real { id, value } => write_real(maps, self.options.max_reals, *id, value.unwrap_or_default()),
+            MapWrite::NewRing { service, slots } => maps.new_ring(*service, slots),
+            MapWrite::RemoveRing { service } => maps.remove_ring(*service),
+            MapWrite::Slots { service, changes } => maps.write_slots(*service, changes),
+            MapWrite::Vip { key, value: Some(value) } => written(maps.vips.insert(key, value, 0), map::VIPS),
+            MapWrite::Vip { key, value: None } => gone(maps.vips.remove(key), map::VIPS),
+            MapWrite::Service { key, value: Some(value) } => {
+                written(maps.services.insert(key, value, 0), map::SERVICES)
+            }
+            MapWrite::Service { key, value: None } => gone(maps.services.remove(key), map::SERVICES),
+            MapWrite::PortRange { bits, key, value: Some(value) } => {
+                written(maps.port_ranges.insert(&prefix(*bits, *key), value, 0), map::PORT_RANGES)
+            }
+            MapWrite::PortRange { bits, key, value: None } => {
+                gone(maps.port_ranges.remove(&prefix(*bits, *key)), map::PORT_RANGES)
+            }
+            MapWrite::ResetServiceCounters { service } => {
+                reset(&mut maps.service_counters, map::SERVICE_COUNTERS, *service)
+            }
+            MapWrite::ResetRealCounters { real } => {
+                reset(&mut maps.real_counters, map::REAL_COUNTERS, u32::from(*real))
+            }
+        }
+    }
+
+    fn read_reals(&self) -> Result<BTreeMap<u16, RealValue>, DataplaneError> {
+        let mut reals = BTreeMap::new();
+        for id in NO_REAL + 1..=(self.options.max_reals - 1).min(u32::from(u16::MAX)) as u16 {
+            let row = self.maps.reals.get(&u32::from(id), 0).map_err(|source| DataplaneError::Map {
+                action: "read",
+                map: map::REALS,
+                source,
+            })?;
+            if row != RealValue::default() {
+                reals.insert(id, row);
+            }
+        }
+        Ok(reals)
+    }
+}
+
+impl Maps {
+    fn read_port_ranges(&self) -> Result<HashMap<(u32, PortRangeKey), ServiceValue>, DataplaneError> {
+        let mut ranges = HashMap::new();
+        for entry in self.port_ranges.iter() {
+            let (key, value) =
+                entry.map_err(|source| DataplaneError::Map { action: "read", map: map::PORT_RANGES, source })?;
+            ranges.insert((key.prefix_len().saturating_sub(PORT_RANGE_FIXED_BITS), key.data()), value);
+        }
+        Ok(ranges)
+    }
+}
+
+fn collect<K: Eq + std::hash::Hash, V>(
+    entries: impl Iterator<Item = Result<(K, V), MapError>>,
+    map: &'static str,
+) -> Result<HashMap<K, V>, DataplaneError> {
+    entries.collect::<Result<_, _>>().map_err(|source| DataplaneError::Map { action: "read", map, source })
+}
+
+fn write_real(maps: &mut Maps, max_reals: u32, id: u16, row: RealValue) -> Result<(), DataplaneError> {
+    if id == NO_REAL || u32::from(id) >= max_reals {
+        let id = u32::from(id);
+        return Err(DataplaneError::OutOfBounds { what: "real", id, map: map::REALS, size: max_reals });
+    }
+    written(maps.reals.set(u32::from(id), row, 0), map::REALS)
+}
+
+fn prefix(bits: u32, key: PortRangeKey) -> Key<PortRangeKey> {
+    Key::new(PORT_RANGE_FIXED_BITS + bits, key)
+}
+
+fn reset(
+    counters: &mut PerCpuArray<MapData, TrafficCounters>,
+    map: &'static str,
+    index: u32,
+) -> Result<(), DataplaneError> {
+    let cpus = nr_cpus().map_err(|(_, source)| DataplaneError::MapCall { action: "count the CPUs of", map, source })?;
+    let zero = PerCpuValues::try_from(vec![TrafficCounters::default(); cpus])
+        .map_err(|source| DataplaneError::MapCall { action: "reset", map, source })?;
+    counters.set(index, zero, 0).map_err(|source| DataplaneError::Map { action: "reset", map, source })
+}
+
+fn written(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
+    result.map_err(|source| DataplaneError::Map { action: "write", map, source })
+}
+
+/// A removal of what is not there is as good.
+fn gone(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
+    match result {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(source) => Err(DataplaneError::Map { action: "delete from", map, source }),
+    }
+}

@@ -1,0 +1,159 @@
+//! The few kernel calls that aya has not: batches, mmap of an array, and what file system a path is on.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    sync::atomic::AtomicU64,
+};
+
+const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+
+/// `union bpf_attr` as the commands on one element read it (linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct ElementAttr {
+    map_fd: u32,
+    reserved: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Deletes one entry.
+///
+/// # Errors
+/// ENOENT when there is none; others as bpf(2) gives them.
+pub(super) fn delete<K: aya::Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
+    let attr = ElementAttr { map_fd: map.as_raw_fd() as u32, key: (&raw const *key) as u64, ..ElementAttr::default() };
+    // SAFETY: the attribute is as long as said, the key is of the map's key size (the caller's type is the map's), and both
+    // outlive the call, which only reads them.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, &raw const attr, size_of::<ElementAttr>()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `union bpf_attr` as the batch commands read it (linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Reads up to `keys.len()` entries of a hash map. `position` is where the last batch ended, `None` at first; it is set to
+/// where this one ends, or to `None` at the map's end. Returns how many entries were read.
+///
+/// # Errors
+/// ENOSPC when one bucket has more entries than fit; others as bpf(2) gives them.
+pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
+    map: BorrowedFd<'_>,
+    position: &mut Option<u32>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<usize> {
+    let mut end = 0_u32;
+    let start = position.unwrap_or(0);
+    let mut attr = BatchAttr {
+        in_batch: position.map_or(0, |_| (&raw const start) as u64),
+        out_batch: (&raw mut end) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: keys.len().min(values.len()) as u32,
+        map_fd: map.as_raw_fd() as u32,
+        ..BatchAttr::default()
+    };
+    // SAFETY: the attribute is as long as said; its pointers lead to a u32 each and to `count` keys and values of the map's
+    // sizes (the callers' types are the map's), and all of it outlives the call. `Pod` says that any bytes are a value.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<BatchAttr>()) };
+    if result == 0 {
+        *position = Some(end);
+        return Ok(attr.count as usize);
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOENT) {
+        *position = None;
+        return Ok(attr.count as usize);
+    }
+    Err(error)
+}
+
+/// An array map of 8-byte values, mapped into memory.
+pub(super) struct MappedArray {
+    start: *mut AtomicU64,
+    entries: usize,
+    bytes: usize,
+}
+
+impl MappedArray {
+    /// Maps the whole of an array that was made with `BPF_F_MMAPABLE`.
+    ///
+    /// # Errors
+    /// As mmap(2) gives them.
+    pub(super) fn new(map: BorrowedFd<'_>, entries: usize) -> io::Result<Self> {
+        let bytes = entries * size_of::<u64>();
+        // SAFETY: a fresh mapping at an address of the kernel's choice disturbs no other memory.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start: start.cast(), entries, bytes })
+    }
+
+    /// The values. Atomic, since the kernel reads them meanwhile.
+    pub(super) fn values(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping holds `entries` 8-byte values at a page's start until `self` is dropped; the kernel and other
+        // processes access them by whole words only.
+        unsafe { std::slice::from_raw_parts(self.start, self.entries) }
+    }
+}
+
+impl Drop for MappedArray {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this length, and no reference into it outlives `self`.
+        unsafe { libc::munmap(self.start.cast(), self.bytes) };
+    }
+}
+
+/// Whether `path` is on a BPF file system.
+///
+/// # Errors
+/// As statfs(2) gives them.
+pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path is a C string, and the buffer is as large as the call wants.
+    if unsafe { libc::statfs(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has succeeded, so it has filled the buffer.
+    Ok(unsafe { stat.assume_init() }.f_type == libc::BPF_FS_MAGIC)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC_COARSE: the clock of the flow table.
+pub(super) fn monotonic_coarse_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock is one that Linux has, and the buffer is a timespec. It cannot fail then.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
