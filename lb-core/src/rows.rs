@@ -19,7 +19,7 @@ use lb_common::{
 pub use diff::diff;
 
 use crate::{
-    service::{Ports, Service},
+    service::{Ports, Protocol, Service},
     table::NextHop,
 };
 
@@ -112,7 +112,7 @@ impl Rows {
         if !matches!(service.ports, Ports::Single(_)) {
             vip.flags |= VIP_HAS_PORT_RANGES;
         }
-        match Front::of(service) {
+        match Front::of(service.vip, service.protocol, service.ports) {
             Front::Single(key) => {
                 self.services.insert(key, value);
             }
@@ -120,9 +120,9 @@ impl Rows {
         }
     }
 
-    /// The service id to which all rows of the service's front lead; `None` when one is missing or they differ.
-    pub(crate) fn id_behind(&self, service: &Service) -> Option<u32> {
-        match Front::of(service) {
+    /// The service id to which all rows of a service's front lead; `None` when one is missing or they differ.
+    pub(crate) fn id_behind(&self, vip: IpAddr, protocol: Protocol, ports: Ports) -> Option<u32> {
+        match Front::of(vip, protocol, ports) {
             Front::Single(key) => self.services.get(&key).map(|value| value.id),
             Front::Blocks(keys) => {
                 let mut ids = keys.iter().map(|key| self.port_ranges.get(key).map(|value| value.id));
@@ -140,10 +140,10 @@ enum Front {
 }
 
 impl Front {
-    fn of(service: &Service) -> Self {
-        let (vip, family) = address_bytes(service.vip);
-        let protocol = service.protocol.number();
-        match service.ports {
+    fn of(vip: IpAddr, protocol: Protocol, ports: Ports) -> Self {
+        let (vip, family) = address_bytes(vip);
+        let protocol = protocol.number();
+        match ports {
             Ports::Single(port) => Self::Single(ServiceKey { vip, port, protocol, family }),
             ports => {
                 let key = |(bits, first): (u32, u16)| {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{REAL_ALIVE, RealValue, Slot};
+use lb_common::{PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, Slot, VipKey, VipValue};
 
 use super::{MapWrite, Rows};
 
@@ -79,38 +79,33 @@ fn changed_slots(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 
 /// A VIP gains flags here and loses them in [`remove_fronts`], so that no service is overlooked in between.
 fn add_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
-    for (&key, &value) in sorted(&new.vips, |key| (key.family, key.address)) {
-        let was = old.vips.get(&key).copied();
-        let both = lb_common::VipValue { flags: was.map_or(0, |was| was.flags) | value.flags };
-        if was != Some(both) {
-            writes.push(MapWrite::Vip { key, value: Some(both) });
-        }
+    let flags_before = |key: &VipKey| old.vips.get(key).map_or(0, |was| was.flags);
+    let with_both = new.vips.iter().map(|(&key, value)| (key, VipValue { flags: value.flags | flags_before(&key) }));
+    for (key, value) in news(&old.vips, with_both, vip_order) {
+        writes.push(MapWrite::Vip { key, value: Some(value) });
     }
-    for (&key, &value) in sorted(&new.services, |key| (key.family, key.vip, key.protocol, key.port)) {
-        if old.services.get(&key) != Some(&value) {
-            writes.push(MapWrite::Service { key, value: Some(value) });
-        }
+    for (key, value) in news(&old.services, copied(&new.services), service_order) {
+        writes.push(MapWrite::Service { key, value: Some(value) });
     }
-    for (&(bits, key), &value) in sorted(&new.port_ranges, range_order) {
-        if old.port_ranges.get(&(bits, key)) != Some(&value) {
-            writes.push(MapWrite::PortRange { bits, key, value: Some(value) });
-        }
+    for ((bits, key), value) in news(&old.port_ranges, copied(&new.port_ranges), range_order) {
+        writes.push(MapWrite::PortRange { bits, key, value: Some(value) });
     }
 }
 
 fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
-    for &key in gone(&old.services, &new.services, |key| (key.family, key.vip, key.protocol, key.port)) {
+    for key in gone(&old.services, &new.services, service_order) {
         writes.push(MapWrite::Service { key, value: None });
     }
-    for &(bits, key) in gone(&old.port_ranges, &new.port_ranges, range_order) {
+    for (bits, key) in gone(&old.port_ranges, &new.port_ranges, range_order) {
         writes.push(MapWrite::PortRange { bits, key, value: None });
     }
-    for (&key, was) in sorted(&old.vips, |key| (key.family, key.address)) {
-        match new.vips.get(&key) {
-            None => writes.push(MapWrite::Vip { key, value: None }),
-            Some(&value) if was.flags & !value.flags != 0 => writes.push(MapWrite::Vip { key, value: Some(value) }),
-            Some(_) => {}
-        }
+    let loses_flags =
+        |(key, value): &(VipKey, VipValue)| old.vips.get(key).is_some_and(|was| was.flags & !value.flags != 0);
+    for (key, value) in news(&old.vips, copied(&new.vips).filter(loses_flags), vip_order) {
+        writes.push(MapWrite::Vip { key, value: Some(value) });
+    }
+    for key in gone(&old.vips, &new.vips, vip_order) {
+        writes.push(MapWrite::Vip { key, value: None });
     }
 }
 
@@ -121,24 +116,36 @@ fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     writes.extend(reals.map(|&id| MapWrite::Real { id, value: None }));
 }
 
-/// More exact blocks of ports first, so that none is overlooked while it is moved to a wider one's service.
-fn range_order(key: &(u32, lb_common::PortRangeKey)) -> impl Ord + use<> {
-    let (bits, key) = *key;
-    (std::cmp::Reverse(bits), key.family, key.vip, key.protocol, key.port)
+fn vip_order(key: &VipKey) -> impl Ord + use<> {
+    (key.family, key.address)
 }
 
-fn sorted<K, V, O: Ord>(map: &HashMap<K, V>, order: impl Fn(&K) -> O) -> Vec<(&K, &V)> {
-    let mut rows: Vec<(&K, &V)> = map.iter().collect();
-    rows.sort_by_key(|(key, _)| order(key));
-    rows
+fn service_order(key: &ServiceKey) -> impl Ord + use<> {
+    (key.family, key.vip, key.protocol, key.port)
 }
 
-fn gone<'a, K: Eq + Hash, V, O: Ord>(
-    old: &'a HashMap<K, V>,
-    new: &HashMap<K, V>,
+fn range_order((bits, key): &(u32, PortRangeKey)) -> impl Ord + use<> {
+    (key.family, key.vip, key.protocol, *bits, key.port)
+}
+
+fn copied<K: Copy, V: Copy>(map: &HashMap<K, V>) -> impl Iterator<Item = (K, V)> {
+    map.iter().map(|(&key, &value)| (key, value))
+}
+
+/// Those of `rows` that `old` does not hold like this, sorted.
+fn news<K: Eq + Hash, V: PartialEq, O: Ord>(
+    old: &HashMap<K, V>,
+    rows: impl Iterator<Item = (K, V)>,
     order: impl Fn(&K) -> O,
-) -> Vec<&'a K> {
-    let mut keys: Vec<&K> = old.keys().filter(|key| !new.contains_key(key)).collect();
+) -> Vec<(K, V)> {
+    let mut news: Vec<(K, V)> = rows.filter(|(key, value)| old.get(key) != Some(value)).collect();
+    news.sort_by_key(|(key, _)| order(key));
+    news
+}
+
+/// The keys of `old` that `new` does not have, sorted.
+fn gone<K: Copy + Eq + Hash, V, O: Ord>(old: &HashMap<K, V>, new: &HashMap<K, V>, order: impl Fn(&K) -> O) -> Vec<K> {
+    let mut keys: Vec<K> = old.keys().filter(|key| !new.contains_key(key)).copied().collect();
     keys.sort_by_key(|key| order(key));
     keys
 }

@@ -20,11 +20,12 @@ impl SchedulingTable {
     ///
     /// [`TableError::TooManyReals`], [`TableError::TooManyServices`].
     pub fn replace(&mut self, cluster: Cluster, now_ms: u64) -> Result<(), TableError> {
-        let adopted = self.adopted.clone().unwrap_or_default();
+        let adopted = self.adopted.clone();
+        let adopted = adopted.as_deref();
         let (mut real_ids, mut service_ids) = (self.real_ids, self.service_ids);
-        let reals = self.next_reals(&cluster, &adopted, &mut real_ids)?;
-        let services = self.next_services(&cluster, &adopted, &mut service_ids)?;
-        let known = self.known_ids(&reals, &adopted);
+        let reals = self.next_reals(&cluster, adopted, &mut real_ids)?;
+        let services = self.next_services(&cluster, adopted, &mut service_ids)?;
+        let known = self.known_ids(&reals, adopted);
 
         self.cluster = Arc::new(cluster);
         self.reals = reals;
@@ -40,76 +41,101 @@ impl SchedulingTable {
     fn next_reals(
         &self,
         cluster: &Cluster,
-        adopted: &Adopted,
+        adopted: Option<&Adopted>,
         cursor: &mut IdCursor,
     ) -> Result<BTreeMap<String, RealEntry>, TableError> {
+        let is_same = |entry: &RealEntry, real: &Real| {
+            entry.address == real.address && adopted.is_none_or(|maps| maps.has_real(entry.id, entry.address))
+        };
         let mut next = BTreeMap::new();
-        let mut newcomers: Vec<(&Real, AdminState, Option<u32>)> = Vec::new();
+        let mut newcomers: Vec<&Real> = Vec::new();
         for real in cluster.reals() {
-            match self.reals.get(&real.name) {
-                Some(entry) if entry.address == real.address => {
+            match self.reals.get(&real.name).filter(|entry| is_same(entry, real)) {
+                Some(entry) => {
                     next.insert(real.name.clone(), entry.clone());
                 }
-                Some(entry) => newcomers.push((real, entry.admin, entry.weight)),
-                None => newcomers.push((real, AdminState::Enabled, None)),
+                None => newcomers.push(real),
             }
         }
-        let earlier = self.reals.values().map(|entry| entry.id).chain(adopted.reals.keys().copied());
-        let mut ids = Ids::new(cursor, next.values().map(|entry| entry.id.into()), earlier.map(u32::from));
+        let in_maps = adopted.into_iter().flat_map(Adopted::real_ids);
+        let earlier = self.reals.values().map(|entry| entry.id).chain(in_maps).map(u32::from);
+        let mut ids = Ids::new(cursor, next.values().map(|entry| entry.id.into()), earlier);
         // By name, so that ids do not depend on the order of the file.
-        newcomers.sort_unstable_by_key(|(real, ..)| &real.name);
-        let saved: BTreeSet<u16> = self.reals.values().map(|entry| entry.id).collect();
-        for (real, admin, weight) in newcomers {
-            let found = adopted.real_at(real.address).filter(|(id, _)| !saved.contains(id) && ids.claim((*id).into()));
-            let (id, next_hop) = match found {
-                Some(found) => found,
-                // Real ids are below LIMIT_MAX_REALS, so they fit.
-                None => (ids.hand_out().map_err(|max| TableError::TooManyReals { max })? as u16, None),
-            };
-            next.insert(real.name.clone(), RealEntry { id, address: real.address, admin, weight, next_hop });
+        newcomers.sort_unstable_by_key(|real| &real.name);
+        for real in newcomers {
+            let entry = self.new_real(real, adopted, &mut ids)?;
+            next.insert(real.name.clone(), entry);
         }
         Ok(next)
+    }
+
+    /// A real that is not known to be the same as before. What the operator wants of its name still counts. At a
+    /// restart the maps may know it by its address, or else its saved id can be used.
+    fn new_real(&self, real: &Real, adopted: Option<&Adopted>, ids: &mut Ids<'_>) -> Result<RealEntry, TableError> {
+        let saved = self.reals.get(&real.name);
+        let (admin, weight) = saved.map_or((AdminState::Enabled, None), |entry| (entry.admin, entry.weight));
+        let in_maps = adopted.and_then(|maps| maps.real_at(real.address)).filter(|(id, _)| ids.claim((*id).into()));
+        let at_rest = saved.filter(|entry| adopted.is_some() && entry.address == real.address);
+        let (id, next_hop) = match (in_maps, at_rest) {
+            (Some(found), _) => found,
+            (None, Some(entry)) if ids.claim(entry.id.into()) => (entry.id, None),
+            // Real ids are below LIMIT_MAX_REALS, so they fit.
+            _ => (ids.hand_out().map_err(|max| TableError::TooManyReals { max })? as u16, None),
+        };
+        Ok(RealEntry { id, address: real.address, admin, weight, next_hop })
     }
 
     fn next_services(
         &self,
         cluster: &Cluster,
-        adopted: &Adopted,
+        adopted: Option<&Adopted>,
         cursor: &mut IdCursor,
     ) -> Result<BTreeMap<String, ServiceEntry>, TableError> {
         let mut next = BTreeMap::new();
         let mut newcomers: Vec<&Service> = Vec::new();
         for service in cluster.services() {
-            match self.services.get(&service.name) {
+            let is_same = adopted.is_none_or(|maps| maps.has_service(&service.name));
+            match self.services.get(&service.name).filter(|_| is_same) {
                 Some(entry) => {
                     next.insert(service.name.clone(), entry.clone());
                 }
                 None => newcomers.push(service),
             }
         }
-        let earlier = self.services.values().map(|entry| entry.id).chain(adopted.rings.keys().copied());
+        let in_maps = adopted.into_iter().flat_map(Adopted::service_ids);
+        let earlier = self.services.values().map(|entry| entry.id).chain(in_maps);
         let mut ids = Ids::new(cursor, next.values().map(|entry| entry.id), earlier);
         newcomers.sort_unstable_by_key(|service| &service.name);
-        let saved: BTreeSet<u32> = self.services.values().map(|entry| entry.id).collect();
-        let blank = Arc::new(Ring::blank(self.ring_slots));
         for service in newcomers {
-            let found = adopted.service_behind(service).filter(|(id, _)| !saved.contains(id) && ids.claim(*id));
-            let entry = match found {
-                Some((id, ring)) => ServiceEntry { id, ring },
-                None => {
-                    let id = ids.hand_out().map_err(|max| TableError::TooManyServices { max })?;
-                    ServiceEntry { id, ring: blank.clone() }
-                }
-            };
+            let entry = self.new_service(service, adopted, &mut ids)?;
             next.insert(service.name.clone(), entry);
         }
         Ok(next)
     }
 
+    /// A service that is not known to be the same as before. At a restart the maps may know it by its VIP, protocol and
+    /// ports, or else its saved id can be used.
+    fn new_service(
+        &self,
+        service: &Service,
+        adopted: Option<&Adopted>,
+        ids: &mut Ids<'_>,
+    ) -> Result<ServiceEntry, TableError> {
+        let in_maps = adopted.and_then(|maps| maps.service_behind(service)).filter(|entry| ids.claim(entry.id));
+        if let Some(entry) = in_maps {
+            return Ok(entry);
+        }
+        let id = match self.services.get(&service.name) {
+            Some(saved) if ids.claim(saved.id) => saved.id,
+            _ => ids.hand_out().map_err(|max| TableError::TooManyServices { max })?,
+        };
+        Ok(ServiceEntry { id, ring: Arc::new(Ring::blank(self.ring_slots)) })
+    }
+
     /// The ids that stand for the same server as when the slots were written.
-    fn known_ids(&self, next: &BTreeMap<String, RealEntry>, adopted: &Adopted) -> RealIds {
-        let is_known = |name: &str, entry: &RealEntry| match self.adopted {
-            Some(_) => adopted.agrees(entry.id, entry.address),
+    fn known_ids(&self, next: &BTreeMap<String, RealEntry>, adopted: Option<&Adopted>) -> RealIds {
+        let is_known = |name: &str, entry: &RealEntry| match adopted {
+            Some(maps) => maps.has_real(entry.id, entry.address),
             None => self.reals.get(name).is_some_and(|was| was.id == entry.id && was.address == entry.address),
         };
         next.iter().filter(|(name, entry)| is_known(name, entry)).map(|(_, entry)| entry.id).collect()

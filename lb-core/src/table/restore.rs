@@ -1,8 +1,9 @@
 //! What outlives the daemon: the saved state (ids and what the operator wants, by name), and what the maps still hold.
 //!
-//! The maps may have been written after the state was saved for the last time, or the state may be lost. Saved ids win;
-//! what the maps hold counts where it agrees with them, and fills in for what was not saved: a real is
-//! recognised there by its address, a service by VIP, protocol and ports.
+//! The maps may have been written after the state was saved for the last time (on a full disk, say), or the state may be
+//! lost. So a saved id counts when the maps agree: a real's row has the saved address, a service's rows lead to
+//! the saved id. Where they do not, the maps are asked first, since they are what packets were served by: a real is
+//! recognised there by its address, a service by VIP, protocol and ports. Then the saved id is used if it is free.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,14 +11,15 @@ use std::{
     sync::Arc,
 };
 
+use lb_common::Slot;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{AdminState, NextHop, RealEntry, SchedulingTable, ServiceEntry, TableOptions};
 use crate::{
     ring::Ring,
-    rows::{Rows, address_of, next_hop_of},
-    service::{Mode, Ports, Protocol, Service},
+    rows::{Rows, address_bytes, address_of, next_hop_of},
+    service::{Protocol, Service},
 };
 
 /// The version of [`SavedState`] that this program writes and reads.
@@ -102,44 +104,51 @@ pub enum RestoreError {
 }
 
 /// What the maps held when the daemon started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Adopted {
-    /// By id: address and next hop.
-    pub(super) reals: BTreeMap<u16, (IpAddr, Option<NextHop>)>,
-    /// By service id.
-    pub(super) rings: BTreeMap<u32, Arc<Ring>>,
     rows: Rows,
+    rings: BTreeMap<u32, Arc<Ring>>,
+    /// Names of the saved services whose rows lead to their ids.
+    confirmed: BTreeSet<String>,
 }
 
 impl Adopted {
     fn of(rows: &Rows, now_ms: u64) -> Self {
-        let real = |(&id, row): (&u16, &lb_common::RealValue)| {
-            Some((id, (address_of(&row.address, row.family)?, next_hop_of(row))))
-        };
-        let ring = |(&id, slots): (&u32, &Arc<[lb_common::Slot]>)| Some((id, Arc::new(Ring::adopted(slots, now_ms)?)));
-        Self {
-            reals: rows.reals.iter().filter_map(real).collect(),
-            rings: rows.rings.iter().filter_map(ring).collect(),
-            rows: rows.clone(),
-        }
+        let ring = |(&id, slots): (&u32, &Arc<[Slot]>)| Some((id, Arc::new(Ring::adopted(slots, now_ms)?)));
+        let rings = rows.rings.iter().filter_map(ring).collect();
+        Self { rows: rows.clone(), rings, confirmed: BTreeSet::new() }
+    }
+
+    pub(super) fn real_ids(&self) -> impl Iterator<Item = u16> {
+        self.rows.reals.keys().copied()
+    }
+
+    pub(super) fn service_ids(&self) -> impl Iterator<Item = u32> {
+        self.rows.rings.keys().copied()
     }
 
     /// Whether the id stood for a real of this address.
-    pub(super) fn agrees(&self, id: u16, address: IpAddr) -> bool {
-        self.reals.get(&id).is_some_and(|&(was, _)| was == address)
+    pub(super) fn has_real(&self, id: u16, address: IpAddr) -> bool {
+        self.rows.reals.get(&id).is_some_and(|row| address_of(&row.address, row.family) == Some(address))
     }
 
     /// Id and next hop of the only real of this address.
     pub(super) fn real_at(&self, address: IpAddr) -> Option<(u16, Option<NextHop>)> {
-        let mut there = self.reals.iter().filter(|&(_, &(own, _))| own == address);
-        let (&id, &(_, next_hop)) = there.next()?;
-        there.next().is_none().then_some((id, next_hop))
+        let (address, family) = address_bytes(address);
+        let mut there = self.rows.reals.iter().filter(|(_, row)| row.address == address && row.family == family);
+        let (&id, row) = there.next()?;
+        there.next().is_none().then(|| (id, next_hop_of(row)))
     }
 
-    /// Id and ring of the service of this VIP, protocol and ports.
-    pub(super) fn service_behind(&self, service: &Service) -> Option<(u32, Arc<Ring>)> {
-        let id = self.rows.id_behind(service)?;
-        Some((id, self.rings.get(&id)?.clone()))
+    /// Whether the rows of the saved service of this name led to its saved id.
+    pub(super) fn has_service(&self, name: &str) -> bool {
+        self.confirmed.contains(name)
+    }
+
+    /// The service of this VIP, protocol and ports.
+    pub(super) fn service_behind(&self, service: &Service) -> Option<ServiceEntry> {
+        let id = self.rows.id_behind(service.vip, service.protocol, service.ports)?;
+        Some(ServiceEntry { id, ring: self.rings.get(&id)?.clone() })
     }
 }
 
@@ -162,7 +171,7 @@ impl SchedulingTable {
     ) -> Result<Self, RestoreError> {
         check(&saved)?;
         let mut table = Self::new(options);
-        let adopted = Adopted::of(adopted, now_ms);
+        let mut adopted = Adopted::of(adopted, now_ms);
         table.generation = saved.generation;
         table.service_ids.resume_at(saved.next_service_id);
         table.real_ids.resume_at(saved.next_real_id);
@@ -170,7 +179,7 @@ impl SchedulingTable {
             table.restore_real(real, &adopted);
         }
         for service in saved.services {
-            table.restore_service(service, &adopted);
+            table.restore_service(service, &mut adopted);
         }
         table.adopted = Some(Arc::new(adopted));
         Ok(table)
@@ -181,26 +190,24 @@ impl SchedulingTable {
         if !self.real_ids.covers(id.into()) {
             return;
         }
-        let next_hop = adopted.reals.get(&id).filter(|(own, _)| *own == address).and_then(|(_, hop)| *hop);
+        let row = adopted.rows.reals.get(&id).filter(|_| adopted.has_real(id, address));
+        let next_hop = row.and_then(next_hop_of);
         self.reals.insert(name, RealEntry { id, address, admin, weight, next_hop });
     }
 
-    fn restore_service(&mut self, saved: SavedService, adopted: &Adopted) {
+    fn restore_service(&mut self, saved: SavedService, adopted: &mut Adopted) {
         let SavedService { name, id, vip, protocol, ports } = saved;
         if !self.service_ids.covers(id) {
             return;
         }
-        let front = ports.parse::<Ports>().ok().map(|ports| Service {
-            name: name.clone(),
-            vip,
-            protocol,
-            ports,
-            mode: Mode::Dsr,
-            reals: Vec::new(),
-        });
-        let is_same = front.is_some_and(|front| adopted.rows.id_behind(&front) == Some(id));
-        let ring = adopted.rings.get(&id).filter(|_| is_same).cloned();
-        let ring = ring.unwrap_or_else(|| Arc::new(Ring::blank(self.ring_slots)));
+        let found = ports.parse().ok().and_then(|ports| adopted.rows.id_behind(vip, protocol, ports));
+        let ring = match adopted.rings.get(&id).filter(|_| found == Some(id)) {
+            Some(ring) => {
+                adopted.confirmed.insert(name.clone());
+                ring.clone()
+            }
+            None => Arc::new(Ring::blank(self.ring_slots)),
+        };
         self.services.insert(name, ServiceEntry { id, ring });
     }
 
