@@ -102,6 +102,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result
         if Instant::now() > deadline {
             bail!("waited {limit:?} in vain for {what}");
         }
+        crate::interrupt::check()?;
         std::thread::sleep(LOOK_AGAIN);
     }
 }

@@ -65,6 +65,49 @@ impl Default for Plan {
     }
 }
 
+impl Plan {
+    /// The addresses of the client that the VIPs are asked from: IPv4, IPv6.
+    pub fn client_addresses(&self) -> [IpAddr; 2] {
+        self.front(CLIENT_HOST)
+    }
+
+    /// The balancer's own addresses on `eth0`: IPv4, IPv6.
+    pub fn lb_addresses(&self) -> [IpAddr; 2] {
+        self.front(LB_HOST)
+    }
+
+    /// The addresses of a real server, counted from 0: IPv4, IPv6.
+    pub fn real_addresses(&self, index: u8) -> [IpAddr; 2] {
+        inner(FIRST_REAL_HOST + index)
+    }
+
+    /// The addresses of a VIP, counted from 0: IPv4, IPv6.
+    pub fn vip_addresses(&self, index: u8) -> [IpAddr; 2] {
+        self.front(FIRST_VIP_HOST + index)
+    }
+
+    /// Every VIP of both families.
+    pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
+        (0..self.vips).flat_map(|index| self.vip_addresses(index))
+    }
+
+    /// The balancer's interface towards the real servers.
+    pub fn lb_inner_interface(&self) -> &'static str {
+        match self.shape {
+            Shape::OneArm => "eth0",
+            Shape::TwoArm => "eth1",
+        }
+    }
+
+    /// Addresses on the side that clients and VIPs are on.
+    fn front(&self, host: u8) -> [IpAddr; 2] {
+        match self.shape {
+            Shape::OneArm => inner(host),
+            Shape::TwoArm => addresses(OUTER_V4, OUTER_V6, host),
+        }
+    }
+}
+
 /// A built network. Dropped, all of it goes away. Field order is drop order.
 #[derive(Debug)]
 pub struct Network {
@@ -99,47 +142,6 @@ impl Network {
         Ok(network)
     }
 
-    /// The addresses of the client that the VIPs are asked from: IPv4, IPv6.
-    pub fn client_addresses(&self) -> [IpAddr; 2] {
-        self.front(CLIENT_HOST)
-    }
-
-    /// The balancer's own addresses on `eth0`: IPv4, IPv6.
-    pub fn lb_addresses(&self) -> [IpAddr; 2] {
-        self.front(LB_HOST)
-    }
-
-    /// The addresses of a real server, counted from 0: IPv4, IPv6.
-    pub fn real_addresses(&self, index: u8) -> [IpAddr; 2] {
-        inner(FIRST_REAL_HOST + index)
-    }
-
-    /// The addresses of a VIP, counted from 0: IPv4, IPv6.
-    pub fn vip_addresses(&self, index: u8) -> [IpAddr; 2] {
-        self.front(FIRST_VIP_HOST + index)
-    }
-
-    /// Every VIP of both families.
-    pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
-        (0..self.plan.vips).flat_map(|index| self.vip_addresses(index))
-    }
-
-    /// The balancer's interface towards the real servers.
-    pub fn lb_inner_interface(&self) -> &'static str {
-        match self.plan.shape {
-            Shape::OneArm => "eth0",
-            Shape::TwoArm => "eth1",
-        }
-    }
-
-    /// Addresses on the side that clients and VIPs are on.
-    fn front(&self, host: u8) -> [IpAddr; 2] {
-        match self.plan.shape {
-            Shape::OneArm => inner(host),
-            Shape::TwoArm => addresses(OUTER_V4, OUTER_V6, host),
-        }
-    }
-
     fn wire(&self) -> Result<()> {
         self.switch.ip("link add name br0 type bridge")?;
         self.switch.ip("link set dev br0 type bridge mcast_snooping 0")?;
@@ -154,7 +156,7 @@ impl Network {
     }
 
     fn wire_lb(&self) -> Result<()> {
-        let inner_interface = self.lb_inner_interface();
+        let inner_interface = self.plan.lb_inner_interface();
         self.plug(&self.lb, inner_interface, "lb", self.plan.fabric_mtu)?;
         // What the balancer sends out of its veth arrives only where the far end has a program too.
         self.switch.attach_xdp("lb", &lab_object()?, "pass_all")?;
@@ -165,8 +167,8 @@ impl Network {
             self.lb.up("eth0")?;
             add_both(&self.lb, inner_interface, inner(LB_HOST))?;
         }
-        add_both(&self.lb, "eth0", self.lb_addresses())?;
-        for vip in self.vips() {
+        add_both(&self.lb, "eth0", self.plan.lb_addresses())?;
+        for vip in self.plan.vips() {
             self.lb.add_address("eth0", vip, full_length(vip))?;
         }
         Ok(())
@@ -187,7 +189,7 @@ impl Network {
                 add_both(&self.client, "eth1", inner(CLIENT_HOST))?;
             }
         }
-        add_both(&self.client, "eth0", self.client_addresses())
+        add_both(&self.client, "eth0", self.plan.client_addresses())
     }
 
     fn wire_real(&self, index: u8) -> Result<()> {
@@ -199,12 +201,12 @@ impl Network {
         }
         self.plug(real, "eth0", &format!("real-{}", index + 1), self.plan.fabric_mtu)?;
         real.attach_xdp("eth0", &lab_object()?, "decap")?;
-        add_both(real, "eth0", self.real_addresses(index))?;
-        for vip in self.vips() {
+        add_both(real, "eth0", self.plan.real_addresses(index))?;
+        for vip in self.plan.vips() {
             real.add_address("lo", vip, full_length(vip))?;
         }
         if self.plan.shape == Shape::TwoArm {
-            for (target, via) in self.client_addresses().into_iter().zip(inner(CLIENT_HOST)) {
+            for (target, via) in self.plan.client_addresses().into_iter().zip(inner(CLIENT_HOST)) {
                 real.ip(&format!("route add {target} via {via}"))?;
             }
         }

@@ -20,7 +20,7 @@ fn client_reaches_every_real_server_over_both_shapes_and_families() {
             let name = format!("real-{}", index + 1);
             let _server = WebServer::start(&network.run, namespace, &name, &[80]).unwrap();
             // With two arms the client's second interface leads to the real servers.
-            for address in network.real_addresses(index as u8) {
+            for address in network.plan.real_addresses(index as u8) {
                 let target = SocketAddr::new(address, 80);
                 let mut connection = Connection::open(&network.client.handle(), target).unwrap();
                 assert_eq!(connection.get("/").unwrap(), name);
@@ -33,7 +33,7 @@ fn client_reaches_every_real_server_over_both_shapes_and_families() {
 #[test]
 fn nobody_but_the_balancer_answers_for_a_vip() {
     let network = Network::build(Plan::default()).unwrap();
-    for vip in network.vip_addresses(0) {
+    for vip in network.plan.vip_addresses(0) {
         // A datagram makes the client ask who has the address.
         let send = || Ok(UdpSocket::bind(any_like(vip))?.send_to(b"?", SocketAddr::new(vip, 9))?);
         network.client.run(send).unwrap();
@@ -50,8 +50,8 @@ fn nobody_but_the_balancer_answers_for_a_vip() {
 fn real_server_takes_the_outer_header_off_and_answers_the_client_directly() {
     for shape in [Shape::OneArm, Shape::TwoArm] {
         let network = Network::build(Plan { shape, reals: 1, ..Plan::default() }).unwrap();
-        let [vip4, vip6] = network.vip_addresses(0);
-        let [outer4, outer6] = network.real_addresses(0);
+        let [vip4, vip6] = network.plan.vip_addresses(0);
+        let [outer4, outer6] = network.plan.real_addresses(0);
         for (vip, outer) in [(vip4, outer4), (vip4, outer6), (vip6, outer6)] {
             let answer = ask_through_tunnel(&network, vip, outer).unwrap();
             assert_eq!(answer, format!("real-1 to {vip} in {outer}"));
@@ -63,7 +63,7 @@ fn real_server_takes_the_outer_header_off_and_answers_the_client_directly() {
 fn ask_through_tunnel(network: &Network, vip: IpAddr, outer: IpAddr) -> Result<String> {
     let service = SocketAddr::new(vip, 7);
     let _echo = Server::udp_echo(&network.reals[0], "real-1", service)?;
-    let client = network.client_addresses()[usize::from(vip.is_ipv6())];
+    let client = network.plan.client_addresses()[usize::from(vip.is_ipv6())];
     let socket = network.client.run(|| Ok(UdpSocket::bind(SocketAddr::new(client, 0))?))?;
     socket.set_read_timeout(Some(ANSWER_LIMIT))?;
     let words = format!("to {vip} in {outer}");
@@ -136,7 +136,7 @@ fn any_like(address: IpAddr) -> SocketAddr {
 fn load_counts_answers_by_real_server_and_failures() {
     let network = Network::build(Plan { reals: 1, ..Plan::default() }).unwrap();
     let _server = WebServer::start(&network.run, &network.reals[0], "real-1", &[80]).unwrap();
-    let address = network.real_addresses(0)[0];
+    let address = network.plan.real_addresses(0)[0];
     let targets = [SocketAddr::new(address, 80), SocketAddr::new(address, 81)];
     let load = Load::start(&network.client.handle(), &targets, 2, Duration::ZERO);
     wait_for("40 requests", ANSWER_LIMIT, || Ok((load.requests() >= 40).then_some(()))).unwrap();
@@ -148,8 +148,11 @@ fn load_counts_answers_by_real_server_and_failures() {
 
 #[test]
 fn what_a_crashed_run_left_is_taken_down_by_the_next() {
+    if std::env::var_os(CHILD).is_some() {
+        crash();
+    }
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "crashing_child", "--nocapture"])
+        .args(["--exact", "what_a_crashed_run_left_is_taken_down_by_the_next", "--nocapture"])
         .env(CHILD, "yes")
         .output()
         .unwrap();
@@ -169,13 +172,8 @@ fn what_a_crashed_run_left_is_taken_down_by_the_next() {
     .unwrap();
 }
 
-/// Not a test by itself: the run that crashes.
-#[test]
-#[ignore = "started by another test"]
-fn crashing_child() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
+/// The run that crashes.
+fn crash() -> ! {
     let run = Run::start().unwrap();
     let namespace = Namespace::new(&run, "left").unwrap();
     let sleeper = Process::spawn(namespace.command("sleep").arg("1000"), &run.dir().join("log")).unwrap();

@@ -1,0 +1,39 @@
+//! What the commands need of the machine: each need is met here, or an error names the one command that meets it.
+
+mod kernel;
+mod packages;
+mod toolchain;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+/// A group of things that a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// What the XDP program is built with: the toolchain's own sources and bpf-linker.
+    Toolchain,
+    /// clippy and rustfmt.
+    Lints,
+    /// Root, the kernel's features and the Debian packages for networks of namespaces.
+    Network,
+}
+
+/// Makes sure that everything in `needs` is there, cheap looks first.
+pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
+    if needs.contains(&Need::Network) {
+        lb_lab::require_root()?;
+        kernel::check_files()?;
+        packages::ensure()?;
+        kernel::check_network()?;
+    }
+    if needs.contains(&Need::Lints) {
+        toolchain::ensure_component(root, "clippy", "cargo-clippy")?;
+        toolchain::ensure_component(root, "rustfmt", "cargo-fmt")?;
+    }
+    if needs.contains(&Need::Toolchain) {
+        toolchain::ensure_rust_src(root)?;
+        toolchain::ensure_bpf_linker(root)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The Debian packages that networks of namespaces need. Only the missing ones are installed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::run;
+
+/// A program, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 5] =
+    [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool"), ("nginx", "nginx-light"), ("curl", "curl")];
+/// Where programs for administration lie, beside PATH.
+const MORE_PLACES: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs the packages whose programs are missing.
+pub fn ensure() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !is_installed("apt-get") {
+        bail!("these programs' packages (by their Debian names) are missing: {names}; install them and run this again");
+    }
+    println!("installing Debian packages: {names}");
+    install(&missing).with_context(|| {
+        format!("installing failed; run `apt-get update && apt-get install --no-install-recommends {names}` by hand")
+    })
+}
+
+fn missing() -> Vec<&'static str> {
+    PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let _policy = NoServices::declare()?;
+    let mut update = lb_lab::tool("apt-get");
+    run(update.args(["update", "-qq"]))?;
+    let mut install = lb_lab::tool("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(install.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(MORE_PLACES.iter().map(PathBuf::from));
+    places.map(|place| place.join(program)).any(|file| file.is_file())
+}
+
+/// While it lives, packages start no service: the lab wants nginx the program, and no web server on this host.
+struct NoServices {
+    written: bool,
+}
+
+impl NoServices {
+    fn declare() -> Result<NoServices> {
+        if Path::new(POLICY).exists() {
+            return Ok(NoServices { written: false });
+        }
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+        let policy = NoServices { written: true };
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {POLICY} executable"))?;
+        Ok(policy)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.written
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            eprintln!("cannot remove {POLICY}: {error}; remove it by hand, or packages will start no services");
+        }
+    }
+}
