@@ -21,8 +21,8 @@ pub fn flow_hash(key: &FlowKey) -> u32 {
     let hash = if key.service.family == FAMILY_V4 {
         mix(SEED, word4(&key.client, &key.service.vip))
     } else {
-        let hash = mix(mix(SEED, word8(&key.client, 0)), word8(&key.client, 8));
-        mix(mix(hash, word8(&key.service.vip, 0)), word8(&key.service.vip, 8))
+        let hash = mix(mix(SEED, word8(key.client.first_chunk())), word8(key.client.last_chunk()));
+        mix(mix(hash, word8(key.service.vip.first_chunk())), word8(key.service.vip.last_chunk()))
     };
     (mix(hash, ports).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
 }
@@ -43,20 +43,19 @@ const fn mix(hash: u64, word: u64) -> u64 {
 /// The first four bytes of each address as one little-endian word.
 #[inline(always)]
 fn word4(low: &[u8; 16], high: &[u8; 16]) -> u64 {
-    u64::from_le_bytes([low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]])
+    // As two 32-bit loads: byte by byte LLVM would keep them apart.
+    let [low, high] = [low, high].map(|address| match address.first_chunk() {
+        Some(bytes) => u32::from_le_bytes(*bytes),
+        None => 0,
+    });
+    u64::from(low) | u64::from(high) << 32
 }
 
-/// Eight bytes of an address from `at` (0 or 8) as a little-endian word.
+/// Eight bytes of an address, its first or its last, as a little-endian word.
 #[inline(always)]
-fn word8(address: &[u8; 16], at: usize) -> u64 {
-    u64::from_le_bytes([
-        address[at],
-        address[at + 1],
-        address[at + 2],
-        address[at + 3],
-        address[at + 4],
-        address[at + 5],
-        address[at + 6],
-        address[at + 7],
-    ])
+fn word8(bytes: Option<&[u8; 8]>) -> u64 {
+    match bytes {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => 0,
+    }
 }

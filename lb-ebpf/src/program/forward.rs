@@ -89,10 +89,12 @@ fn note_fragment(packet: &Packet, real: u16) {
 #[inline(always)]
 fn write_macs(frame: Frame, real: &RealValue) -> bool {
     let Some(macs) = frame.at::<[u32; 3]>(0) else { return false };
-    let source: *const [u32; 3] = (&raw const real.next_hop_mac).cast();
-    // SAFETY: `at` has checked the destination. The source is the row's two MAC addresses, twelve bytes side by side (an
-    // assert in lb-common) at a multiple of four.
-    unsafe { *macs = *source };
+    let (macs, source): (*mut u32, *const u32) = (macs.cast(), (&raw const real.next_hop_mac).cast());
+    for word in 0..3 {
+        // SAFETY: `at` has checked the destination. The source is the row's two MAC addresses, twelve bytes side by side (an
+        // assert in lb-common) at a multiple of four. Volatile, since LLVM makes a plain copy a call of memmove.
+        unsafe { macs.add(word).write_volatile(source.add(word).read_volatile()) };
+    }
     true
 }
 

@@ -4,7 +4,7 @@ use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::Frame,
-    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, address16},
+    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, copy_address},
     packet::{Class, Kind, Packet},
 };
 
@@ -23,8 +23,11 @@ pub fn parse(frame: Frame, packet: &mut Packet) -> Class {
     if u32::from_be(ip.version_class_label) >> 28 != 6 {
         return Class::NOT_IP;
     }
-    packet.key.client = address16(ip.source);
-    packet.key.service.vip = address16(ip.destination);
+    // SAFETY: both are whole addresses, inside the checked header and inside the key.
+    unsafe {
+        copy_address(&raw const ip.source, &raw mut packet.key.client);
+        copy_address(&raw const ip.destination, &raw mut packet.key.service.vip);
+    }
     packet.key.service.family = FAMILY_V6;
     packet.key.service.protocol = ip.next_header;
     packet.tos = ip.traffic_class();

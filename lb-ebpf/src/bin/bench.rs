@@ -1,0 +1,168 @@
+//! The XDP program between the works of a bench (`cargo xtask bench packet`).
+//!
+//! BPF_PROG_TEST_RUN does not restore the frame between rounds. So each program here takes the forwarder itself, the same
+//! inlined code, between two steps: before it the next flow's pristine headers are written, after it an outer header is
+//! taken off again. A floor does these steps without the forwarder: what it costs is the bench's own work.
+//!
+//! What a round needs lies in the frame behind the packet, in [`State`], and goes with the frame to user space and back.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "bpf")]
+#[path = "../program/mod.rs"]
+mod program;
+#[cfg(target_arch = "bpf")]
+#[path = "bench/state.rs"]
+mod state;
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
+
+#[cfg(target_arch = "bpf")]
+mod bench {
+    use aya_ebpf::{
+        bindings::{
+            xdp_action::{XDP_ABORTED, XDP_DROP, XDP_TX},
+            xdp_md,
+        },
+        helpers::bpf_xdp_adjust_head,
+        macros::xdp,
+        programs::XdpContext,
+    };
+    use lb_common::{FAMILY_V4, FAMILY_V6};
+
+    use crate::{
+        program,
+        state::{ADDRESS_BITS, FIRST_PORT, FRAME_LENGTH, STATE_AT, State, WORDS_V4, WORDS_V6},
+    };
+
+    /// What an outer header's removal is asked to take off where there is none: the same call, for the floor.
+    const NOTHING: i32 = 0;
+    const IPV4: i32 = 20;
+    const IPV6: i32 = 40;
+
+    /// The least that a program can do.
+    #[xdp]
+    pub fn bench_drop(_: XdpContext) -> u32 {
+        XDP_DROP
+    }
+
+    /// The least that a forwarder can do.
+    #[xdp]
+    pub fn bench_mac_swap(ctx: XdpContext) -> u32 {
+        let start = ctx.data();
+        if start + 14 > ctx.data_end() {
+            return XDP_ABORTED;
+        }
+        let macs = start as *mut [u16; 6];
+        // SAFETY: the first 14 bytes are inside the frame.
+        unsafe {
+            let [a, b, c, d, e, f] = *macs;
+            *macs = [d, e, f, a, b, c];
+        }
+        XDP_TX
+    }
+
+    macro_rules! programs {
+        ($($name:ident: $family:ident, $forward:expr, $undo:expr;)+) => {
+            $(
+                /// One round; see the module.
+                #[xdp]
+                pub fn $name(ctx: XdpContext) -> u32 {
+                    round::<$family>(ctx.ctx, $forward, $undo)
+                }
+            )+
+        };
+    }
+
+    programs! {
+        bench_v4_floor: FAMILY_V4, |_| XDP_TX, None;
+        bench_v4_run: FAMILY_V4, program::run, None;
+        bench_v4_undo_floor: FAMILY_V4, |_| XDP_TX, Some(NOTHING);
+        bench_v4_undo4_run: FAMILY_V4, program::run, Some(IPV4);
+        bench_v4_undo6_run: FAMILY_V4, program::run, Some(IPV6);
+        bench_v6_floor: FAMILY_V6, |_| XDP_TX, None;
+        bench_v6_run: FAMILY_V6, program::run, None;
+        bench_v6_undo_floor: FAMILY_V6, |_| XDP_TX, Some(NOTHING);
+        bench_v6_undo6_run: FAMILY_V6, program::run, Some(IPV6);
+    }
+
+    /// The next flow's packet, what `forward` does with it, and the frame's old start again.
+    #[inline(always)]
+    fn round<const FAMILY: u8>(ctx: *mut xdp_md, forward: impl FnOnce(*mut xdp_md) -> u32, undo: Option<i32>) -> u32 {
+        let Some(frame) = whole(ctx) else { return XDP_ABORTED };
+        write_packet::<FAMILY>(frame);
+        let verdict = forward(ctx);
+        if let Some(bytes) = undo {
+            // SAFETY: no pointer into the frame is kept over the call.
+            if unsafe { bpf_xdp_adjust_head(ctx, bytes) } != 0 {
+                return XDP_ABORTED;
+            }
+        }
+        let Some(frame) = whole(ctx) else { return XDP_ABORTED };
+        let state = state(frame);
+        // SAFETY: `whole` has checked that the state is inside the frame.
+        unsafe { (*state).met += u64::from(verdict == (*state).wanted) };
+        verdict
+    }
+
+    /// The frame's start, where all of it is there.
+    #[inline(always)]
+    fn whole(ctx: *mut xdp_md) -> Option<usize> {
+        // SAFETY: ctx is valid as long as the program runs. Volatile, so that no bound is kept over a move of the start.
+        let (start, end) =
+            unsafe { ((&raw const (*ctx).data).read_volatile(), (&raw const (*ctx).data_end).read_volatile()) };
+        (start as usize + FRAME_LENGTH <= end as usize).then_some(start as usize)
+    }
+
+    #[inline(always)]
+    fn state(frame: usize) -> *mut State {
+        (frame + STATE_AT) as *mut State
+    }
+
+    /// Restores every header, and takes the next flow's client.
+    #[inline(always)]
+    fn write_packet<const FAMILY: u8>(frame: usize) {
+        // SAFETY: `whole` has checked that the state, and the headers before it, are inside the frame.
+        unsafe {
+            let state = &mut *state(frame);
+            let flow = state.next;
+            state.next = if flow + 1 == state.flows { 0 } else { flow + 1 };
+            copy_words::<3>(&raw const state.macs, frame);
+            *((frame + 12) as *mut u16) = state.ether_type as u16;
+            let (address, port) = if FAMILY == FAMILY_V4 {
+                copy_words::<WORDS_V4>((&raw const state.headers).cast(), frame + 14);
+                (frame + 26, frame + 34)
+            } else {
+                copy_words::<WORDS_V6>(&raw const state.headers, frame + 14);
+                (frame + 34, frame + 54)
+            };
+            *(address as *mut u32) = (state.client + (flow as u32 & ((1 << ADDRESS_BITS) - 1))).to_be();
+            *(port as *mut u16) = FIRST_PORT.wrapping_add((flow >> ADDRESS_BITS) as u16).to_be();
+        }
+    }
+
+    /// Copies words one by one, since the forwarder reads words or less: a load that is wider than the store before it waits until
+    /// the store has left the CPU's buffer. (And LLVM makes a plain copy a call of memcpy, which goes byte by byte.)
+    ///
+    /// # Safety
+    /// `from` and `to` are valid for `WORDS` words.
+    #[inline(always)]
+    unsafe fn copy_words<const WORDS: usize>(from: *const [u32; WORDS], to: usize) {
+        let (from, to): (*const u32, *mut u32) = (from.cast(), to as *mut u32);
+        for word in 0..WORDS {
+            // SAFETY: by the function's own contract.
+            unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+        }
+    }
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        // SAFETY: no panic path is left in the program: the build refuses an object with one, and so does the verifier.
+        unsafe { core::hint::unreachable_unchecked() }
+    }
+
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 4] = *b"GPL\0";
+}
