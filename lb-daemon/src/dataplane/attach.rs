@@ -68,7 +68,8 @@ impl Dataplane {
         Ok(attached)
     }
 
-    /// Takes the program off `interface`. There being none is no error.
+    /// Takes the program off `interface`. There being none is no error. (Without a pin directory an attachment ends with
+    /// the `Dataplane` only.)
     ///
     /// # Errors
     /// The pin cannot be removed.
