@@ -12,3 +12,6 @@ pub mod ring;
 pub mod rows;
 pub mod service;
 pub mod table;
+
+#[cfg(test)]
+mod testing;

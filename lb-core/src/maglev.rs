@@ -111,3 +111,6 @@ fn name_hash(name: &str, seed: u64) -> u64 {
     }
     hash ^ (hash >> 33)
 }
+
+#[cfg(test)]
+mod tests;

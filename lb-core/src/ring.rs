@@ -253,3 +253,6 @@ impl Ring {
         Self::from_parts(slots, Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests;

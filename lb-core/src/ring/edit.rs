@@ -115,7 +115,7 @@ impl Spare {
     }
 
     fn has(&self, id: u16) -> bool {
-        self.by_id[usize::from(id)] > 0
+        self.by_id.get(usize::from(id)).is_some_and(|&count| count > 0)
     }
 
     fn take(&mut self, id: u16) {

@@ -122,6 +122,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::cases(256))]
+
         #[test]
         fn prefixes_are_the_minimal_cover(a: u16, b: u16) {
             let (first, last) = (a.min(b), a.max(b));
