@@ -33,17 +33,27 @@ fn client_reaches_every_real_server_over_both_shapes_and_families() {
 #[test]
 fn nobody_but_the_balancer_answers_for_a_vip() {
     let network = Network::build(Plan::default()).unwrap();
+    let mac = network.lb.mac("eth0").unwrap().map(|byte| format!("{byte:02x}")).join(":");
     for vip in network.plan.vip_addresses(0) {
-        // A datagram makes the client ask who has the address.
-        let send = || Ok(UdpSocket::bind(any_like(vip))?.send_to(b"?", SocketAddr::new(vip, 9))?);
-        network.client.run(send).unwrap();
-        let neighbour = wait_for("the neighbour entry of the VIP", ANSWER_LIMIT, || {
-            let said = network.client.ip(&format!("neighbour show {vip} dev eth0"))?;
-            Ok(said.contains("lladdr").then_some(said))
-        });
-        let mac = network.lb.mac("eth0").unwrap().map(|byte| format!("{byte:02x}")).join(":");
-        assert!(neighbour.as_ref().unwrap().contains(&mac), "{neighbour:?} is not {mac}");
+        let neighbour = resolve(&network, vip, "lladdr");
+        assert!(neighbour.contains(&mac), "{neighbour} is not {mac}");
     }
+    network.lb.ip("link set dev eth0 down").unwrap();
+    network.client.ip("neighbour flush dev eth0").unwrap();
+    for vip in network.plan.vip_addresses(0) {
+        resolve(&network, vip, "FAILED");
+    }
+}
+
+/// Makes the client ask who has an address, and waits until the neighbour entry says `word`.
+fn resolve(network: &Network, address: IpAddr, word: &str) -> String {
+    let send = || Ok(UdpSocket::bind(any_like(address))?.send_to(b"?", SocketAddr::new(address, 9))?);
+    network.client.run(send).unwrap();
+    wait_for(&format!("{word} in the neighbour entry of {address}"), ANSWER_LIMIT, || {
+        let said = network.client.ip(&format!("neighbour show {address} dev eth0"))?;
+        Ok(said.contains(word).then_some(said))
+    })
+    .unwrap()
 }
 
 #[test]
