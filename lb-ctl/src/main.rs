@@ -1,2 +1,64 @@
-//! `lbctl`.
-fn main() {}
+//! `lbctl`: shows and steers a running `lbd`, through its API and nothing else.
+//!
+//! `args` is the command line, `client` talks HTTP over the daemon's unix socket, `command` does what was asked, and
+//! `render` turns answers into text.
+
+mod args;
+mod client;
+mod command;
+mod render;
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Args;
+use command::Outcome;
+use render::Style;
+
+/// The request failed.
+const EXIT_FAILED: u8 = 1;
+/// The daemon cannot be reached. (The command line's own errors are 2.)
+const EXIT_UNREACHABLE: u8 = 3;
+/// The daemon says that it is degraded.
+const EXIT_DEGRADED: u8 = 4;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("cannot start: {error}"), EXIT_FAILED),
+    };
+    match runtime.block_on(command::run(&args, style())) {
+        Ok(Outcome { text, degraded }) => print(&text, if degraded { EXIT_DEGRADED } else { 0 }),
+        Err(error) => {
+            let code = if error.is_unreachable() { EXIT_UNREACHABLE } else { EXIT_FAILED };
+            complain(&error.to_string(), code)
+        }
+    }
+}
+
+/// Colours are for people at a terminal who have not asked for none (no-color.org).
+fn style() -> Style {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if std::io::stdout().is_terminal() && !unwanted { Style::Colour } else { Style::Plain }
+}
+
+fn print(text: &str, code: u8) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever read it has seen enough (`lbctl flows | head`).
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write the answer: {error}"), EXIT_FAILED)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    // Without a stderr the exit code has to do.
+    let _ = writeln!(std::io::stderr(), "lbctl: {message}");
+    ExitCode::from(code)
+}

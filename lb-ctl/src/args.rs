@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use lb_core::api::{DEFAULT_FLOW_LIMIT, DEFAULT_SOCKET, MAX_FLOW_LIMIT};
+
+/// Shows and steers a running lbd.
+#[derive(Debug, Parser)]
+#[command(name = "lbctl", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status).")]
+pub struct Args {
+    /// The daemon's API socket.
+    #[arg(long, global = true, value_name = "PATH", env = "UNDERSTUDY_SOCKET", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Print the daemon's answer as JSON.
+    #[arg(short, long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// How the daemon is. Exits with 4 when it is degraded.
+    Status,
+    /// Every service with its reals, in the shape of `ipvsadm -Ln`.
+    Services,
+    /// Every real with its state, weight and next hop.
+    Reals,
+    /// Flows in the flow table: those of slots that were moved.
+    Flows {
+        /// Only flows to this VIP.
+        #[arg(long, value_name = "ADDRESS")]
+        vip: Option<IpAddr>,
+        /// The most flows to show.
+        #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOW_LIMIT,
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FLOW_LIMIT)))]
+        limit: u32,
+    },
+    /// Packets and bytes of each service and real.
+    Stats {
+        /// Per second, from two samples.
+        #[arg(long)]
+        rate: bool,
+        /// Seconds between the two samples.
+        #[arg(long, value_name = "SECONDS", default_value = "1", requires = "rate", value_parser = interval)]
+        interval: Duration,
+    },
+    /// Why packets for a VIP were dropped, and what else happened to them.
+    Drops,
+    /// Send a real no new flows; old ones stay.
+    Drain {
+        /// The real's name.
+        #[arg(value_parser = real_name)]
+        real: String,
+    },
+    /// Send a real new flows again.
+    Enable {
+        /// The real's name.
+        #[arg(value_parser = real_name)]
+        real: String,
+    },
+    /// Send a real no packet at all: its flows break.
+    Disable {
+        /// The real's name.
+        #[arg(value_parser = real_name)]
+        real: String,
+    },
+    /// Give a real a weight that goes before the configured one.
+    Weight {
+        /// The real's name.
+        #[arg(value_parser = real_name)]
+        real: String,
+        /// 0 to 65535, or `default` for the configured weight.
+        #[arg(value_name = "N|default", value_parser = weight)]
+        weight: Weight,
+    },
+    /// Read the configuration file again: all of it is taken over, or nothing.
+    Reload,
+}
+
+/// A weight, or none: the configured one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight(pub Option<u32>);
+
+fn weight(text: &str) -> Result<Weight, String> {
+    if text == "default" {
+        return Ok(Weight(None));
+    }
+    let number = text.parse::<u16>().map_err(|_| "a weight is 0 to 65535, or `default`".to_owned())?;
+    Ok(Weight(Some(u32::from(number))))
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("an interval is 0.1 to 3600 seconds".to_owned()),
+    }
+}
+
+/// A name goes into a path of the API: only what can be a name may.
+fn real_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("a real's name is 1 to 64 letters, digits, dots, dashes and underscores".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn weights() {
+        assert_eq!(weight("0"), Ok(Weight(Some(0))));
+        assert_eq!(weight("65535"), Ok(Weight(Some(65_535))));
+        assert_eq!(weight("default"), Ok(Weight(None)));
+        for wrong in ["65536", "-1", "1.5", "", "Default"] {
+            assert!(weight(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        assert!(real_name("web-1.example_a").is_ok());
+        for wrong in ["", "a/b", "a b", "a?b", "ä", &"a".repeat(65)] {
+            assert!(real_name(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "-1", "NaN", "inf", "3601", "x"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Does what the command line asks, and turns the answer into text.
+
+use lb_core::api::{
+    AdminState, Drops, FlowList, RealChanged, RealList, Reloaded, ServiceList, SetAdmin, SetWeight, Stats, Status, path,
+};
+use serde::de::DeserializeOwned;
+
+use crate::args::{Args, Command};
+use crate::client::{Answer, Client, ClientError};
+use crate::render::{self, Style};
+
+/// What to print, and whether the daemon is degraded.
+pub struct Outcome {
+    /// For stdout, with its line ends.
+    pub text: String,
+    /// The daemon says that it is degraded.
+    pub degraded: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: &Args, style: Style) -> Result<Outcome, ClientError> {
+    let client = Client::new(&args.socket);
+    let view = View { client: &client, json: args.json };
+    let set_admin = async |real: &str, state: AdminState| {
+        let answer: Answer<RealChanged> = client.post(&path::admin(real), Some(&SetAdmin { state })).await?;
+        Ok(view.text(answer, render::admin))
+    };
+    let text = match &args.command {
+        Command::Status => {
+            let answer: Answer<Status> = client.get(path::STATUS).await?;
+            let degraded = answer.value.degraded;
+            return Ok(Outcome { text: view.text(answer, |status| render::status(status, style)), degraded });
+        }
+        Command::Services => view.get(path::SERVICES, |list: &ServiceList| render::services(list, style)).await?,
+        Command::Reals => view.get(path::REALS, |list: &RealList| render::reals(list, style)).await?,
+        Command::Flows { vip, limit } => {
+            let vip = vip.map(|vip| format!("vip={vip}&")).unwrap_or_default();
+            let path = format!("{}?{vip}limit={limit}", path::FLOWS);
+            view.get(&path, |list: &FlowList| render::flows(list, style)).await?
+        }
+        Command::Stats { rate: false, .. } => {
+            view.get(path::STATS, |stats: &Stats| render::stats(stats, style)).await?
+        }
+        Command::Stats { rate: true, interval } => {
+            let before: Answer<Stats> = client.get(path::STATS).await?;
+            tokio::time::sleep(*interval).await;
+            let after: Answer<Stats> = client.get(path::STATS).await?;
+            let rates = render::Rates::between(&before.value, &after.value);
+            if args.json { json_line(&rates) } else { render::rates(&rates, style) }
+        }
+        Command::Drops => view.get(path::DROPS, |drops: &Drops| render::drops(drops, style)).await?,
+        Command::Drain { real } => set_admin(real, AdminState::Drained).await?,
+        Command::Enable { real } => set_admin(real, AdminState::Enabled).await?,
+        Command::Disable { real } => set_admin(real, AdminState::Disabled).await?,
+        Command::Weight { real, weight } => {
+            let body = SetWeight { weight: weight.0 };
+            let answer: Answer<RealChanged> = client.post(&path::weight(real), Some(&body)).await?;
+            view.text(answer, render::weight)
+        }
+        Command::Reload => {
+            let answer: Answer<Reloaded> = client.post(path::RELOAD, None::<&()>).await?;
+            view.text(answer, render::reload)
+        }
+    };
+    Ok(Outcome { text, degraded: false })
+}
+
+/// How answers are shown.
+struct View<'a> {
+    client: &'a Client<'a>,
+    json: bool,
+}
+
+impl View<'_> {
+    async fn get<T: DeserializeOwned>(&self, path: &str, show: impl Fn(&T) -> String) -> Result<String, ClientError> {
+        Ok(self.text(self.client.get(path).await?, show))
+    }
+
+    fn text<T>(&self, answer: Answer<T>, show: impl Fn(&T) -> String) -> String {
+        if self.json { format!("{}\n", answer.json.trim_end()) } else { show(&answer.value) }
+    }
+}
+
+fn json_line(rates: &render::Rates) -> String {
+    // Numbers and names always have a JSON form.
+    serde_json::to_string(rates).map(|json| json + "\n").unwrap_or_default()
+}

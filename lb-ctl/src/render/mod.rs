@@ -1,0 +1,128 @@
+//! Turns the API's answers into text. Pure: the same answer gives the same text.
+
+mod changes;
+mod drops;
+mod flows;
+mod reals;
+mod services;
+mod stats;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+pub use changes::{admin, reload, weight};
+pub use drops::drops;
+pub use flows::flows;
+pub use reals::reals;
+pub use services::services;
+pub use stats::{Rates, rates, stats};
+pub use status::status;
+
+/// Columns that text is made to fit in, where it can be.
+const WIDTH: usize = 80;
+
+/// With colours or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// No escape sequences.
+    Plain,
+    /// ANSI colours.
+    Colour,
+}
+
+impl Style {
+    /// Headings.
+    fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    /// All is well.
+    fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// Worth a look.
+    fn notable(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    /// Something is broken.
+    fn bad(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// `192.0.2.80:80`, `[2001:db8::80]:443`, `192.0.2.80:any`.
+fn endpoint(address: IpAddr, ports: &impl ToString) -> String {
+    let ports = ports.to_string();
+    match address {
+        IpAddr::V4(address) => format!("{address}:{ports}"),
+        IpAddr::V6(address) => format!("[{address}]:{ports}"),
+    }
+}
+
+/// A duration in the two largest units: `3d 4h`, `5m 6s`, `7s`.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// A count: exact while it is short, then with a decimal unit (k is 1000).
+fn count(value: u64) -> String {
+    if value < 10_000_000 { value.to_string() } else { scaled(value as f64) }
+}
+
+/// A number below 10,000 as it is, a greater one with a decimal unit.
+fn scaled(value: f64) -> String {
+    if value < 9_999.5 {
+        let decimals = if value < 100.0 && value.fract() != 0.0 { 1 } else { 0 };
+        return format!("{value:.decimals$}");
+    }
+    let mut value = value / 1000.0;
+    let mut unit = 'k';
+    for greater in ['M', 'G', 'T', 'P', 'E'] {
+        if value < 999.95 {
+            break;
+        }
+        value /= 1000.0;
+        unit = greater;
+    }
+    format!("{value:.1}{unit}")
+}
+
+/// Words of `text` in lines of at most `width` characters (a longer word has a line of its own).
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// `text`, wrapped, after a label; further lines are indented as wide as the label.
+fn labelled(label: &str, text: &str) -> String {
+    let indent = label.chars().count();
+    let lines = wrap(text, WIDTH.saturating_sub(indent).max(20));
+    format!("{label}{}\n", lines.join(&format!("\n{:indent$}", "")))
+}

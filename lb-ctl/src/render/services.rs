@@ -1,0 +1,95 @@
+//! `lbctl services`, in the shape of `ipvsadm -Ln`: a line for each service, and a `->` line for each of its reals.
+
+use lb_core::api::{AdminState, Service, ServiceList, ServiceReal};
+
+use super::table::{Side, Table};
+use super::{Style, endpoint};
+
+/// Every service with its reals.
+pub fn services(list: &ServiceList, style: Style) -> String {
+    if list.services.is_empty() {
+        return "No services are configured.\n".to_owned();
+    }
+    let columns = [
+        ("  -> Address", Side::Left),
+        ("Real", Side::Left),
+        ("Weight", Side::Right),
+        ("Slots", Side::Right),
+        ("Share", Side::Right),
+        ("State", Side::Left),
+    ];
+    let mut reals = Table::new(&columns);
+    for real in list.services.iter().flat_map(|service| service.reals.iter().map(move |real| row(service, real))) {
+        reals.row(real);
+    }
+    let mut lines = reals.lines().into_iter();
+    let heading = lines.next().unwrap_or_default();
+    let mut text = format!("{}\n{}\n", style.bold("Prot VIP:Port Mode Service"), style.bold(&heading));
+    for service in &list.services {
+        text += &format!("{}\n", style.bold(&service_line(service)));
+        text += &moving(service);
+        if service.reals.is_empty() {
+            text += "  -> no real\n";
+        }
+        for (real, line) in service.reals.iter().zip(&mut lines) {
+            text += &format!("{}\n", coloured(real, &line, style));
+        }
+    }
+    text
+}
+
+fn service_line(service: &Service) -> String {
+    let protocol = service.protocol.word().to_uppercase();
+    format!("{protocol:<4} {} {} {}", endpoint(service.vip, &service.ports), service.mode, service.name)
+}
+
+/// The slots that still send some flows by the flow table; nothing when there is none.
+fn moving(service: &Service) -> String {
+    let slots = service.slots;
+    if slots.remembering == 0 && slots.marked == 0 {
+        return String::new();
+    }
+    format!("     slots: {} clean, {} remembering, {} marked\n", slots.clean, slots.remembering, slots.marked)
+}
+
+fn row(service: &Service, real: &ServiceReal) -> Vec<String> {
+    vec![
+        format!("  -> {}", real.address),
+        real.name.clone(),
+        weight(real),
+        real.slots.to_string(),
+        share(service, real),
+        state(real),
+    ]
+}
+
+/// The weight in use, and the configured one in brackets where it differs.
+fn weight(real: &ServiceReal) -> String {
+    if real.effective_weight == real.weight {
+        real.weight.to_string()
+    } else {
+        format!("{} ({})", real.effective_weight, real.weight)
+    }
+}
+
+/// The part of new flows that the real gets.
+fn share(service: &Service, real: &ServiceReal) -> String {
+    let slots = service.slots;
+    let all = u64::from(slots.clean) + u64::from(slots.remembering) + u64::from(slots.marked);
+    if all == 0 {
+        return "-".to_owned();
+    }
+    format!("{:.1}%", 100.0 * f64::from(real.slots) / all as f64)
+}
+
+fn state(real: &ServiceReal) -> String {
+    if real.next_hop_resolved { real.admin.to_string() } else { format!("{}, no next hop", real.admin) }
+}
+
+fn coloured(real: &ServiceReal, line: &str, style: Style) -> String {
+    match (real.admin, real.next_hop_resolved) {
+        (AdminState::Enabled, true) => line.to_owned(),
+        (AdminState::Enabled, false) => style.bad(line),
+        (AdminState::Drained | AdminState::Disabled, _) => style.notable(line),
+    }
+}

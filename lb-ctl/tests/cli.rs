@@ -1,0 +1,301 @@
+//! `lbctl` as it is run: what it asks of the daemon, what it prints where, and how it exits. The daemon is a few bytes
+//! from a thread.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const STATUS: &str = r#"{"version":"0.1.0","pid":4711,"uptime_seconds":5,"generation":7,"config_path":"/etc/lbd.toml",
+"config_age_seconds":5,"degraded":DEGRADED,"warnings":[],"interfaces":[{"name":"eth1","mode":"driver"}],
+"adoption":"fresh","bpf_dir":"/sys/fs/bpf/understudy","state":{"path":"/var/lib/state.json","saved":true},
+"services":0,"reals":0,"flows":0,"flow_limit":10,"a_field_of_the_future":1}"#;
+
+const CHANGED: &str = r#"{"generation":8,"changed":true,"warnings":[],"real":{"name":"web-1","id":1,
+"address":"192.0.2.11","weight":100,"weight_override":null,"admin":"drained","services":["web"],"slots":0,
+"next_hop":null,"counters":{"packets":0,"bytes":0,"syn":0,"fin":0,"rst":0}}}"#;
+
+fn status(degraded: bool) -> String {
+    STATUS.replace("DEGRADED", &degraded.to_string())
+}
+
+fn stats(at_ns: u64, packets: u64) -> String {
+    let counters = format!(r#"{{"packets":{packets},"bytes":0,"syn":0,"fin":0,"rst":0}}"#);
+    format!(r#"{{"at_ns":{at_ns},"total":{counters},"services":[],"reals":[],"dropped":0}}"#)
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn ok(body: &str) -> String {
+    http("200 OK", body)
+}
+
+/// A directory of the test's own, removed when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("us-ctl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("lbd.sock")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Gives each connection the next of the answers. Ends with the requests that came in.
+struct Server {
+    directory: Directory,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Server {
+    fn new(answers: &[String]) -> Self {
+        let directory = Directory::new();
+        let listener = UnixListener::bind(directory.socket()).unwrap();
+        let answers = answers.to_vec();
+        let thread = std::thread::spawn(move || answers.iter().map(|answer| serve(&listener, answer)).collect());
+        Self { directory, thread }
+    }
+
+    /// Runs `lbctl` against the server. Gives what it did, and the requests.
+    fn run(self, arguments: &[&str]) -> (Output, Vec<String>) {
+        let output = lbctl(&self.directory.socket(), arguments);
+        (output, self.thread.join().unwrap())
+    }
+}
+
+fn serve(listener: &UnixListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = read_request(&mut stream);
+    match stream.write_all(answer.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("{error}"),
+        _ => request,
+    }
+}
+
+/// Reads a request: the head, and as many bytes as it announces.
+fn read_request(stream: &mut UnixStream) -> String {
+    let mut request = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = stream.read(&mut buffer).unwrap();
+        request += std::str::from_utf8(&buffer[..length]).unwrap();
+        let Some((head, body)) = request.split_once("\r\n\r\n") else {
+            assert_ne!(length, 0, "a cut-off request: {request}");
+            continue;
+        };
+        let announced =
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= announced.unwrap_or(0) {
+            return request;
+        }
+    }
+}
+
+fn lbctl(socket: &std::path::Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
+    command.env_remove("UNDERSTUDY_SOCKET").arg("--socket").arg(socket).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, code: i32, parts: &[&str]) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.starts_with("lbctl: "), "{error}");
+    assert_eq!(text(&output.stdout), "");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_healthy_daemon_gives_0_and_a_degraded_one_4() {
+    for (degraded, code, word) in [(false, 0, ": ok\n"), (true, 4, ": degraded\n")] {
+        let (output, requests) = Server::new(&[ok(&status(degraded))]).run(&["status"]);
+        assert_eq!(output.status.code(), Some(code));
+        assert!(text(&output.stdout).contains(word), "{}", text(&output.stdout));
+        assert!(!text(&output.stdout).contains('\x1b'), "no colours but on a terminal");
+        assert!(requests[0].starts_with("GET /v1/status HTTP/1.1\r\n"), "{}", requests[0]);
+    }
+}
+
+#[test]
+fn json_is_the_daemons_own() {
+    for arguments in [["--json", "status"], ["status", "-j"]] {
+        let (output, _) = Server::new(&[ok(&status(true))]).run(&arguments);
+        assert_eq!(output.status.code(), Some(4));
+        assert_eq!(text(&output.stdout), status(true) + "\n");
+    }
+}
+
+#[test]
+fn a_socket_without_a_daemon_gives_3() {
+    let directory = Directory::new();
+    let socket = directory.socket();
+    let missing = lbctl(&socket, &["status"]);
+    assert_fails(&missing, 3, &[&socket.display().to_string(), "no such socket", "lbd run --config", "--socket"]);
+    assert_eq!(text(&missing.stderr).lines().count(), 1);
+
+    drop(UnixListener::bind(&socket).unwrap());
+    assert_fails(&lbctl(&socket, &["reload"]), 3, &["nobody listens", "not running"]);
+}
+
+#[test]
+fn a_daemon_that_goes_away_gives_3() {
+    let half_an_answer = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"version\"";
+    for answer in ["", "HTTP/1.1 200", half_an_answer] {
+        let (output, _) = Server::new(&[answer.to_owned()]).run(&["status"]);
+        assert_fails(&output, 3, &["closed the connection", "try again"]);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_lbds_gives_1() {
+    let answers = [
+        "SSH-2.0-OpenSSH_9.2\r\n".repeat(20),
+        ok("<html>hello</html>"),
+        ok(r#"{"version":"0.1.0"}"#),
+        ok(""),
+        http("500 Internal Server Error", "oops"),
+        http("404 Not Found", ""),
+    ];
+    for answer in answers {
+        let (output, _) = Server::new(std::slice::from_ref(&answer)).run(&["status"]);
+        assert_fails(&output, 1, &["is not lbd's", "is it lbd that listens there"]);
+    }
+}
+
+#[test]
+fn a_refusal_gives_1_with_the_daemons_words() {
+    let body = r#"{"error":"no real `web-9`","hint":"lbctl reals lists them"}"#;
+    let (output, _) = Server::new(&[http("404 Not Found", body)]).run(&["drain", "web-9"]);
+    assert_fails(&output, 1, &["lbctl: no real `web-9`\n  lbctl reals lists them\n"]);
+    let body = r#"{"error":"lbd.toml:3:1: unknown key"}"#;
+    let (output, _) = Server::new(&[http("400 Bad Request", body)]).run(&["--json", "reload"]);
+    assert_fails(&output, 1, &["lbctl: lbd.toml:3:1: unknown key\n"]);
+}
+
+#[test]
+fn wrong_usage_gives_2_and_asks_nothing() {
+    let directory = Directory::new();
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["weight", "web-1"],
+        &["weight", "web-1", "70000"],
+        &["weight", "web-1", "heavy"],
+        &["drain"],
+        &["drain", "a/b"],
+        &["flows", "--limit", "0"],
+        &["flows", "--limit", "100001"],
+        &["flows", "--vip", "example.com"],
+        &["stats", "--interval", "2"],
+        &["stats", "--rate", "--interval", "0"],
+    ] {
+        let output = lbctl(&directory.socket(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn each_command_asks_for_what_it_needs() {
+    let empty_services = r#"{"generation":1,"services":[]}"#;
+    let empty_reals = r#"{"generation":1,"reals":[]}"#;
+    let empty_flows = r#"{"flows":[],"truncated":false}"#;
+    let empty_drops = r#"{"at_ns":0,"drops":[],"events":[]}"#;
+    let reloaded = r#"{"generation":9,"changed":true,"warnings":[]}"#;
+    let one = stats(0, 0);
+    let cases: [(&[&str], &str, &str, &str); 14] = [
+        (&["services"], empty_services, "GET /v1/services", ""),
+        (&["reals"], empty_reals, "GET /v1/reals", ""),
+        (&["flows"], empty_flows, "GET /v1/flows?limit=100", ""),
+        (&["flows", "--limit", "5"], empty_flows, "GET /v1/flows?limit=5", ""),
+        (&["flows", "--vip", "192.0.2.80"], empty_flows, "GET /v1/flows?vip=192.0.2.80&limit=100", ""),
+        (&["flows", "--vip", "2001:db8::80"], empty_flows, "GET /v1/flows?vip=2001:db8::80&limit=100", ""),
+        (&["stats"], &one, "GET /v1/stats", ""),
+        (&["drops"], empty_drops, "GET /v1/drops", ""),
+        (&["drain", "web-1"], CHANGED, "POST /v1/reals/web-1/admin", r#"{"state":"drained"}"#),
+        (&["enable", "web-1"], CHANGED, "POST /v1/reals/web-1/admin", r#"{"state":"enabled"}"#),
+        (&["disable", "web-1"], CHANGED, "POST /v1/reals/web-1/admin", r#"{"state":"disabled"}"#),
+        (&["weight", "web-1", "50"], CHANGED, "POST /v1/reals/web-1/weight", r#"{"weight":50}"#),
+        (&["weight", "web-1", "default"], CHANGED, "POST /v1/reals/web-1/weight", r#"{"weight":null}"#),
+        (&["reload"], reloaded, "POST /v1/reload", ""),
+    ];
+    for (arguments, answer, wanted, wanted_body) in cases {
+        for json in [false, true] {
+            let arguments: Vec<&str> = arguments.iter().copied().chain(json.then_some("--json")).collect();
+            let (output, requests) = Server::new(&[ok(answer)]).run(&arguments);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+            let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
+            assert_eq!(head.lines().next(), Some(format!("{wanted} HTTP/1.1").as_str()), "{arguments:?}");
+            assert_eq!(body, wanted_body, "{arguments:?}");
+            let printed = text(&output.stdout);
+            assert_eq!(printed == format!("{answer}\n"), json, "{arguments:?}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn rates_take_two_samples() {
+    let samples = [ok(&stats(1_000_000_000, 100)), ok(&stats(3_000_000_000, 500))];
+    let arguments = ["stats", "--rate", "--interval", "0.1"];
+    let (output, requests) = Server::new(&samples).run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(requests.len(), 2);
+    assert!(text(&output.stdout).contains("(all)          200"), "{}", text(&output.stdout));
+
+    let (output, _) = Server::new(&samples).run(&[&arguments[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["total"]["packets"], 200.0);
+    assert_eq!(json["seconds"], 2.0);
+}
+
+#[test]
+fn the_socket_may_come_from_the_environment() {
+    let server = Server::new(&[ok(&status(false))]);
+    let output = Command::new(env!("CARGO_BIN_EXE_lbctl"))
+        .env("UNDERSTUDY_SOCKET", server.directory.socket())
+        .arg("status")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let server = Server::new(&[ok(&status(false))]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_lbctl"))
+        .arg("--socket")
+        .arg(server.directory.socket())
+        .arg("status")
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    server.thread.join().unwrap();
+}
