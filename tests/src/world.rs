@@ -45,7 +45,7 @@ impl State {
 
     /// Gives a service a ring of which every slot is `slot`.
     pub fn fill_ring(&mut self, service: u32, slot: Slot) {
-        self.rings.insert(service, Arc::new(vec![slot; RING_SLOTS as usize]));
+        self.rings.insert(service, vec![slot; RING_SLOTS as usize].into());
     }
 
     /// Changes the one slot of a service's ring that a flow falls into. The service must have a ring.

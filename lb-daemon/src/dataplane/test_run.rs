@@ -27,16 +27,32 @@ impl Dataplane {
     /// # Errors
     /// The kernel refuses, say a frame below 14 or above 3,520 bytes.
     pub fn test_run(&self, frame: &[u8], ingress_ifindex: u32) -> Result<Verdict, DataplaneError> {
+        let context = (ingress_ifindex != LOOPBACK).then(|| context(0, frame.len(), ingress_ifindex));
+        self.run_once(frame, context.as_deref())
+    }
+
+    /// Runs the program on `frame`, come in by loopback behind `metadata` bytes (a multiple of 4, at most 252) that take
+    /// room away from before the frame. Counted with them the frame may be as short as 14 bytes.
+    ///
+    /// # Errors
+    /// The kernel refuses such a length.
+    pub fn test_run_behind(&self, metadata: usize, frame: &[u8]) -> Result<Verdict, DataplaneError> {
+        let whole = [&vec![0; metadata], frame].concat();
+        let mut verdict = self.run_once(&whole, Some(&context(metadata, whole.len(), 0)))?;
+        verdict.frame.drain(..metadata.min(verdict.frame.len()));
+        Ok(verdict)
+    }
+
+    fn run_once(&self, data: &[u8], context: Option<&[u8]>) -> Result<Verdict, DataplaneError> {
         let failed = |source| DataplaneError::Program { step: "run", source };
         let program = self.ebpf.program(PROGRAM).ok_or(DataplaneError::Object { what: PROGRAM })?;
         let program: &Xdp = program.try_into().map_err(failed)?;
-        let context = context(frame, ingress_ifindex);
         let mut out = vec![0; FRAME_LIMIT];
         let result = program
             .test_run(TestRunOptions {
-                data_in: Some(frame),
+                data_in: Some(data),
                 data_out: Some(&mut out),
-                ctx_in: context.as_deref(),
+                ctx_in: context,
                 ..TestRunOptions::default()
             })
             .map_err(failed)?;
@@ -45,14 +61,9 @@ impl Dataplane {
     }
 }
 
-/// The `xdp_md` to run with: none for loopback, which is what the kernel takes by itself and refuses to be told.
-fn context(frame: &[u8], ingress_ifindex: u32) -> Option<Vec<u8>> {
-    if ingress_ifindex == LOOPBACK {
-        return None;
-    }
-    let data_end = frame.len() as u32;
-    let (data, data_meta, rx_queue, egress) = (0, 0, 0, 0);
-    Some(
-        [data, data_end, data_meta, ingress_ifindex, rx_queue, egress].into_iter().flat_map(u32::to_ne_bytes).collect(),
-    )
+/// The `xdp_md` to run with. Loopback is what the kernel takes by itself for interface 0, and refuses to be told.
+fn context(data: usize, data_end: usize, ingress_ifindex: u32) -> Vec<u8> {
+    let (data_meta, rx_queue, egress) = (0, 0, 0);
+    let fields = [data as u32, data_end as u32, data_meta, ingress_ifindex, rx_queue, egress];
+    fields.into_iter().flat_map(u32::to_ne_bytes).collect()
 }

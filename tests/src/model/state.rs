@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, REAL_ALIVE,
-    RealValue, ServiceKey, ServiceValue, Slot, TrafficCounters, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    Event, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 use super::{Branch, Effects};
@@ -39,7 +38,7 @@ pub struct State {
     /// `port_ranges`.
     pub port_ranges: HashMap<PortRangeEntry, ServiceValue>,
     /// `rings`.
-    pub rings: BTreeMap<u32, Arc<Vec<Slot>>>,
+    pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// `reals`; an id that is missing has a row of zeros.
     pub reals: BTreeMap<u16, RealValue>,
     /// What packets change.

@@ -1,0 +1,196 @@
+//! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
+
+use anyhow::{Context, Result, ensure};
+use lb_common::{FlowKey, FragmentKey, TrafficCounters};
+use lb_core::rows::{Rows, diff};
+use lb_daemon::dataplane::{Dataplane, Options};
+
+use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
+use crate::packet::{show, show_difference};
+
+/// The interface that the kernel takes a frame to come in by where nothing else is said: loopback.
+pub const LOOPBACK: u32 = 1;
+/// The shortest frame that BPF_PROG_TEST_RUN takes.
+pub const SHORTEST_FRAME: usize = 14;
+/// Bytes of metadata that leave no room before a frame: of 256 bytes the kernel keeps 40 for itself.
+const METADATA: usize = 216;
+
+/// The loaded program, and what its maps have been made to hold.
+pub struct Harness {
+    dataplane: Dataplane,
+    limits: Limits,
+    rows: Rows,
+    /// The counters as they stood when the state was put in.
+    base: Effects,
+    services: Vec<u32>,
+    reals: Vec<u16>,
+    takes_metadata: bool,
+}
+
+/// The keys of the tables that can only be asked for an entry, not listed.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Of `half_open`.
+    pub flows: Vec<FlowKey>,
+    /// Of `fragments`.
+    pub fragments: Vec<FragmentKey>,
+}
+
+impl Harness {
+    /// Loads the program with maps of these sizes; nothing is pinned or attached.
+    ///
+    /// # Errors
+    /// No privilege, or a kernel that cannot run the program.
+    pub fn load(limits: Limits) -> Result<Self> {
+        let options =
+            Options { pin_dir: None, max_reals: limits.max_reals, max_flows: limits.max_flows, debug_log: false };
+        let (dataplane, _) = Dataplane::open(&options)
+            .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
+        let (rows, base) = (Rows::default(), Effects::default());
+        let takes_metadata = dataplane.test_run_behind(METADATA, &[0; SHORTEST_FRAME]).is_ok();
+        Ok(Self { dataplane, limits, rows, base, services: Vec::new(), reals: Vec::new(), takes_metadata })
+    }
+
+    /// Whether the kernel can run a frame as this one: older ones (Linux 6.1) cannot take its headroom away, and none
+    /// takes a frame below [`SHORTEST_FRAME`].
+    #[must_use]
+    pub fn can_run(&self, state: &State, frame: &[u8]) -> bool {
+        frame.len() >= SHORTEST_FRAME && (state.headroom >= HEADROOM || self.takes_metadata)
+    }
+
+    /// Makes the maps hold the state, and counters count from the state's on.
+    ///
+    /// # Errors
+    /// The kernel refuses a write, or the state wants maps of other sizes.
+    pub fn install(&mut self, state: &State) -> Result<()> {
+        ensure!(state.limits == self.limits, "the program is loaded with {:?}, not {:?}", self.limits, state.limits);
+        let rows = Rows {
+            vips: state.vips.clone(),
+            services: state.services.clone(),
+            port_ranges: state.port_ranges.clone(),
+            reals: state.reals.clone(),
+            rings: state.rings.clone(),
+        };
+        self.dataplane.apply(&diff(&self.rows, &rows)).context("putting the state into the maps")?;
+        self.rows = rows;
+        self.services = state.services.values().chain(state.port_ranges.values()).map(|service| service.id).collect();
+        self.services.sort_unstable();
+        self.services.dedup();
+        self.reals = (0..self.limits.max_reals.min(u32::from(u16::MAX))).map(|id| id as u16).collect();
+        self.install_tables(&state.effects)?;
+        self.base = self.counters()?;
+        subtract(&mut self.base, &state.effects);
+        Ok(())
+    }
+
+    fn install_tables(&mut self, effects: &Effects) -> Result<()> {
+        self.dataplane.clear_tables().context("emptying the tables")?;
+        for (key, value) in &effects.flows {
+            self.dataplane.put_flow(key, value)?;
+        }
+        for (key, value) in &effects.half_open {
+            self.dataplane.put_half_open(key, value)?;
+        }
+        for (key, value) in &effects.fragments {
+            self.dataplane.put_fragment(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the program on a frame that came in by loopback, with the state's headroom before it.
+    ///
+    /// # Errors
+    /// The kernel refuses the frame, or the program returns no verdict of ours.
+    pub fn run(&self, state: &State, frame: &[u8]) -> Result<(Verdict, Vec<u8>)> {
+        let got = if state.headroom < HEADROOM {
+            self.dataplane.test_run_behind(METADATA, frame)
+        } else {
+            self.dataplane.test_run(frame, LOOPBACK)
+        };
+        let got = got.with_context(|| format!("running the program on a {}", show(frame)))?;
+        let verdict = Verdict::from_code(got.action)
+            .with_context(|| format!("the program returned {} for a {}", got.action, show(frame)))?;
+        Ok((verdict, got.frame))
+    }
+
+    /// What the maps hold now: tables as they are, counters from the state's on. `half_open` and `fragments` are looked
+    /// up under the given keys only.
+    ///
+    /// # Errors
+    /// The kernel refuses to read a map.
+    pub fn effects(&self, keys: &Keys) -> Result<Effects> {
+        let mut effects = self.counters()?;
+        subtract(&mut effects, &self.base);
+        effects.flows = self.dataplane.flows(usize::MAX, |_, _| true)?.into_iter().collect();
+        for key in &keys.flows {
+            if let Some(value) = self.dataplane.get_half_open(key)? {
+                effects.half_open.insert(*key, value);
+            }
+        }
+        for key in &keys.fragments {
+            if let Some(value) = self.dataplane.get_fragment(key)? {
+                effects.fragments.insert(*key, value);
+            }
+        }
+        Ok(effects)
+    }
+
+    fn counters(&self) -> Result<Effects> {
+        let mut effects = Effects::default();
+        for service in &self.services {
+            effects.service_counters.insert(*service, self.dataplane.service_counters(*service)?);
+        }
+        for real in &self.reals {
+            effects.real_counters.insert(*real, self.dataplane.real_counters(*real)?);
+        }
+        effects.drops.copy_from_slice(&self.dataplane.drops()?);
+        effects.events.copy_from_slice(&self.dataplane.events()?);
+        Ok(effects)
+    }
+}
+
+impl Keys {
+    /// The keys of both.
+    #[must_use]
+    pub fn of(before: &Effects, after: &Effects) -> Self {
+        let mut keys = Self::default();
+        for effects in [before, after] {
+            keys.flows.extend(effects.half_open.keys());
+            keys.fragments.extend(effects.fragments.keys());
+        }
+        keys
+    }
+}
+
+/// What the program did otherwise than it should have, a line or more each; nothing where it did the same.
+#[must_use]
+pub fn compare(wanted: &Outcome, got: &(Verdict, Vec<u8>)) -> Vec<String> {
+    let mut out = Vec::new();
+    if wanted.verdict != got.0 {
+        out.push(format!("verdict: wanted {:?}, got {:?}", wanted.verdict, got.0));
+    }
+    if wanted.verdict != Verdict::Drop && wanted.frame != got.1 {
+        out.push(format!("frame: {}", show_difference(&wanted.frame, &got.1)));
+    }
+    out
+}
+
+/// Takes the counters of `base` away from those of `effects`; wraps, so that either may be the greater.
+fn subtract(effects: &mut Effects, base: &Effects) {
+    fn less(counters: &mut TrafficCounters, base: &TrafficCounters) {
+        counters.packets = counters.packets.wrapping_sub(base.packets);
+        counters.bytes = counters.bytes.wrapping_sub(base.bytes);
+        counters.syn = counters.syn.wrapping_sub(base.syn);
+        counters.fin = counters.fin.wrapping_sub(base.fin);
+        counters.rst = counters.rst.wrapping_sub(base.rst);
+    }
+    for (service, counters) in &base.service_counters {
+        less(effects.service_counters.entry(*service).or_default(), counters);
+    }
+    for (real, counters) in &base.real_counters {
+        less(effects.real_counters.entry(*real).or_default(), counters);
+    }
+    for (count, base) in effects.drops.iter_mut().zip(&base.drops).chain(effects.events.iter_mut().zip(&base.events)) {
+        *count = count.wrapping_sub(*base);
+    }
+}

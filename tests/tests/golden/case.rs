@@ -1,0 +1,210 @@
+//! A golden case: a world, the frames that come in, and what is expected of each, said by hand.
+//!
+//! What an expectation does not name must not change.
+
+use lb_common::{
+    DropReason, Event, FLOW_OPEN, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, TrafficCounters,
+};
+use lb_tests::model::{Effects, State, Verdict};
+use lb_tests::packet::Packet;
+use lb_tests::world::index_of;
+
+/// A named case.
+pub struct Case {
+    pub name: String,
+    pub state: State,
+    pub steps: Vec<Step>,
+}
+
+/// A frame and what is expected of it.
+pub struct Step {
+    pub frame: Vec<u8>,
+    pub expect: Expect,
+}
+
+/// Starts a case.
+pub fn case(name: impl Into<String>, state: State) -> Case {
+    Case { name: name.into(), state, steps: Vec::new() }
+}
+
+/// Starts a case in a changed world.
+pub fn case_with(name: impl Into<String>, change: impl FnOnce(&mut State)) -> Case {
+    let mut state = super::world::world();
+    change(&mut state);
+    case(name, state)
+}
+
+impl Case {
+    /// The next frame that comes in.
+    pub fn send(self, packet: &Packet, expect: Expect) -> Self {
+        self.send_bytes(packet.bytes(), expect)
+    }
+
+    /// The next frame that comes in, as bytes.
+    pub fn send_bytes(mut self, frame: Vec<u8>, expect: Expect) -> Self {
+        self.steps.push(Step { frame, expect });
+        self
+    }
+}
+
+/// What is expected of a frame.
+#[derive(Clone)]
+pub struct Expect {
+    pub verdict: Verdict,
+    /// Bytes out; `None`: as they came in, or dropped.
+    pub frame: Option<Vec<u8>>,
+    pub redirect: Option<u32>,
+    pub drop: Option<DropReason>,
+    pub events: Vec<Event>,
+    counted: Option<(u32, u16, TrafficCounters)>,
+    flows: Vec<(FlowKey, Option<FlowValue>)>,
+    half_open: Vec<(FlowKey, Option<HalfOpenValue>)>,
+    fragments: Vec<(FragmentKey, FragmentValue)>,
+}
+
+impl Expect {
+    fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            frame: None,
+            redirect: None,
+            drop: None,
+            events: Vec::new(),
+            counted: None,
+            flows: Vec::new(),
+            half_open: Vec::new(),
+            fragments: Vec::new(),
+        }
+    }
+
+    /// The event is counted.
+    pub fn event(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// A packet of `bytes` bytes is counted for the service and the real.
+    pub fn counts(mut self, service: u32, real: u16, bytes: u64) -> Self {
+        self.counted = Some((service, real, TrafficCounters { packets: 1, bytes, ..TrafficCounters::default() }));
+        self
+    }
+
+    fn flag(mut self, set: impl FnOnce(&mut TrafficCounters)) -> Self {
+        let (_, _, counters) = self.counted.as_mut().expect("counts() before a flag");
+        set(counters);
+        self
+    }
+
+    /// The packet counts as a SYN.
+    pub fn syn(self) -> Self {
+        self.flag(|counters| counters.syn = 1)
+    }
+
+    /// The packet counts as a FIN.
+    pub fn fin(self) -> Self {
+        self.flag(|counters| counters.fin = 1)
+    }
+
+    /// The packet counts as a RST.
+    pub fn rst(self) -> Self {
+        self.flag(|counters| counters.rst = 1)
+    }
+
+    /// The flow table has the flow in this state.
+    pub fn flow(mut self, key: FlowKey, service: u32, real: u16, state: u16) -> Self {
+        let slot = index_of(&key);
+        let service = service as u16;
+        self.flows.push((key, Some(FlowValue { slot, real, service, state, ..FlowValue::default() })));
+        self
+    }
+
+    /// The flow is new in the flow table, open, and that is counted.
+    pub fn remembers(self, key: FlowKey, service: u32, real: u16) -> Self {
+        self.flow(key, service, real, FLOW_OPEN).event(Event::FlowRemembered)
+    }
+
+    /// The flow is gone from the flow table.
+    pub fn forgets(mut self, key: FlowKey) -> Self {
+        self.flows.push((key, None));
+        self
+    }
+
+    /// The flow is half-open.
+    pub fn half_open(mut self, key: FlowKey, service: u32, real: u16) -> Self {
+        let value = HalfOpenValue { began_ns: 0, slot: index_of(&key), real, service: service as u16 };
+        self.half_open.push((key, Some(value)));
+        self
+    }
+
+    /// The flow is half-open no more.
+    pub fn half_open_gone(mut self, key: FlowKey) -> Self {
+        self.half_open.push((key, None));
+        self
+    }
+
+    /// The fragments of this packet go to the real.
+    pub fn fragment(mut self, key: FragmentKey, service: u32, real: u16, mode: u8) -> Self {
+        self.fragments.push((key, FragmentValue { service, real, mode, reserved: 0 }));
+        self
+    }
+
+    /// Makes of what the maps held what they must hold now.
+    pub fn apply(&self, effects: &mut Effects) {
+        if let Some(reason) = self.drop {
+            effects.drops[reason as usize] += 1;
+        }
+        for event in &self.events {
+            effects.events[*event as usize] += 1;
+        }
+        if let Some((service, real, counters)) = self.counted {
+            add(effects.service_counters.entry(service).or_default(), counters);
+            add(effects.real_counters.entry(real).or_default(), counters);
+        }
+        for (key, value) in &self.flows {
+            match value {
+                Some(value) => effects.flows.insert(*key, *value),
+                None => effects.flows.remove(key),
+            };
+        }
+        for (key, value) in &self.half_open {
+            match value {
+                Some(value) => effects.half_open.insert(*key, *value),
+                None => effects.half_open.remove(key),
+            };
+        }
+        effects.fragments.extend(self.fragments.iter().copied());
+    }
+}
+
+fn add(counters: &mut TrafficCounters, more: TrafficCounters) {
+    counters.packets += more.packets;
+    counters.bytes += more.bytes;
+    counters.syn += more.syn;
+    counters.fin += more.fin;
+    counters.rst += more.rst;
+}
+
+/// Left to the kernel untouched, and nothing is counted: no business of the load balancer's.
+pub fn pass() -> Expect {
+    Expect::new(Verdict::Pass)
+}
+
+/// Left to the kernel untouched, though it is for a VIP.
+pub fn pass_for_vip() -> Expect {
+    Expect::new(Verdict::Pass).event(Event::VipPassed)
+}
+
+/// Dropped.
+pub fn drop(reason: DropReason) -> Expect {
+    Expect { drop: Some(reason), ..Expect::new(Verdict::Drop) }
+}
+
+/// Sent back out of the interface that it came in by, as this.
+pub fn tx(packet: &Packet) -> Expect {
+    Expect { frame: Some(packet.bytes()), ..Expect::new(Verdict::Tx) }
+}
+
+/// Sent out of another interface, as this.
+pub fn redirect(packet: &Packet, ifindex: u32) -> Expect {
+    Expect { frame: Some(packet.bytes()), redirect: Some(ifindex), ..Expect::new(Verdict::Redirect) }
+}

@@ -1,0 +1,210 @@
+//! Golden packets: bytes in, verdict and bytes out, and all that the maps hold afterwards, said by hand in each case.
+//!
+//! Every case goes through the XDP program (BPF_PROG_TEST_RUN; root is needed) and through the reference model.
+
+mod case;
+mod forward;
+mod fragments;
+mod icmp;
+mod link;
+mod slots;
+mod too_big;
+mod truncated;
+mod world;
+
+use std::collections::HashSet;
+
+use lb_common::{DropReason, Event};
+use lb_tests::harness::{Harness, Keys, compare};
+use lb_tests::model::{Effects, Outcome, State, Verdict};
+use lb_tests::packet::show;
+
+use case::{Case, Step};
+
+/// So many cases there must be at least.
+const LEAST_CASES: usize = 150;
+/// So many failing cases are shown in full.
+const SHOWN: usize = 5;
+
+fn groups() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
+        ("forward", forward::cases()),
+        ("services", forward::service_cases()),
+        ("link", link::cases()),
+        ("slots", slots::cases()),
+        ("icmp", icmp::cases()),
+        ("fragments", fragments::cases()),
+        ("too big", too_big::cases()),
+        ("truncated", truncated::cases()),
+    ]
+}
+
+#[test]
+fn forwarding() {
+    check("forward", &forward::cases());
+}
+
+#[test]
+fn services_and_ports() {
+    check("services", &forward::service_cases());
+}
+
+#[test]
+fn passed_and_malformed() {
+    check("link", &link::cases());
+}
+
+#[test]
+fn slot_decisions() {
+    check("slots", &slots::cases());
+}
+
+#[test]
+fn icmp_messages() {
+    check("icmp", &icmp::cases());
+}
+
+#[test]
+fn fragments_follow() {
+    check("fragments", &fragments::cases());
+}
+
+#[test]
+fn too_big_for_the_tunnel() {
+    check("too big", &too_big::cases());
+}
+
+#[test]
+fn every_truncation_point() {
+    check("truncated", &truncated::cases());
+}
+
+/// The golden cases reach every drop reason, every event and every verdict, and have names of their own.
+#[test]
+fn nothing_is_left_out() {
+    let groups = groups();
+    let cases: Vec<&Case> = groups.iter().flat_map(|(_, cases)| cases).collect();
+    let mut names = HashSet::new();
+    for case in &cases {
+        assert!(names.insert(&case.name), "two cases are named '{}'", case.name);
+        assert!(!case.steps.is_empty(), "'{}' sends nothing", case.name);
+    }
+    let expectations: Vec<_> = cases.iter().flat_map(|case| &case.steps).map(|step| &step.expect).collect();
+    for reason in DropReason::ALL {
+        assert!(expectations.iter().any(|expect| expect.drop == Some(*reason)), "no case for drop reason {reason:?}");
+    }
+    for event in Event::ALL {
+        assert!(expectations.iter().any(|expect| expect.events.contains(event)), "no case for event {event:?}");
+    }
+    for verdict in Verdict::ALL {
+        assert!(expectations.iter().any(|expect| expect.verdict == verdict), "no case for verdict {verdict:?}");
+    }
+    for (name, cases) in &groups {
+        let frames: usize = cases.iter().map(|case| case.steps.len()).sum();
+        println!("{name}: {} cases, {frames} frames", cases.len());
+    }
+    println!("{} golden cases, {} frames", cases.len(), expectations.len());
+    assert!(cases.len() >= LEAST_CASES, "{} cases are fewer than {LEAST_CASES}", cases.len());
+}
+
+/// Runs the cases, and fails with all that fail.
+fn check(group: &str, cases: &[Case]) {
+    let mut harness = match Harness::load(world::LIMITS) {
+        Ok(harness) => harness,
+        Err(error) => panic!("{error:#}"),
+    };
+    let failures: Vec<String> = cases.iter().filter_map(|case| check_case(&mut harness, case).err()).collect();
+    let frames: usize = cases.iter().map(|case| case.steps.len()).sum();
+    let modelled = cases
+        .iter()
+        .flat_map(|case| case.steps.iter().filter(|step| !harness.can_run(&case.state, &step.frame)))
+        .count();
+    println!("{group}: {} of {} cases pass, {frames} frames", cases.len() - failures.len(), cases.len());
+    if modelled > 0 {
+        println!(
+            "{group}: {modelled} frames that this kernel's BPF_PROG_TEST_RUN refuses went through the model alone"
+        );
+    }
+    if failures.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = failures.iter().filter_map(|failure| failure.lines().next()).collect();
+    panic!(
+        "{} of {} cases fail:\n  {}\n\n{}",
+        failures.len(),
+        cases.len(),
+        names.join("\n  "),
+        failures[..failures.len().min(SHOWN)].join("\n\n")
+    );
+}
+
+/// The case's name and what is wrong with it.
+fn check_case(harness: &mut Harness, case: &Case) -> Result<(), String> {
+    let failed = |at: usize, frame: &[u8], who: &str, wrong: Vec<String>| {
+        Err(format!(
+            "{}\nframe {} of {}, {who}\nin: {}{}",
+            case.name,
+            at + 1,
+            case.steps.len(),
+            show(frame),
+            wrong.join("\n")
+        ))
+    };
+    if let Err(error) = harness.install(&case.state) {
+        return Err(format!("{}\nthe maps cannot be filled: {error:#}", case.name));
+    }
+    let mut model = case.state.clone();
+    let mut wanted = case.state.effects.clone();
+    for (at, step) in case.steps.iter().enumerate() {
+        let outcome = expected(step);
+        let before = wanted.clone();
+        step.expect.apply(&mut wanted);
+        let wrong = check_model(&mut model, step, &outcome, &wanted);
+        if !wrong.is_empty() {
+            return failed(at, &step.frame, "the model is wrong", wrong);
+        }
+        let wrong = check_program(harness, &case.state, step, &outcome, &Keys::of(&before, &wanted), &wanted);
+        if !wrong.is_empty() {
+            return failed(at, &step.frame, "the program is wrong", wrong);
+        }
+    }
+    Ok(())
+}
+
+fn expected(step: &Step) -> Outcome {
+    Outcome {
+        verdict: step.expect.verdict,
+        frame: step.expect.frame.clone().unwrap_or_else(|| step.frame.clone()),
+        redirect: step.expect.redirect,
+    }
+}
+
+fn check_model(model: &mut State, step: &Step, outcome: &Outcome, wanted: &Effects) -> Vec<String> {
+    let got = model.forward(&step.frame, world::INGRESS, 2);
+    let mut wrong = compare(outcome, &(got.verdict, got.frame));
+    if got.redirect != outcome.redirect {
+        wrong.push(format!("redirect: wanted {:?}, got {:?}", outcome.redirect, got.redirect));
+    }
+    wrong.extend(wanted.differences(&model.effects));
+    wrong
+}
+
+fn check_program(
+    harness: &Harness,
+    state: &State,
+    step: &Step,
+    outcome: &Outcome,
+    keys: &Keys,
+    wanted: &Effects,
+) -> Vec<String> {
+    if !harness.can_run(state, &step.frame) {
+        return Vec::new();
+    }
+    let (got, effects) = match harness.run(state, &step.frame).and_then(|got| Ok((got, harness.effects(keys)?))) {
+        Ok(done) => done,
+        Err(error) => return vec![format!("{error:#}")],
+    };
+    let mut wrong = compare(outcome, &got);
+    wrong.extend(wanted.differences(&effects));
+    wrong
+}
