@@ -213,3 +213,6 @@ pub(crate) fn next_hop_of(row: &RealValue) -> Option<NextHop> {
     })
     .filter(|_| is_resolved)
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ impl Cluster {
         self.real_index.get(name).and_then(|&i| self.reals.get(i))
     }
 }
+
+#[cfg(test)]
+mod tests;

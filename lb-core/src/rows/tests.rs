@@ -1,0 +1,270 @@
+//! The writes, applied to a model of the maps: they lead where they should, and on the way there nothing is pointed at that is
+//! not there.
+
+use std::collections::HashSet;
+
+use lb_common::{MODE_DSR, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::cases;
+
+const SLOTS: usize = 7;
+
+/// Applies one write. What a write says of a row that is not there is a mistake.
+fn apply(maps: &mut Rows, write: &MapWrite) {
+    fn set<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, value: Option<V>) {
+        match value {
+            Some(value) => {
+                map.insert(key, value);
+            }
+            None => assert!(map.remove(&key).is_some(), "a row is removed that is not there"),
+        }
+    }
+    match write {
+        MapWrite::Real { id, value: Some(row) } => {
+            maps.reals.insert(*id, *row);
+        }
+        MapWrite::Real { id, value: None } => {
+            assert!(maps.reals.remove(id).is_some(), "real {id} is removed and is not there");
+        }
+        MapWrite::NewRing { service, slots } => {
+            maps.rings.insert(*service, slots.clone());
+        }
+        MapWrite::RemoveRing { service } => {
+            assert!(maps.rings.remove(service).is_some(), "ring {service} is removed and is not there");
+        }
+        MapWrite::Slots { service, changes } => {
+            let ring = Arc::make_mut(maps.rings.get_mut(service).unwrap());
+            assert!(changes.is_sorted_by_key(|(i, _)| *i) && !changes.is_empty());
+            changes.iter().for_each(|&(i, slot)| ring[i as usize] = slot);
+        }
+        MapWrite::Vip { key, value } => set(&mut maps.vips, *key, *value),
+        MapWrite::Service { key, value } => set(&mut maps.services, *key, *value),
+        MapWrite::PortRange { bits, key, value } => set(&mut maps.port_ranges, (*bits, *key), *value),
+        MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
+    }
+}
+
+/// Whether everything that is pointed at is there.
+fn check_sound(maps: &Rows) -> Result<(), TestCaseError> {
+    for (key, value) in &maps.services {
+        let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
+        prop_assert!(maps.vips.contains_key(&vip));
+        prop_assert!(maps.rings.contains_key(&value.id), "no ring for {:?}", key);
+    }
+    for ((_, key), value) in &maps.port_ranges {
+        let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
+        prop_assert!(maps.vips.get(&vip).is_some_and(|vip| vip.flags & VIP_HAS_PORT_RANGES != 0));
+        prop_assert!(maps.rings.contains_key(&value.id), "no ring for {:?}", key);
+    }
+    for slot in maps.rings.values().flat_map(|ring| ring.iter()) {
+        for id in [slot.real, slot.previous] {
+            prop_assert!(id == 0 || maps.reals.contains_key(&id), "a slot points at real {}", id);
+        }
+    }
+    Ok(())
+}
+
+fn a_real() -> impl Strategy<Value = RealValue> {
+    (0..3u8, 0..4u32).prop_map(|(last, flags)| {
+        let mut address = [0; 16];
+        address[3] = last;
+        RealValue { address, family: FAMILY_V4, flags, ..RealValue::default() }
+    })
+}
+
+/// Any rows at all, from few keys, so that two of them have much in common.
+fn any_rows() -> impl Strategy<Value = Rows> {
+    let vip = |last: u8| VipKey { address: [last; 16], family: FAMILY_V6, reserved: [0; 3] };
+    let value = |id: u32| ServiceValue { id, mode: MODE_DSR, reserved: [0; 3] };
+    let single =
+        move |(last, port): (u8, u16)| ServiceKey { vip: [last; 16], port, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+    let range = move |(last, bits): (u8, u32)| {
+        (bits, PortRangeKey { vip: [last; 16], family: FAMILY_V6, protocol: PROTOCOL_TCP, port: [last, 0] })
+    };
+    let slot =
+        (0..5u16, 0..5u16, 0..3u16).prop_map(|(real, previous, state)| Slot { real, previous, state, reserved: 0 });
+    let ring = prop::collection::vec(slot, SLOTS).prop_map(Arc::from);
+    (
+        prop::collection::hash_map((0..4u8).prop_map(vip), (0..2u32).prop_map(|flags| VipValue { flags }), 0..4),
+        prop::collection::hash_map((0..4u8, 1..4u16).prop_map(single), (0..5u32).prop_map(value), 0..6),
+        prop::collection::hash_map((0..4u8, 0..4u32).prop_map(range), (0..5u32).prop_map(value), 0..6),
+        prop::collection::btree_map(1..6u16, a_real(), 0..5),
+        prop::collection::btree_map(0..5u32, ring, 0..5),
+    )
+        .prop_map(|(vips, services, port_ranges, reals, rings)| Rows { vips, services, port_ranges, reals, rings })
+}
+
+/// Rows in which all that is pointed at is there, as those of a scheduling table are.
+fn sound_rows() -> impl Strategy<Value = Rows> {
+    any_rows().prop_map(|mut rows| {
+        rows.services.retain(|_, value| rows.rings.contains_key(&value.id));
+        rows.port_ranges.retain(|_, value| rows.rings.contains_key(&value.id));
+        for key in rows.services.keys() {
+            rows.vips.entry(VipKey { address: key.vip, family: key.family, reserved: [0; 3] }).or_default();
+        }
+        for (_, key) in rows.port_ranges.keys() {
+            let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
+            rows.vips.entry(vip).or_default().flags |= VIP_HAS_PORT_RANGES;
+        }
+        let reals = &rows.reals;
+        let there = |id: u16| if reals.contains_key(&id) { id } else { 0 };
+        for ring in rows.rings.values_mut() {
+            for slot in Arc::make_mut(ring) {
+                *slot = Slot { real: there(slot.real), previous: there(slot.previous), ..*slot };
+            }
+        }
+        rows
+    })
+}
+
+/// The writes one by one, those of slots too.
+fn steps(writes: &[MapWrite]) -> Vec<MapWrite> {
+    let split = |write: &MapWrite| match write {
+        MapWrite::Slots { service, changes } => {
+            changes.iter().map(|&change| MapWrite::Slots { service: *service, changes: vec![change] }).collect()
+        }
+        other => vec![other.clone()],
+    };
+    writes.iter().flat_map(split).collect()
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    #[test]
+    fn the_writes_lead_from_old_to_new(old in any_rows(), new in any_rows()) {
+        let mut maps = old.clone();
+        diff(&old, &new).iter().for_each(|write| apply(&mut maps, write));
+        prop_assert_eq!(maps, new);
+    }
+
+    #[test]
+    fn equal_rows_need_no_write(rows in any_rows()) {
+        let mut copy = rows.clone();
+        prop_assert_eq!(diff(&rows, &copy), []);
+        copy.rings.values_mut().for_each(|ring| *ring = ring.to_vec().into());
+        prop_assert_eq!(diff(&rows, &copy), []);
+    }
+
+    #[test]
+    fn nothing_is_pointed_at_that_is_not_there(old in sound_rows(), new in sound_rows()) {
+        let mut maps = old.clone();
+        check_sound(&maps)?;
+        for step in steps(&diff(&old, &new)) {
+            apply(&mut maps, &step);
+            check_sound(&maps)?;
+        }
+        prop_assert_eq!(maps, new);
+    }
+
+    #[test]
+    fn a_key_in_both_is_there_all_the_time(old in sound_rows(), new in sound_rows()) {
+        let mut maps = old.clone();
+        for step in steps(&diff(&old, &new)) {
+            apply(&mut maps, &step);
+            for key in old.services.keys().filter(|key| new.services.contains_key(key)) {
+                prop_assert!(maps.services.contains_key(key));
+            }
+            for key in old.port_ranges.keys().filter(|key| new.port_ranges.contains_key(key)) {
+                prop_assert!(maps.port_ranges.contains_key(key));
+            }
+        }
+    }
+
+    #[test]
+    fn counters_are_reset_of_ids_that_are_new(old in any_rows(), new in any_rows()) {
+        let writes = diff(&old, &new);
+        for (id, row) in &new.reals {
+            let is_new = old.reals.get(id).is_none_or(|was| was.address != row.address);
+            prop_assert_eq!(writes.contains(&MapWrite::ResetRealCounters { real: *id }), is_new);
+        }
+        for &service in new.rings.keys() {
+            let is_new = !old.rings.contains_key(&service);
+            prop_assert_eq!(writes.contains(&MapWrite::ResetServiceCounters { service }), is_new);
+        }
+        let resets = writes.iter().filter(|write| {
+            matches!(write, MapWrite::ResetRealCounters { .. } | MapWrite::ResetServiceCounters { .. })
+        });
+        prop_assert_eq!(resets.count(), resets_wanted(&old, &new));
+    }
+
+    #[test]
+    fn writes_touch_only_what_changed(old in any_rows(), new in any_rows()) {
+        let mut seen = HashSet::new();
+        for write in steps(&diff(&old, &new)) {
+            let changed = match &write {
+                MapWrite::Real { id, value } => old.reals.get(id) != value.as_ref(),
+                MapWrite::NewRing { service, .. } => !old.rings.contains_key(service),
+                MapWrite::RemoveRing { service } => old.rings.contains_key(service),
+                MapWrite::Slots { service, changes } => {
+                    changes.iter().all(|&(i, slot)| old.rings[service][i as usize] != slot)
+                }
+                MapWrite::Service { key, value } => old.services.get(key) != value.as_ref(),
+                MapWrite::PortRange { bits, key, value } => old.port_ranges.get(&(*bits, *key)) != value.as_ref(),
+                MapWrite::Vip { key, value } => old.vips.get(key) != value.as_ref(),
+                MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => true,
+            };
+            prop_assert!(changed, "{:?} changes nothing", write);
+            prop_assert!(seen.insert(format!("{write:?}")), "{:?} comes twice", write);
+        }
+    }
+}
+
+fn resets_wanted(old: &Rows, new: &Rows) -> usize {
+    let rings = new.rings.keys().filter(|id| !old.rings.contains_key(id)).count();
+    let is_same = |id: &u16, row: &RealValue| old.reals.get(id).is_some_and(|was| was.address == row.address);
+    rings + new.reals.iter().filter(|(id, row)| !is_same(id, row)).count()
+}
+
+fn one_real(flags: u32) -> BTreeMap<u16, RealValue> {
+    let row = |last: u8| RealValue { address: [last; 16], family: FAMILY_V6, flags, ..RealValue::default() };
+    BTreeMap::from([(1, row(1)), (2, RealValue { flags: REAL_ALIVE, ..row(2) })])
+}
+
+fn ring_of(real: u16, previous: u16, state: u16) -> BTreeMap<u32, Arc<[Slot]>> {
+    BTreeMap::from([(0, vec![Slot { real, previous, state, reserved: 0 }; 2].into())])
+}
+
+#[test]
+fn a_real_dies_after_the_slots_have_left_it() {
+    let old = Rows { reals: one_real(REAL_ALIVE), rings: ring_of(1, 0, SLOT_CLEAN), ..Rows::default() };
+    let new = Rows { reals: one_real(0), rings: ring_of(2, 1, SLOT_REMEMBERS), ..Rows::default() };
+    let order = |writes: &[MapWrite]| {
+        let real = writes.iter().position(|write| matches!(write, MapWrite::Real { id: 1, .. })).unwrap();
+        let slots = writes.iter().position(|write| matches!(write, MapWrite::Slots { .. })).unwrap();
+        (real, slots)
+    };
+    let (real, slots) = order(&diff(&old, &new));
+    assert!(slots < real, "disabled before the slots have left");
+    let (real, slots) = order(&diff(&new, &old));
+    assert!(real < slots, "slots arrive before it is enabled");
+}
+
+#[test]
+fn a_vip_keeps_its_range_flag_until_its_ranges_are_gone() {
+    let vip = vip_key("192.0.2.1".parse().unwrap());
+    let key = PortRangeKey { vip: vip.address, family: FAMILY_V4, protocol: PROTOCOL_TCP, port: [0, 0] };
+    let old = Rows {
+        vips: HashMap::from([(vip, VipValue { flags: VIP_HAS_PORT_RANGES })]),
+        port_ranges: HashMap::from([((0, key), ServiceValue::default())]),
+        rings: ring_of(0, 0, SLOT_CLEAN),
+        ..Rows::default()
+    };
+    let new = Rows { vips: HashMap::from([(vip, VipValue { flags: 0 })]), ..Rows::default() };
+    let range_gone = MapWrite::PortRange { bits: 0, key, value: None };
+    let flag_gone = MapWrite::Vip { key: vip, value: Some(VipValue { flags: 0 }) };
+    assert_eq!(diff(&old, &new), [range_gone, flag_gone, MapWrite::RemoveRing { service: 0 }]);
+}
+
+#[test]
+fn addresses_and_back() {
+    for text in ["192.0.2.1", "2001:db8::1"] {
+        let address: IpAddr = text.parse().unwrap();
+        let (bytes, family) = address_bytes(address);
+        assert_eq!(address_of(&bytes, family), Some(address));
+    }
+    assert_eq!(address_bytes("192.0.2.1".parse().unwrap()).0[..6], [192, 0, 2, 1, 0, 0]);
+    assert_eq!(address_of(&[0; 16], 5), None);
+}
