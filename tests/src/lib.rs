@@ -1,7 +1,9 @@
-//! What the end-to-end tests share: frames built and shown, the reference model, and the harness that holds the XDP
-//! program to it.
+//! What the end-to-end tests share: frames built and shown, the reference model, the harness that holds the XDP
+//! program to it, and traffic and stage of the tests in network namespaces.
 
 pub mod harness;
 pub mod model;
 pub mod packet;
+pub mod stage;
+pub mod traffic;
 pub mod world;

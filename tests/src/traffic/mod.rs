@@ -1,0 +1,18 @@
+//! Traffic for the tests in network namespaces: thousands of open flows, transfers that stop and go on, datagrams,
+//! echo requests, and floods.
+
+mod datagrams;
+mod flood;
+mod flows;
+mod limits;
+mod pattern;
+mod ping;
+mod transfer;
+
+pub use datagrams::{Echoes, echo_datagrams};
+pub use flood::{FloodPath, SynFlood};
+pub use flows::{Broken, Flows};
+pub use limits::raise_open_files;
+pub use pattern::{pattern, write_pattern};
+pub use ping::ping;
+pub use transfer::Transfer;
