@@ -26,6 +26,7 @@ const ENOUGH: usize = 100;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     interfaces: Vec<String>,
+    top: Vec<String>,
     reals: Vec<Real>,
     services: Vec<Service>,
 }
@@ -63,6 +64,13 @@ impl Config {
         config
     }
 
+    /// Adds a line above the reals and services.
+    #[must_use]
+    pub fn top(mut self, line: &str) -> Config {
+        self.top.push(line.to_string());
+        self
+    }
+
     /// Adds a real.
     #[must_use]
     pub fn real(mut self, name: &str, address: IpAddr) -> Config {
@@ -77,7 +85,7 @@ impl Config {
         self
     }
 
-    /// Adds a service. `kind` is its protocol and mode: `tcp dsr`.
+    /// Adds a service of one port.
     #[must_use]
     pub fn service<S: AsRef<str>>(mut self, name: &str, vip: SocketAddr, kind: Kind, reals: &[S]) -> Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
@@ -89,6 +97,7 @@ impl Config {
     /// The file's text, without the directories.
     pub fn text(&self) -> String {
         let mut text = format!("interfaces = {:?}\n", self.interfaces);
+        self.top.iter().for_each(|line| text += &format!("{line}\n"));
         for Real { name, address, weight } in &self.reals {
             let _ = write!(text, "\n[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
             if let Some(weight) = weight {

@@ -214,7 +214,7 @@ impl Network {
     }
 
     /// Connects an interface of a namespace to the switch's port of the given name, and brings both up.
-    fn plug(&self, namespace: &Namespace, interface: &str, port: &str, mtu: u32) -> Result<()> {
+    pub fn plug(&self, namespace: &Namespace, interface: &str, port: &str, mtu: u32) -> Result<()> {
         connect(namespace, interface, &self.switch, port)?;
         namespace.set_mtu(interface, mtu)?;
         self.switch.set_mtu(port, mtu)?;
