@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::run;
-
 /// A program, and the Debian package that has it.
 const PROGRAMS: [(&str, &str); 5] =
     [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool"), ("nginx", "nginx-light"), ("curl", "curl")];
@@ -37,11 +35,10 @@ fn missing() -> Vec<&'static str> {
 
 fn install(packages: &[&str]) -> Result<()> {
     let _policy = NoServices::declare()?;
-    let mut update = lb_lab::tool("apt-get");
-    run(update.args(["update", "-qq"]))?;
+    lb_lab::output(lb_lab::tool("apt-get").args(["update", "-qq"]))?;
     let mut install = lb_lab::tool("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    run(install.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(packages))
+    lb_lab::output(install.args(["install", "-qq", "--yes", "--no-install-recommends"]).args(packages)).map(drop)
 }
 
 fn is_installed(program: &str) -> bool {
