@@ -81,13 +81,16 @@ impl Lbd {
 
     /// Waits until the daemon answers, has its program attached and knows the way to every real server.
     pub fn wait_until_ready(&mut self) -> Result<()> {
-        wait_for("lbd to be ready", START_LIMIT, || {
+        let outcome = wait_for("lbd to be ready", START_LIMIT, || {
             if !self.is_running() {
                 bail!("lbd has ended; it said: {}", self.log().trim());
             }
             Ok(self.is_ready().then_some(()))
-        })
-        .with_context(|| format!("the log of lbd: {}", self.log().trim()))
+        });
+        if outcome.is_err() && self.is_running() {
+            return outcome.with_context(|| format!("lbd runs but is not ready; it said: {}", self.log().trim()));
+        }
+        outcome
     }
 
     /// Kills the daemon (SIGKILL). What it has pinned goes on.
