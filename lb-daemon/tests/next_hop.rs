@@ -272,6 +272,20 @@ fn a_link_that_flaps_keeps_the_next_hop_and_says_so() {
 }
 
 #[test]
+fn a_link_that_changes_its_mtu_or_mac_is_followed() {
+    let pair = Pair::new(REAL_MAC).with_real();
+    pair.lb.run(|| async {
+        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let found = resolved(&mut updates, "web").await;
+        pair.lb.ip("link set lb0 mtu 1400");
+        until(&mut updates, "web", |update| update.next_hop == Some(NextHop { mtu: 1400, ..found })).await;
+        pair.lb.ip("link set lb0 address 02:00:00:00:00:02");
+        let renamed = |update: &Update| update.next_hop.is_some_and(|hop| hop.source_mac == [2, 0, 0, 0, 0, 2]);
+        until(&mut updates, "web", renamed).await;
+    });
+}
+
+#[test]
 fn a_changed_route_is_followed_to_another_gateway() {
     let pair = Pair::new(GATEWAY_MAC).with_gateway();
     let other = Namespace::new("other");
@@ -395,8 +409,9 @@ fn a_tunnel_needs_a_source_address_and_takes_one_that_appears() {
         let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
         until(&mut updates, "web", |update| update.note.starts_with("no IPv4 address to send tunnel packets from"))
             .await;
-        pair.lb.ip("addr add 192.0.2.1/24 dev lb0");
-        assert_eq!(resolved(&mut updates, "web").await.tunnel_source, ip("192.0.2.1"));
+        // No route to the real comes with this address: only the news of the address itself tells.
+        pair.lb.ip("addr add 203.0.113.1/32 dev lb0");
+        assert_eq!(resolved(&mut updates, "web").await.tunnel_source, ip("203.0.113.1"));
     });
 }
 
@@ -437,6 +452,8 @@ fn the_next_hop_of_an_earlier_daemon_stays_until_another_is_found() {
 #[test]
 fn news_that_the_kernel_could_not_deliver_is_made_up_for() {
     let pair = Pair::new(REAL_MAC).with_real();
+    // The end of duplicate address detection would be news that is delivered, and looked into.
+    pair.lb.ip("-6 addr flush dev lb0");
     pair.lb.run(|| async {
         let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
         resolved(&mut updates, "web").await;

@@ -144,3 +144,6 @@ fn route_prefix(message: &RouteMessage) -> Option<Event> {
     });
     Some(Event::Route { prefix: destination.unwrap_or(default), length: message.header.destination_prefix_length })
 }
+
+#[cfg(test)]
+mod tests;

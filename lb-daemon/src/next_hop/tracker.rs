@@ -70,7 +70,11 @@ impl Tracker {
             let tracked = match kept {
                 Some(tracked) if tracked.watch.same_wish(&watch) => tracked,
                 Some(tracked) => Tracked { watch, due: now, ..tracked },
-                None => Tracked::new(watch, now),
+                None => {
+                    // News of the address that it had is none of this one.
+                    self.outbox.remove(&watch.real);
+                    Tracked::new(watch, now)
+                }
             };
             self.reals.insert(tracked.watch.real.clone(), tracked);
         }

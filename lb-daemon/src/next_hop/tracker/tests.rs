@@ -196,6 +196,15 @@ fn a_change_concerns_those_that_it_touches() {
 }
 
 #[test]
+fn a_new_address_concerns_those_that_have_no_way_yet() {
+    let (mut tracker, now) = tracker(&[watch("a", "192.0.2.11"), watch("b", "192.0.2.12")]);
+    resolve_all(&mut tracker, now);
+    tracker.observed("b", &no_route(), now);
+    tracker.heard(&Event::Address(9), now);
+    assert_eq!(names(&tracker.due(now + T.settle, usize::MAX)), ["b"]);
+}
+
+#[test]
 fn looks_at_everything_keep_their_distance_and_do_not_pile_up() {
     let (mut tracker, start) = tracker(&[watch("a", "192.0.2.11")]);
     resolve_all(&mut tracker, start);
@@ -241,10 +250,12 @@ fn a_new_set_of_reals_keeps_what_still_holds() {
     let (mut tracker, now) = tracker(&[watch("a", "192.0.2.11"), watch("b", "192.0.2.12"), watch("c", "192.0.2.13")]);
     resolve_all(&mut tracker, now);
     let found = tracker.reals["a"].next_hop;
+    tracker.observed("b", &no_route(), now);
     tracker.observed("c", &no_route(), now);
     let other_mode = Watch { needs_tunnel: false, needs_same_link: true, ..watch("a", "192.0.2.11") };
     tracker.watch(vec![other_mode, watch("b", "192.0.2.22"), watch("d", "192.0.2.14")], now);
-    assert_eq!(tracker.next_update(), None, "`c` is gone, with its news");
+    assert!(!tracker.has_update(), "`c` is gone and `b` has another address: what was news of them is none now");
+    assert_eq!(tracker.next_update(), None);
     assert_eq!(names(&tracker.due(now, usize::MAX)), ["a", "b", "d"]);
     tracker.observed("a", &snapshot(NeighbourState::Fresh, 1), now);
     assert_eq!(tracker.next_update(), None);
