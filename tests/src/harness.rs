@@ -1,5 +1,7 @@
 //! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, ensure};
 use lb_common::{FlowKey, FragmentKey, TrafficCounters};
 use lb_core::rows::{Rows, diff};
@@ -31,9 +33,9 @@ pub struct Harness {
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     /// Of `half_open`.
-    pub flows: Vec<FlowKey>,
+    pub flows: HashSet<FlowKey>,
     /// Of `fragments`.
-    pub fragments: Vec<FragmentKey>,
+    pub fragments: HashSet<FragmentKey>,
 }
 
 impl Harness {
@@ -154,11 +156,20 @@ impl Keys {
     #[must_use]
     pub fn of(before: &Effects, after: &Effects) -> Self {
         let mut keys = Self::default();
-        for effects in [before, after] {
-            keys.flows.extend(effects.half_open.keys());
-            keys.fragments.extend(effects.fragments.keys());
-        }
+        keys.add(before);
+        keys.add(after);
         keys
+    }
+
+    /// Adds the keys of these entries.
+    pub fn add(&mut self, effects: &Effects) {
+        self.flows.extend(effects.half_open.keys());
+        self.fragments.extend(effects.fragments.keys());
+    }
+
+    /// Adds the flow of the last frame, which may have lost its entry.
+    pub fn note(&mut self, state: &State) {
+        self.flows.extend(state.last_place.map(|(key, _)| key));
     }
 }
 

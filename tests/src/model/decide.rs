@@ -51,9 +51,10 @@ impl State {
     }
 
     /// The slot of a flow; nothing where the service has no ring.
-    pub(super) fn place(&self, key: FlowKey, service: ServiceValue) -> Option<Place> {
+    pub(super) fn place(&mut self, key: FlowKey, service: ServiceValue) -> Option<Place> {
         let index = slot_of(flow_hash(&key));
         let slot = self.rings.get(&service.id)?[index as usize];
+        self.last_place = Some((key, slot));
         Some(Place { key, service, index, slot })
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    Event, FlowKey, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey,
+    VipValue,
 };
 
 use super::{Branch, Effects};
@@ -43,6 +44,8 @@ pub struct State {
     pub reals: BTreeMap<u16, RealValue>,
     /// What packets change.
     pub effects: Effects,
+    /// The flow of the last frame that came as far as a slot, and the slot: for failure messages.
+    pub last_place: Option<(FlowKey, Slot)>,
     /// How often each branch of the page was taken, by [`Branch`].
     pub branches: [u64; Branch::COUNT],
 }
@@ -60,6 +63,7 @@ impl State {
             rings: BTreeMap::new(),
             reals: BTreeMap::new(),
             effects: Effects::default(),
+            last_place: None,
             branches: [0; Branch::COUNT],
         }
     }

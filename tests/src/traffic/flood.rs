@@ -170,7 +170,8 @@ fn open(ifindex: u32) -> Result<OwnedFd> {
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_ifindex = ifindex as i32;
     // SAFETY: the address is a filled sockaddr_ll of the given length.
-    let bound = unsafe { libc::bind(descriptor, (&raw const address).cast(), size_of_val(&address) as libc::socklen_t) };
+    let bound =
+        unsafe { libc::bind(descriptor, (&raw const address).cast(), size_of_val(&address) as libc::socklen_t) };
     if bound != 0 {
         return Err(io::Error::last_os_error()).context("cannot bind the packet socket");
     }

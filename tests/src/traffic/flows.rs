@@ -65,6 +65,18 @@ impl Flows {
         Ok(broken)
     }
 
+    /// Asks once over every flow, all at the same time.
+    ///
+    /// # Errors
+    /// Any flow breaks.
+    pub fn ask_whole(&mut self) -> Result<()> {
+        let count = self.len();
+        match self.ask_all()?.as_slice() {
+            [] => Ok(()),
+            broken => bail!("{} of {count} flows broke, the first one: {:?}", broken.len(), broken[0]),
+        }
+    }
+
     /// Open flows by real server.
     pub fn by_real(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();

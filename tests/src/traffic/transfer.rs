@@ -50,11 +50,7 @@ impl Transfer {
         Transfer::spawn(from, length, move |gate| upload(target, length, gate))
     }
 
-    fn spawn(
-        from: &NamespaceHandle,
-        length: u64,
-        work: impl FnOnce(&Gate) -> Result<()> + Send + 'static,
-    ) -> Transfer {
+    fn spawn(from: &NamespaceHandle, length: u64, work: impl FnOnce(&Gate) -> Result<()> + Send + 'static) -> Transfer {
         let gate = Arc::new(Gate::default());
         let (from, inner) = (from.clone(), gate.clone());
         let thread = std::thread::spawn(move || {

@@ -1,0 +1,334 @@
+//! Random frames: mostly well-formed and about the pool's flows, some of them mutated or cut off afterwards.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use fastrand::Rng;
+use lb_common::{FAMILY_V4, FAMILY_V6, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_tests::packet::{
+    ACK, ETHERTYPE_ARP, Extension, FIN, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, PSH, Packet, RST, SYN, Tag, Tcp, Udp,
+};
+
+use crate::world::{CLIENT_PORTS, CLIENTS, FIRST_CLIENT_PORT, FRAGMENT_IDS, FRONTS, client, family_of, vip};
+
+/// The longest frame that BPF_PROG_TEST_RUN takes, less the headroom's metadata.
+const LONGEST: usize = 3_200;
+
+/// A random frame.
+pub fn random_frame(rng: &mut Rng) -> Vec<u8> {
+    let packet = match rng.u8(..100) {
+        0..=51 => flow_packet(rng),
+        52..=61 => fragment(rng),
+        62..=75 => icmp_error(rng),
+        76..=79 => echo(rng),
+        80..=82 => other_icmp(rng),
+        83..=85 => other_protocol(rng),
+        86..=89 => elsewhere(rng),
+        90..=91 => {
+            Packet::ethernet([ETHERTYPE_ARP, 0x88cc, 0x9100, rng.u16(..)][rng.usize(..4)]).payload(rng.usize(..60))
+        }
+        92..=95 => extension_headers(rng),
+        _ => flow_packet(rng).layer(Layer::Data(vec![0xa5; rng.usize(..1_500)])),
+    };
+    let mut frame = on_the_wire(rng, packet).bytes();
+    if rng.u8(..100) < 22 {
+        for _ in 0..rng.usize(1..4) {
+            mutate(rng, &mut frame);
+        }
+    }
+    frame.truncate(LONGEST);
+    frame
+}
+
+/// Tags and padding.
+fn on_the_wire(rng: &mut Rng, mut packet: Packet) -> Packet {
+    rng.fill(&mut packet.to_mac);
+    rng.fill(&mut packet.from_mac);
+    let tags = [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3][rng.usize(..12)];
+    for _ in 0..tags {
+        let ethertype = if rng.bool() { 0x8100 } else { 0x88a8 };
+        packet.tags.push(Tag { ethertype, tci: rng.u16(..) });
+    }
+    if rng.u8(..8) == 0 {
+        packet.padding = vec![0xee; rng.usize(1..48)];
+    }
+    packet
+}
+
+/// An IP header between the two, with a random field or two.
+fn ip(rng: &mut Rng, source: IpAddr, destination: IpAddr) -> Packet {
+    let mut packet = Packet::ip(source, destination);
+    match &mut packet.layers[0] {
+        Layer::V4(header) => random_v4(rng, header),
+        Layer::V6(header) => random_v6(rng, header),
+        _ => {}
+    }
+    packet
+}
+
+fn random_v4(rng: &mut Rng, header: &mut Ipv4) {
+    header.id = rng.u32(..FRAGMENT_IDS) as u16;
+    header.tos = if rng.bool() { 0 } else { rng.u8(..) };
+    header.ttl = rng.u8(..);
+    (header.dont_fragment, header.reserved) = (rng.bool(), rng.u8(..30) == 0);
+    if rng.u8(..10) == 0 {
+        header.options = vec![1; 4 * rng.usize(1..=10)];
+    }
+    if rng.u8(..10) == 0 {
+        header.checksum = Some(rng.u16(..));
+    }
+}
+
+fn random_v6(rng: &mut Rng, header: &mut Ipv6) {
+    header.traffic_class = if rng.bool() { 0 } else { rng.u8(..) };
+    header.flow_label = rng.u32(..0x10_0000);
+    header.hop_limit = rng.u8(..);
+}
+
+fn client_port(rng: &mut Rng) -> u16 {
+    FIRST_CLIENT_PORT + rng.u16(..CLIENT_PORTS)
+}
+
+fn flags(rng: &mut Rng) -> u8 {
+    const USUAL: [u8; 12] = [SYN, SYN, SYN, ACK, ACK, ACK, PSH | ACK, FIN | ACK, FIN | ACK, RST, RST | ACK, SYN | ACK];
+    if rng.u8(..12) == 0 { rng.u8(..) } else { USUAL[rng.usize(..USUAL.len())] }
+}
+
+fn length(rng: &mut Rng) -> usize {
+    match rng.u8(..20) {
+        0..=9 => rng.usize(..40),
+        10..=14 => rng.usize(..300),
+        15..=17 => rng.usize(1_200..1_560),
+        18 => rng.usize(..2_900),
+        _ => 0,
+    }
+}
+
+/// A TCP or UDP header. Checksums are nobody's business, so they are not computed.
+fn transport(rng: &mut Rng, protocol: u8, source: u16, destination: u16) -> Layer {
+    let checksum = Some(rng.u16(..));
+    match protocol {
+        PROTOCOL_TCP => Layer::Tcp(Tcp {
+            source,
+            destination,
+            sequence: rng.u32(..),
+            acknowledgement: rng.u32(..),
+            data_offset: if rng.u8(..8) == 0 { Some(rng.u8(..16)) } else { None },
+            flags: flags(rng),
+            window: rng.u16(..),
+            checksum,
+            options: if rng.u8(..4) == 0 { vec![1; 4 * rng.usize(..=10)] } else { Vec::new() },
+        }),
+        _ => Layer::Udp(Udp { source, destination, length: None, checksum }),
+    }
+}
+
+/// From a client of the pool to a service.
+fn flow_packet(rng: &mut Rng) -> Packet {
+    let front = &FRONTS[rng.usize(..FRONTS.len())];
+    let source = client(family_of(front.vip), rng.u16(..CLIENTS));
+    let destination_port = match rng.u8(..30) {
+        0 => rng.u16(..),
+        1 => rng.u16(7_998..8_013),
+        _ => front.port,
+    };
+    let source_port = if rng.u8(..40) == 0 { rng.u16(..) } else { client_port(rng) };
+    let header = transport(rng, front.protocol, source_port, destination_port);
+    let packet = ip(rng, source, front.vip).layer(header);
+    let length = length(rng);
+    packet.payload(length)
+}
+
+fn fragment(rng: &mut Rng) -> Packet {
+    let front = &FRONTS[rng.usize(..FRONTS.len())];
+    let family = family_of(front.vip);
+    let source = client(family, rng.u16(..CLIENTS));
+    let is_first = rng.u8(..5) < 2;
+    let offset = if is_first { 0 } else { rng.u16(1..0x2000) };
+    let more_fragments = if is_first { rng.u8(..8) != 0 } else { rng.bool() };
+    let id = if rng.u8(..12) == 0 { rng.u32(..) } else { rng.u32(..FRAGMENT_IDS) };
+    let protocol = [front.protocol, front.protocol, front.protocol, front.protocol, 1, 58, 59, 50][rng.usize(..8)];
+    let mut packet = ip(rng, source, front.vip);
+    match &mut packet.layers[0] {
+        Layer::V4(header) => {
+            (header.id, header.offset, header.more_fragments) = (id as u16, offset, more_fragments);
+            header.protocol = Some(protocol);
+        }
+        _ => {
+            if rng.u8(..4) == 0 {
+                packet = extension(rng, packet);
+            }
+            let next_header = Some(if is_first { protocol } else { [protocol, 0, 43, 44, 60][rng.usize(..5)] });
+            let reserved = rng.u8(..);
+            let header = FragmentHeader { next_header, reserved, offset, more_fragments, id };
+            packet = packet.layer(Layer::Fragment(header));
+        }
+    }
+    if is_first {
+        let source_port = client_port(rng);
+        packet = packet.layer(transport(rng, front.protocol, source_port, front.port));
+    }
+    let length = length(rng);
+    packet.payload(length)
+}
+
+/// About a packet that a real has sent to a client of the pool.
+fn icmp_error(rng: &mut Rng) -> Packet {
+    let front = &FRONTS[rng.usize(..FRONTS.len())];
+    let family = family_of(front.vip);
+    let quoted_source = if rng.u8(..20) == 0 { vip(family, rng.u8(..3)) } else { front.vip };
+    let quoted_port = if rng.u8(..20) == 0 { rng.u16(..) } else { front.port };
+    let destination_port = client_port(rng);
+    let quoted_destination = client(family, rng.u16(..CLIENTS));
+    let mut quoted = ip(rng, quoted_source, quoted_destination);
+    if family == FAMILY_V6 && rng.u8(..20) == 0 {
+        quoted = extension(rng, quoted);
+    }
+    if let Layer::V4(header) = &mut quoted.layers[0] {
+        header.offset = if rng.u8(..20) == 0 { rng.u16(..0x2000) } else { 0 };
+        header.more_fragments = rng.u8(..10) == 0;
+        header.version = if rng.u8(..30) == 0 { rng.u8(..16) } else { 4 };
+        header.ihl = if rng.u8(..30) == 0 { Some(rng.u8(..16)) } else { None };
+    } else if let Layer::V6(header) = &mut quoted.layers[0] {
+        header.version = if rng.u8(..30) == 0 { rng.u8(..16) } else { 6 };
+    }
+    let protocol = if rng.u8(..20) == 0 { rng.u8(..) } else { front.protocol };
+    let header = match protocol {
+        PROTOCOL_TCP | PROTOCOL_UDP => transport(rng, protocol, quoted_port, destination_port),
+        _ => Layer::Data(vec![9; 20]),
+    };
+    let quoted = quoted.layer(header).payload(rng.usize(..64));
+    let quote = if rng.u8(..5) == 0 { rng.usize(..120) } else { 120 };
+    let (code, checksum) = (rng.u8(..16), Some(rng.u16(..)));
+    let rest = rng.u32(..).to_be_bytes();
+    let router: IpAddr = match family {
+        FAMILY_V4 => Ipv4Addr::new(198, 18, 0, rng.u8(..)).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, rng.u16(..)).into(),
+    };
+    let mut packet = ip(rng, router, front.vip);
+    if family == FAMILY_V6 && rng.u8(..10) == 0 {
+        packet = extension(rng, packet);
+    }
+    let header = if family == FAMILY_V4 {
+        Layer::Icmp(Icmp { kind: [3, 3, 11, 12][rng.usize(..4)], code, checksum, rest })
+    } else {
+        Layer::Icmp6(Icmp { kind: rng.u8(1..=4), code, checksum, rest })
+    };
+    let packet = packet.layer(header).quote(&quoted, quote);
+    if rng.u8(..10) == 0 { packet.payload(rng.usize(..1_500)) } else { packet }
+}
+
+fn echo(rng: &mut Rng) -> Packet {
+    let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
+    let code = u8::from(rng.u8(..12) == 0);
+    let (checksum, rest) = (Some(rng.u16(..)), rng.u32(..).to_be_bytes());
+    let destination = vip(family, rng.u8(..2));
+    let mut packet = ip(rng, client(family, 0), destination);
+    if family == FAMILY_V6 && rng.u8(..10) == 0 {
+        packet = extension(rng, packet);
+    }
+    let header = if family == FAMILY_V4 {
+        Layer::Icmp(Icmp { kind: 8, code, checksum, rest })
+    } else {
+        Layer::Icmp6(Icmp { kind: 128, code, checksum, rest })
+    };
+    let length = length(rng);
+    packet.layer(header).payload(length)
+}
+
+fn other_icmp(rng: &mut Rng) -> Packet {
+    let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
+    let icmp = Icmp { kind: rng.u8(..), code: rng.u8(..2), checksum: Some(0), rest: [0; 4] };
+    let layer = if family == FAMILY_V4 { Layer::Icmp(icmp) } else { Layer::Icmp6(icmp) };
+    ip(rng, client(family, 0), vip(family, 0)).layer(layer).payload(rng.usize(..80))
+}
+
+fn other_protocol(rng: &mut Rng) -> Packet {
+    let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
+    let protocol = [rng.u8(..), 1, 58, 59, 4, 41, 47, 50, 51, 132][rng.usize(..10)];
+    let packet = ip(rng, client(family, 0), vip(family, 0));
+    let packet = match family {
+        FAMILY_V4 => packet.edit_v4(|header| header.protocol = Some(protocol)),
+        _ => packet.edit_v6(|header| header.next_header = Some(protocol)),
+    };
+    packet.payload(rng.usize(..80))
+}
+
+/// To no VIP.
+fn elsewhere(rng: &mut Rng) -> Packet {
+    let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
+    let header = transport(rng, PROTOCOL_TCP, 1, 80);
+    let destination = vip(family, 2 + rng.u8(..9));
+    ip(rng, client(family, 0), destination).layer(header)
+}
+
+/// One extension header more.
+fn extension(rng: &mut Rng, packet: Packet) -> Packet {
+    let kind = [0, 43, 60][rng.usize(..3)];
+    let units = if rng.u8(..30) == 0 { rng.usize(1..257) } else { rng.usize(1..4) };
+    packet.layer(Layer::Extension(Extension::new(kind, units)))
+}
+
+/// A chain of extension and fragment headers, some of them wrong.
+fn extension_headers(rng: &mut Rng) -> Packet {
+    let fronts: Vec<_> = FRONTS.iter().filter(|front| family_of(front.vip) == FAMILY_V6).collect();
+    let front = fronts[rng.usize(..fronts.len())];
+    let source = client(FAMILY_V6, rng.u16(..CLIENTS));
+    let mut packet = ip(rng, source, front.vip);
+    for _ in 0..rng.usize(..9) {
+        packet = extension(rng, packet);
+        if rng.u8(..6) == 0 {
+            let (id, more) = (rng.u32(..FRAGMENT_IDS), rng.bool());
+            packet = packet.fragment6(id, 0, more);
+        }
+        if rng.u8(..25) == 0
+            && let Some(Layer::Extension(header)) = packet.layers.last_mut()
+        {
+            header.length = Some(rng.u8(..));
+        }
+    }
+    let source_port = client_port(rng);
+    let header = transport(rng, front.protocol, source_port, front.port);
+    packet.layer(header).payload(rng.usize(..40))
+}
+
+/// Changes a frame's bytes: any of the first ones, those of a length field, or where it ends.
+fn mutate(rng: &mut Rng, frame: &mut Vec<u8>) {
+    if frame.is_empty() {
+        return;
+    }
+    match rng.u8(..10) {
+        0..=2 => {
+            let at = rng.usize(..frame.len().min(90));
+            frame[at] ^= 1 << rng.u8(..8);
+        }
+        3 => {
+            let at = rng.usize(..frame.len());
+            frame[at] = rng.u8(..);
+        }
+        4..=6 => frame.truncate(rng.usize(..frame.len())),
+        7 => frame.extend(std::iter::repeat_n(0xdd, rng.usize(..30))),
+        _ => nudge_length(rng, frame),
+    }
+}
+
+/// Makes the IP length a little less or more than it was, or anything at all.
+fn nudge_length(rng: &mut Rng, frame: &mut [u8]) {
+    let mut at = 12;
+    while matches!(frame.get(at..at + 2), Some([0x81, 0] | [0x88, 0xa8])) {
+        at += 4;
+    }
+    let field = match frame.get(at..at + 2) {
+        Some([0x08, 0x00]) => at + 2 + 2,
+        Some([0x86, 0xdd]) => at + 2 + 4,
+        _ => return,
+    };
+    let Some(bytes) = frame.get_mut(field..field + 2) else { return };
+    let length = u16::from_be_bytes([bytes[0], bytes[1]]);
+    let changed = match rng.u8(..6) {
+        0 => rng.u16(..),
+        1 => length.wrapping_add(rng.u16(1..20)),
+        2 => rng.u16(..60),
+        _ => length.wrapping_sub(rng.u16(1..40)),
+    };
+    bytes.copy_from_slice(&changed.to_be_bytes());
+}

@@ -1,0 +1,197 @@
+//! Random states of the maps, around a pool of flows that the random frames come back to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, LazyLock};
+
+use fastrand::Rng;
+use lb_common::{
+    FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP, PROTOCOL_UDP,
+    REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, Slot,
+};
+use lb_tests::harness::LOOPBACK;
+use lb_tests::model::{Limits, State};
+use lb_tests::world::{Ports, address_of, clean, flow_key, real};
+
+/// Sizes of the maps; the flow table is small enough to run full.
+pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128 };
+
+/// Client addresses of a family.
+pub const CLIENTS: u16 = 3;
+/// Client ports, from [`FIRST_CLIENT_PORT`] on.
+pub const CLIENT_PORTS: u16 = 6;
+pub const FIRST_CLIENT_PORT: u16 = 40_000;
+/// Identifications of fragmented packets are below it, mostly.
+pub const FRAGMENT_IDS: u32 = 6;
+
+/// IPv4 reals have ids 1 to 6, IPv6 reals 7 to 12.
+const REALS_OF_A_FAMILY: u16 = 6;
+const UNUSED_REAL: u16 = 20;
+const MTUS: [u32; 9] = [80, 120, 300, 576, 1_280, 1_320, 1_400, 1_500, 9_000];
+
+/// A service of the world.
+#[derive(Clone, Copy)]
+pub struct Front {
+    pub id: u32,
+    pub vip: IpAddr,
+    pub protocol: u8,
+    pub ports: Ports,
+    /// A port that is the service's.
+    pub port: u16,
+    /// The mode; of some it is random.
+    mode: Option<u8>,
+    has_ring: bool,
+}
+
+/// Every service, IPv4 and IPv6.
+pub static FRONTS: LazyLock<Vec<Front>> = LazyLock::new(|| [fronts_of(FAMILY_V4), fronts_of(FAMILY_V6)].concat());
+
+fn fronts_of(family: u8) -> Vec<Front> {
+    let first = if family == FAMILY_V4 { 1 } else { 21 };
+    let front = |offset: u32, n, protocol, ports, port, mode, has_ring| Front {
+        id: first + offset,
+        vip: vip(family, n),
+        protocol,
+        ports,
+        port,
+        mode,
+        has_ring,
+    };
+    let single = Ports::Single;
+    vec![
+        front(0, 0, PROTOCOL_TCP, single(80), 80, Some(MODE_DSR), true),
+        front(1, 0, PROTOCOL_UDP, single(80), 80, Some(MODE_DSR), true),
+        front(2, 0, PROTOCOL_TCP, single(81), 81, Some(MODE_IPIP), true),
+        front(3, 0, PROTOCOL_UDP, single(81), 81, Some(MODE_IPIP), true),
+        front(4, 1, PROTOCOL_TCP, Ports::Range(8_000, 8_010), 8_003, None, true),
+        front(5, 1, PROTOCOL_UDP, Ports::Any, 53, None, true),
+        front(6, 1, PROTOCOL_TCP, single(8_005), 8_005, None, true),
+        front(7, 0, PROTOCOL_TCP, single(90), 90, None, false),
+    ]
+}
+
+/// A VIP. `n` 0 has single ports only, 1 has ranges too, others are no VIPs.
+pub fn vip(family: u8, n: u8) -> IpAddr {
+    match family {
+        FAMILY_V4 => Ipv4Addr::new(192, 0, 2, 10 + n).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 0x10 + u16::from(n)).into(),
+    }
+}
+
+/// A client.
+pub fn client(family: u8, n: u16) -> IpAddr {
+    match family {
+        FAMILY_V4 => Ipv4Addr::new(203, 0, 113, 1 + n as u8).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 1 + n).into(),
+    }
+}
+
+pub fn family_of(address: IpAddr) -> u8 {
+    address_of(address).1
+}
+
+/// A random state.
+pub fn random_state(rng: &mut Rng) -> State {
+    let mut state = State::new(LIMITS);
+    for id in 1..=2 * REALS_OF_A_FAMILY {
+        state.reals.insert(id, random_real(rng, id));
+    }
+    for front in FRONTS.iter() {
+        let mode = front.mode.unwrap_or(if rng.bool() { MODE_DSR } else { MODE_IPIP });
+        state.add_service(front.id, front.vip, front.protocol, front.ports, mode);
+        if front.has_ring {
+            state.rings.insert(front.id, base_ring(family_of(front.vip)));
+            random_flows(rng, &mut state, front, mode);
+        }
+    }
+    random_fragments(rng, &mut state);
+    state
+}
+
+/// A ring of clean slots, the same in every state, so that putting a state in writes little.
+fn base_ring(family: u8) -> Arc<[Slot]> {
+    static RINGS: LazyLock<[Arc<[Slot]>; 2]> = LazyLock::new(|| {
+        [1, 1 + REALS_OF_A_FAMILY].map(|first| {
+            (0..RING_SLOTS).map(|index| clean(first + (index % u32::from(REALS_OF_A_FAMILY)) as u16)).collect()
+        })
+    });
+    RINGS[usize::from(family == FAMILY_V6)].clone()
+}
+
+fn random_real(rng: &mut Rng, id: u16) -> RealValue {
+    let address: IpAddr = if id <= REALS_OF_A_FAMILY {
+        Ipv4Addr::new(198, 51, 100, id as u8).into()
+    } else {
+        Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, id).into()
+    };
+    let ifindex = if rng.bool() { LOOPBACK } else { rng.u32(2..1_000) };
+    let mtu = MTUS[rng.usize(..MTUS.len())];
+    let mut row = real(address, ifindex, mtu);
+    rng.fill(&mut row.next_hop_mac);
+    rng.fill(&mut row.source_mac);
+    row.flags = match rng.u8(..20) {
+        0..=2 => REAL_RESOLVED,
+        3..=4 => REAL_ALIVE,
+        5 => 0,
+        _ => REAL_ALIVE | REAL_RESOLVED,
+    };
+    row
+}
+
+/// A real for a service: mostly one that its mode can reach.
+fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
+    let v4 = 1..=REALS_OF_A_FAMILY;
+    let v6 = REALS_OF_A_FAMILY + 1..=2 * REALS_OF_A_FAMILY;
+    match rng.u8(..100) {
+        0..=3 => NO_REAL,
+        4..=5 => UNUSED_REAL,
+        6 => LIMITS.max_reals as u16,
+        7 => rng.u16(..),
+        8..=15 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
+        _ if mode == MODE_IPIP && family == FAMILY_V4 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
+        _ if family == FAMILY_V4 => rng.u16(v4),
+        _ => rng.u16(v6),
+    }
+}
+
+/// The slots of the pool's flows, and what is known of the flows.
+fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
+    let family = family_of(front.vip);
+    let known = [0, 10, 40, 90][rng.usize(..4)];
+    for n in 0..CLIENTS {
+        for port in FIRST_CLIENT_PORT..FIRST_CLIENT_PORT + CLIENT_PORTS {
+            let key = flow_key((client(family, n), port), (front.vip, front.port), front.protocol);
+            let (real, previous) = (pick_real(rng, family, mode), pick_real(rng, family, mode));
+            let slot_state = [SLOT_CLEAN, SLOT_REMEMBERS, SLOT_REMEMBERS, SLOT_MARKED][rng.usize(..4)];
+            let slot = Slot { real, previous, state: slot_state, reserved: 0 };
+            state.set_slot_of(front.id, &key, slot);
+            let has_room = state.effects.flows.len() < LIMITS.max_flows as usize;
+            if has_room && rng.u8(..100) < known {
+                // Nothing but a TCP flag makes a flow other than open.
+                let flow_state = if front.protocol == PROTOCOL_TCP { rng.u16(..3) } else { 0 };
+                state.put_flow(key, front.id, pick_real(rng, family, mode), flow_state);
+            }
+            if rng.u8(..100) < 25 {
+                state.put_half_open(key, front.id, pick_real(rng, family, mode));
+            }
+        }
+    }
+}
+
+fn random_fragments(rng: &mut Rng, state: &mut State) {
+    for front in FRONTS.iter().filter(|front| front.has_ring) {
+        for _ in 0..6 {
+            let family = family_of(front.vip);
+            let key = FragmentKey {
+                source: address_of(client(family, rng.u16(..CLIENTS))).0,
+                destination: address_of(front.vip).0,
+                id: rng.u32(..FRAGMENT_IDS),
+                protocol: if family == FAMILY_V4 { front.protocol } else { 0 },
+                family,
+                reserved: 0,
+            };
+            let mode = if rng.bool() { MODE_DSR } else { MODE_IPIP };
+            let real = pick_real(rng, family, mode);
+            state.effects.fragments.insert(key, FragmentValue { service: front.id, real, mode, reserved: 0 });
+        }
+    }
+}
