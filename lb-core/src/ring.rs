@@ -18,7 +18,7 @@ mod edit;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lb_common::{NO_REAL, RING_SLOTS, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, Slot};
+use lb_common::{NO_REAL, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, Slot};
 
 pub use apportion::apportion;
 use edit::Draft;
@@ -119,11 +119,11 @@ impl Ring {
 
     /// A ring read back from the maps. What each exception has lasted is not known there, so all begin now.
     ///
-    /// `None` when it does not have [`RING_SLOTS`] slots, or one of them has an unknown state.
+    /// `None` when it does not have so many slots, or one of them has an unknown state.
     #[must_use]
-    pub fn adopted(slots: &Arc<[Slot]>, now_ms: u64) -> Option<Self> {
+    pub fn adopted(slots: &Arc<[Slot]>, count: u32, now_ms: u64) -> Option<Self> {
         let known = |slot: &Slot| matches!(slot.state, SLOT_CLEAN | SLOT_REMEMBERS | SLOT_MARKED);
-        if slots.len() != RING_SLOTS as usize || !slots.iter().all(known) {
+        if slots.len() != count as usize || !slots.iter().all(known) {
             return None;
         }
         let tally = Tally::of(slots);

@@ -190,6 +190,10 @@ impl SchedulingTable {
     /// A table without services and reals, of generation 0.
     #[must_use]
     pub fn new(options: TableOptions) -> Self {
+        Self::with_ring_slots(options, RING_SLOTS)
+    }
+
+    fn with_ring_slots(options: TableOptions, ring_slots: u32) -> Self {
         Self {
             options,
             generation: 0,
@@ -199,7 +203,7 @@ impl SchedulingTable {
             service_ids: IdCursor::services(),
             real_ids: IdCursor::reals(options.max_reals),
             adopted: None,
-            ring_slots: RING_SLOTS,
+            ring_slots,
         }
     }
 
@@ -388,3 +392,8 @@ fn shares<'a>(cluster: &Cluster, reals: &BTreeMap<String, RealEntry>, service: &
     shares.sort_unstable_by_key(|share| share.name);
     shares
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

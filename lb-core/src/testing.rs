@@ -1,8 +1,58 @@
 //! What the tests of several modules share.
 
+use std::{collections::HashMap, sync::Arc};
+
 use proptest::test_runner::{Config, RngSeed};
+
+use crate::rows::{MapWrite, Rows};
 
 /// Settings of a property test: so many cases, the same ones each time.
 pub(crate) fn cases(cases: u32) -> Config {
     Config { cases, rng_seed: RngSeed::Fixed(0x756e_6465_7273_7475), failure_persistence: None, ..Config::default() }
+}
+
+/// Applies one write. What a write says of a row that is not there is a mistake.
+pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
+    fn set<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, value: Option<V>) {
+        match value {
+            Some(value) => {
+                map.insert(key, value);
+            }
+            None => assert!(map.remove(&key).is_some(), "a row is removed that is not there"),
+        }
+    }
+    match write {
+        MapWrite::Real { id, value: Some(row) } => {
+            maps.reals.insert(*id, *row);
+        }
+        MapWrite::Real { id, value: None } => {
+            assert!(maps.reals.remove(id).is_some(), "real {id} is removed and is not there");
+        }
+        MapWrite::NewRing { service, slots } => {
+            maps.rings.insert(*service, slots.clone());
+        }
+        MapWrite::RemoveRing { service } => {
+            assert!(maps.rings.remove(service).is_some(), "ring {service} is removed and is not there");
+        }
+        MapWrite::Slots { service, changes } => {
+            let ring = Arc::make_mut(maps.rings.get_mut(service).unwrap());
+            assert!(changes.is_sorted_by_key(|(i, _)| *i) && !changes.is_empty());
+            changes.iter().for_each(|&(i, slot)| ring[i as usize] = slot);
+        }
+        MapWrite::Vip { key, value } => set(&mut maps.vips, *key, *value),
+        MapWrite::Service { key, value } => set(&mut maps.services, *key, *value),
+        MapWrite::PortRange { bits, key, value } => set(&mut maps.port_ranges, (*bits, *key), *value),
+        MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
+    }
+}
+
+/// The writes one by one, those of slots too.
+pub(crate) fn steps(writes: &[MapWrite]) -> Vec<MapWrite> {
+    let split = |write: &MapWrite| match write {
+        MapWrite::Slots { service, changes } => {
+            changes.iter().map(|&change| MapWrite::Slots { service: *service, changes: vec![change] }).collect()
+        }
+        other => vec![other.clone()],
+    };
+    writes.iter().flat_map(split).collect()
 }

@@ -200,23 +200,23 @@ mod adoption {
     #[test]
     fn clocks_begin_anew() {
         for state in [SLOT_REMEMBERS, SLOT_MARKED] {
-            let ring = Ring::adopted(&full_size(slot(1, 2, state)), 99).unwrap();
+            let ring = Ring::adopted(&full_size(slot(1, 2, state)), RING_SLOTS, 99).unwrap();
             assert_eq!(ring.since_ms(5), Some(99));
         }
-        let clean = Ring::adopted(&full_size(slot(1, 0, SLOT_CLEAN)), 99).unwrap();
+        let clean = Ring::adopted(&full_size(slot(1, 0, SLOT_CLEAN)), RING_SLOTS, 99).unwrap();
         assert_eq!(clean.since_ms(5), None);
     }
 
     #[test]
     fn the_slots_stay_the_same_allocation() {
         let slots = full_size(slot(1, 0, SLOT_CLEAN));
-        assert!(Arc::ptr_eq(Ring::adopted(&slots, 0).unwrap().slots(), &slots));
+        assert!(Arc::ptr_eq(Ring::adopted(&slots, RING_SLOTS, 0).unwrap().slots(), &slots));
     }
 
     #[test]
     fn what_is_no_ring_is_refused() {
-        assert_eq!(Ring::adopted(&vec![slot(1, 0, SLOT_CLEAN); 7].into(), 0), None);
-        assert_eq!(Ring::adopted(&full_size(slot(1, 0, 3)), 0), None);
+        assert_eq!(Ring::adopted(&vec![slot(1, 0, SLOT_CLEAN); 7].into(), RING_SLOTS, 0), None);
+        assert_eq!(Ring::adopted(&full_size(slot(1, 0, 3)), RING_SLOTS, 0), None);
     }
 }
 

@@ -113,8 +113,8 @@ pub(super) struct Adopted {
 }
 
 impl Adopted {
-    fn of(rows: &Rows, now_ms: u64) -> Self {
-        let ring = |(&id, slots): (&u32, &Arc<[Slot]>)| Some((id, Arc::new(Ring::adopted(slots, now_ms)?)));
+    fn of(rows: &Rows, ring_slots: u32, now_ms: u64) -> Self {
+        let ring = |(&id, slots): (&u32, &Arc<[Slot]>)| Some((id, Arc::new(Ring::adopted(slots, ring_slots, now_ms)?)));
         let rings = rows.rings.iter().filter_map(ring).collect();
         Self { rows: rows.clone(), rings, confirmed: BTreeSet::new() }
     }
@@ -170,8 +170,13 @@ impl SchedulingTable {
         now_ms: u64,
     ) -> Result<Self, RestoreError> {
         check(&saved)?;
-        let mut table = Self::new(options);
-        let mut adopted = Adopted::of(adopted, now_ms);
+        Ok(Self::new(options).with_past(saved, adopted, now_ms))
+    }
+
+    /// [`restore`](Self::restore) on an empty table, with a saved state that is known to be sound.
+    pub(super) fn with_past(self, saved: SavedState, adopted: &Rows, now_ms: u64) -> Self {
+        let mut table = self;
+        let mut adopted = Adopted::of(adopted, table.ring_slots, now_ms);
         table.generation = saved.generation;
         table.service_ids.resume_at(saved.next_service_id);
         table.real_ids.resume_at(saved.next_real_id);
@@ -182,7 +187,7 @@ impl SchedulingTable {
             table.restore_service(service, &mut adopted);
         }
         table.adopted = Some(Arc::new(adopted));
-        Ok(table)
+        table
     }
 
     fn restore_real(&mut self, saved: SavedReal, adopted: &Adopted) {

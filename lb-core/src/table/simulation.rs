@@ -1,0 +1,424 @@
+//! The ring that remembers, put to the test: random changes of the table, each applied to the maps write by write, while
+//! random flows send packets in between. A flow whose real lives, and that is not silent for `flow_idle_timeout`, must
+//! be sent to the same real from its first packet to its last.
+//!
+//! Rings and id spaces are small here, so that every slot has flows and ids are used again soon.
+
+mod config;
+mod forward;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+};
+
+use lb_common::{FLOW_FIN, FLOW_OPEN, FlowKey, ServiceKey};
+use proptest::{prelude::*, test_runner::TestRunner};
+
+use super::*;
+use crate::{
+    rows::{address_bytes, diff},
+    service::Protocol,
+    testing::{cases, steps},
+};
+use config::{Change, Config, PORTS, REALS, VIP, a_weight, change, owner, real_name};
+use forward::{Maps, Packet, Rule, service_of};
+
+/// A prime, as Maglev wants it.
+const SLOTS: u32 = 31;
+/// Five reals may be there at once, and as many more as moved or removed ones in the same change.
+const MAX_REALS: u32 = 9;
+/// Longer than [`HANDSHAKE_TIMEOUT_MS`], as the default is.
+const IDLE_MS: u64 = 100_000;
+const FIN_MS: u64 = 30_000;
+const CLIENTS: u64 = 40;
+const MOST_FLOWS: usize = 40;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Reload(Vec<Change>),
+    Admin(usize, AdminState),
+    Weight(usize, Option<u32>),
+    NextHop(usize, u32),
+    Wait(u64),
+    /// Expire what remembers, sweep the flow table, and clean what is not used.
+    Tick,
+    /// The daemon is started again, with the state saved so many changes ago, or with none.
+    Restart(Option<usize>),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let real = 0..REALS;
+    let admin = prop_oneof![Just(AdminState::Enabled), Just(AdminState::Drained), Just(AdminState::Disabled)];
+    prop_oneof![
+        4 => prop::collection::vec(change(), 1..4).prop_map(Op::Reload),
+        4 => (real.clone(), admin).prop_map(|(real, admin)| Op::Admin(real, admin)),
+        3 => (real.clone(), prop::option::of(a_weight())).prop_map(|(real, weight)| Op::Weight(real, weight)),
+        1 => (real, 1..3u32).prop_map(|(real, ifindex)| Op::NextHop(real, ifindex)),
+        6 => prop_oneof![1..1_000u64, 1_000..40_000u64, 60_000..150_000u64].prop_map(Op::Wait),
+        6 => Just(Op::Tick),
+        1 => prop::option::of(0..6usize).prop_map(Op::Restart),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    Open,
+    Closing,
+}
+
+#[derive(Clone, Debug)]
+struct Flow {
+    key: FlowKey,
+    service: String,
+    real: u16,
+    phase: Phase,
+    last_ms: u64,
+    /// Silent most of the time.
+    lazy: bool,
+}
+
+impl Flow {
+    /// Silence of this length sets the table free to forget the flow.
+    fn patience_ms(&self) -> u64 {
+        match self.phase {
+            Phase::Handshake => HANDSHAKE_TIMEOUT_MS,
+            Phase::Open => IDLE_MS,
+            Phase::Closing => FIN_MS,
+        }
+    }
+}
+
+/// xorshift64*, so that the traffic follows from the seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// What has been seen, so that a simulation in which nothing happens does not pass for a good one.
+#[derive(Debug, Default)]
+struct Coverage {
+    packets_by_rule: BTreeMap<Rule, u64>,
+    events: BTreeMap<&'static str, u64>,
+}
+
+impl Coverage {
+    fn count(&mut self, event: &'static str, times: u64) {
+        *self.events.entry(event).or_default() += times;
+    }
+}
+
+struct World<'a> {
+    table: SchedulingTable,
+    config: Config,
+    maps: Maps,
+    /// What the maps hold, or are about to when a change is under way.
+    target: Rows,
+    flows: Vec<Flow>,
+    saved: Vec<SavedState>,
+    now_ms: u64,
+    random: Random,
+    coverage: &'a RefCell<Coverage>,
+}
+
+type Outcome = Result<(), TestCaseError>;
+
+impl<'a> World<'a> {
+    fn new(seed: u64, coverage: &'a RefCell<Coverage>) -> Self {
+        Self {
+            table: SchedulingTable::with_ring_slots(options(), SLOTS),
+            config: Config::default(),
+            maps: Maps::default(),
+            target: Rows::default(),
+            flows: Vec::new(),
+            saved: Vec::new(),
+            now_ms: 1_000_000,
+            random: Random(seed | 1),
+            coverage,
+        }
+    }
+
+    fn run(&mut self, ops: &[Op]) -> Outcome {
+        self.reload(&[])?;
+        for op in ops {
+            for _ in 0..20 {
+                self.something_happens()?;
+            }
+            self.perform(op)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, op: &Op) -> Outcome {
+        let now_ms = self.now_ms;
+        match op {
+            Op::Reload(changes) => self.reload(changes),
+            Op::Admin(real, admin) => self.change(|table| drop(table.set_admin(&real_name(*real), *admin, now_ms))),
+            Op::Weight(real, weight) => self.change(|table| drop(table.set_weight(&real_name(*real), *weight, now_ms))),
+            Op::NextHop(real, ifindex) => {
+                self.change(|table| drop(table.set_next_hop(&real_name(*real), hop(*ifindex))))
+            }
+            Op::Wait(ms) => self.wait(*ms),
+            Op::Tick => self.tick(),
+            Op::Restart(saved) => self.restart(*saved),
+        }
+    }
+
+    fn reload(&mut self, changes: &[Change]) -> Outcome {
+        changes.iter().for_each(|change| self.config.change(change));
+        let cluster = self.config.cluster();
+        // A flow ends when its port is another service's.
+        self.flows.retain(|flow| owner(&cluster, port_of(flow)) == Some(flow.service.as_str()));
+        let now_ms = self.now_ms;
+        self.change(|table| {
+            table.replace(cluster, now_ms).unwrap();
+            (0..REALS).for_each(|real| drop(table.set_next_hop(&real_name(real), hop(1))));
+        })
+    }
+
+    fn restart(&mut self, saved: Option<usize>) -> Outcome {
+        self.coverage.borrow_mut().count("restarts", 1);
+        let saved = saved.and_then(|age| self.saved.iter().rev().nth(age)).cloned().unwrap_or_default();
+        let empty = SchedulingTable::with_ring_slots(options(), SLOTS);
+        let mut next = empty.with_past(saved, &self.maps.rows, self.now_ms);
+        next.replace(self.config.cluster(), self.now_ms).unwrap();
+        self.take_over(next)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut SchedulingTable)) -> Outcome {
+        let mut next = self.table.clone();
+        change(&mut next);
+        let is_changed = next.rows() != self.table.rows() || next.saved().reals != self.table.saved().reals;
+        prop_assert!(next.generation() > self.table.generation() || !is_changed);
+        self.take_over(next)
+    }
+
+    /// As the daemon does it: the difference, write by write, then the new table. Packets come all the time.
+    fn take_over(&mut self, next: SchedulingTable) -> Outcome {
+        self.target = next.rows();
+        // A real that this change removes or disables is as good as dead.
+        let (maps, target) = (&self.maps, &self.target);
+        self.flows.retain(|flow| maps.goes_on(flow.real, target.reals.get(&flow.real)));
+        for step in steps(&diff(&self.maps.rows, &self.target)) {
+            self.maps.apply(&step);
+            self.coverage.borrow_mut().count("writes", 1);
+            self.something_happens()?;
+            self.something_happens()?;
+        }
+        prop_assert_eq!(&self.maps.rows, &self.target);
+        self.table = next;
+        self.saved.push(self.table.saved());
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Outcome {
+        let mut next = self.table.clone();
+        self.coverage.borrow_mut().count("slots marked", next.expire(self.now_ms).into());
+        self.take_over(next)?;
+
+        let looked_at_ms = self.now_ms;
+        let in_use = self.sweep();
+        for _ in 0..10 {
+            self.now_ms += self.random.below(50);
+            self.something_happens()?;
+        }
+        let mut next = self.table.clone();
+        self.coverage.borrow_mut().count("slots cleaned", next.flows_in_use(&in_use, looked_at_ms).into());
+        self.take_over(next)
+    }
+
+    /// What the daemon does with the flow tables now and then: what is too old goes, the slots of the rest are told.
+    fn sweep(&mut self) -> HashSet<(u16, u32)> {
+        let now_ms = self.now_ms;
+        self.maps.flows.retain(|_, flow| {
+            let timeout_ms = match flow.state {
+                FLOW_OPEN => IDLE_MS,
+                FLOW_FIN => FIN_MS,
+                _ => 1_000,
+            };
+            flow.last_seen_ns + timeout_ms > now_ms
+        });
+        self.maps.half_open.retain(|_, entry| entry.began_ns + HANDSHAKE_TIMEOUT_MS > now_ms);
+        let remembered = self.maps.flows.values().map(|flow| (flow.service, flow.slot));
+        remembered.chain(self.maps.half_open.values().map(|entry| (entry.service, entry.slot))).collect()
+    }
+
+    fn wait(&mut self, ms: u64) -> Outcome {
+        let end_ms = self.now_ms + ms;
+        while self.now_ms < end_ms {
+            self.now_ms = (self.now_ms + 1 + self.random.below(20_000)).min(end_ms);
+            for index in (0..self.flows.len()).rev() {
+                let silence = if self.flows[index].lazy { 6 } else { 2 };
+                if self.random.one_in(silence) {
+                    self.flow_sends(index)?;
+                }
+            }
+            self.something_happens()?;
+        }
+        Ok(())
+    }
+
+    fn something_happens(&mut self) -> Outcome {
+        match self.random.below(10) {
+            0..3 if self.flows.len() < MOST_FLOWS => self.flow_begins(),
+            3 => self.stray_packet(),
+            _ if !self.flows.is_empty() => {
+                let index = self.random.below(self.flows.len() as u64) as usize;
+                self.flow_sends(index)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn free_key(&mut self) -> (FlowKey, (Protocol, u16)) {
+        loop {
+            let (protocol, port) = PORTS[self.random.below(PORTS.len() as u64) as usize];
+            let client = address_bytes([203, 0, 113, self.random.below(CLIENTS) as u8].into()).0;
+            let (vip, family) = address_bytes(VIP.parse().unwrap());
+            let service = ServiceKey { vip, port, protocol: protocol.number(), family };
+            let key = FlowKey { client, service, client_port: 40_000, reserved: 0 };
+            if self.flows.iter().all(|flow| flow.key != key) {
+                return (key, (protocol, port));
+            }
+        }
+    }
+
+    fn forward(&mut self, key: &FlowKey, packet: Packet) -> Option<u16> {
+        let (real, rule) = self.maps.forward(key, packet, self.now_ms)?;
+        *self.coverage.borrow_mut().packets_by_rule.entry(rule).or_default() += 1;
+        Some(real)
+    }
+
+    fn flow_begins(&mut self) {
+        let (key, port) = self.free_key();
+        let (packet, phase) = match port.0 {
+            Protocol::Tcp => (Packet::Syn, Phase::Handshake),
+            Protocol::Udp => (Packet::Udp, Phase::Open),
+        };
+        let cluster = self.config.cluster();
+        let Some(service) = owner(&cluster, port).map(str::to_owned) else { return };
+        let id = service_of(&self.maps.rows, &key);
+        let Some(real) = self.forward(&key, packet) else { return };
+        // While a change is under way the flow may have found a service or a real that is about to go.
+        let lasts = self.maps.goes_on(real, self.target.reals.get(&real)) && service_of(&self.target, &key) == id;
+        // What is remembered of the 5-tuple may be of a service that had the port before.
+        let is_misled = id.is_none_or(|service| self.maps.remembers_for_another(&key, service.id));
+        if lasts && !is_misled {
+            let lazy = self.random.one_in(2);
+            // A handshake's time runs from the first SYN of its 5-tuple, even if that was another flow's.
+            let last_ms = self.maps.half_open.get(&key).map_or(self.now_ms, |entry| entry.began_ns);
+            self.flows.push(Flow { key, service, real, phase, last_ms, lazy });
+            self.coverage.borrow_mut().count("flows", 1);
+        }
+    }
+
+    /// A packet of no flow that is followed: of one that was broken, of a scan, of a SYN flood.
+    fn stray_packet(&mut self) {
+        let (key, (protocol, _)) = self.free_key();
+        let packet = match (protocol, self.random.below(4)) {
+            (Protocol::Udp, _) => Packet::Udp,
+            (_, 0) => Packet::Syn,
+            (_, 1) => Packet::Fin,
+            (_, 2) => Packet::Rst,
+            _ => Packet::Data,
+        };
+        self.forward(&key, packet);
+    }
+
+    /// The flow sends its next packet, which must reach its real, unless the flow was silent for too long.
+    fn flow_sends(&mut self, index: usize) -> Outcome {
+        let flow = self.flows[index].clone();
+        if self.now_ms - flow.last_ms >= flow.patience_ms() {
+            self.coverage.borrow_mut().count("flows silent for too long", 1);
+            self.flows.swap_remove(index);
+            return Ok(());
+        }
+        let (packet, phase) = self.next_packet(&flow);
+        let before = self.maps.clone();
+        let real = self.forward(&flow.key, packet);
+        if real != Some(flow.real) {
+            return Err(TestCaseError::fail(self.report(&flow, packet, real, &before)));
+        }
+        self.coverage.borrow_mut().count("packets of flows", 1);
+        match phase {
+            Some(phase) => self.flows[index] = Flow { phase, last_ms: self.now_ms, ..flow },
+            None => drop(self.flows.swap_remove(index)),
+        }
+        Ok(())
+    }
+
+    /// What the flow sends, and the phase that it is in then; none after its last packet.
+    fn next_packet(&mut self, flow: &Flow) -> (Packet, Option<Phase>) {
+        if flow.key.service.protocol == Protocol::Udp.number() {
+            return (Packet::Udp, Some(Phase::Open));
+        }
+        match (flow.phase, self.random.below(40)) {
+            (_, 0) => (Packet::Rst, None),
+            (Phase::Open, 1 | 2) => (Packet::Fin, Some(Phase::Closing)),
+            (Phase::Handshake, _) => (Packet::Data, Some(Phase::Open)),
+            (phase, _) => (Packet::Data, Some(phase)),
+        }
+    }
+
+    fn report(&self, flow: &Flow, packet: Packet, real: Option<u16>, before: &Maps) -> String {
+        let slot = before.slot_index(&flow.key, SLOTS as usize);
+        let rings: Vec<_> = before.rows.rings.iter().map(|(id, ring)| (id, ring[slot])).collect();
+        format!(
+            "at {} ms {packet:?} went to {real:?}: {flow:?}\nslot {slot} of each ring: {rings:?}\nflow table: {:?}\nhalf open: {:?}",
+            self.now_ms,
+            before.flows.get(&flow.key),
+            before.half_open.get(&flow.key),
+        )
+    }
+}
+
+fn options() -> TableOptions {
+    TableOptions { max_reals: MAX_REALS, flow_idle_timeout_ms: IDLE_MS }
+}
+
+fn hop(ifindex: u32) -> Option<NextHop> {
+    let tunnel_source = [198, 51, 100, 254].into();
+    Some(NextHop { ifindex, next_hop_mac: [2; 6], source_mac: [4; 6], tunnel_source, mtu: 1_500 })
+}
+
+fn port_of(flow: &Flow) -> (Protocol, u16) {
+    let is_tcp = flow.key.service.protocol == Protocol::Tcp.number();
+    (if is_tcp { Protocol::Tcp } else { Protocol::Udp }, flow.key.service.port)
+}
+
+#[test]
+fn no_flow_is_broken_while_its_real_lives() {
+    let coverage = RefCell::new(Coverage::default());
+    let histories = (prop::collection::vec(op(), 1..60), any::<u64>());
+    let mut runner = TestRunner::new(cases(250));
+    let result = runner.run(&histories, |(ops, seed)| World::new(seed, &coverage).run(&ops));
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let Coverage { packets_by_rule, events } = coverage.into_inner();
+    assert_eq!(packets_by_rule.len(), 7, "a rule was never used: {packets_by_rule:?}");
+    assert!(packets_by_rule.values().all(|&packets| packets > 500), "{packets_by_rule:?}");
+    for (event, least) in [
+        ("flows", 10_000),
+        ("packets of flows", 100_000),
+        ("flows silent for too long", 1_000),
+        ("slots marked", 1_000),
+        ("slots cleaned", 500),
+        ("writes", 10_000),
+        ("restarts", 100),
+    ] {
+        assert!(events.get(event).is_some_and(|&times| times > least), "{event}: {events:?}");
+    }
+}

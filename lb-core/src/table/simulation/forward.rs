@@ -1,0 +1,181 @@
+//! A small forwarder, written from docs/reference/forwarding.md sections 4 and 5: the maps, and where a packet goes.
+
+use std::collections::HashMap;
+
+use lb_common::{
+    FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE,
+    REAL_RESOLVED, RealValue, SLOT_CLEAN, SLOT_MARKED, ServiceValue, VIP_HAS_PORT_RANGES, VipKey, flow_hash,
+};
+
+use crate::{
+    rows::{MapWrite, Rows},
+    testing::apply,
+};
+
+/// What of a packet counts here. `Data` is a TCP packet without SYN, FIN and RST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packet {
+    Syn,
+    Data,
+    Fin,
+    Rst,
+    Udp,
+}
+
+/// By which rule a packet found its real; the tests count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Rule {
+    Clean,
+    Flow,
+    HalfOpen,
+    Marked,
+    RemembersSyn,
+    RemembersPrevious,
+    RemembersReal,
+}
+
+/// The maps that the program reads and writes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Maps {
+    pub(super) rows: Rows,
+    pub(super) flows: HashMap<FlowKey, FlowValue>,
+    pub(super) half_open: HashMap<FlowKey, HalfOpenValue>,
+}
+
+impl Maps {
+    pub(super) fn apply(&mut self, write: &MapWrite) {
+        apply(&mut self.rows, write);
+    }
+
+    /// Whether a new row of the real leaves the server that it stands for alive.
+    pub(super) fn goes_on(&self, real: u16, row: Option<&RealValue>) -> bool {
+        let was = self.rows.reals.get(&real);
+        was.zip(row).is_some_and(|(was, is)| was.address == is.address && is.flags & REAL_ALIVE != 0)
+    }
+
+    pub(super) fn slot_index(&self, key: &FlowKey, slots: usize) -> usize {
+        ((u64::from(flow_hash(key)) * slots as u64) >> 32) as usize
+    }
+
+    /// Whether an entry under the key was written for another service.
+    pub(super) fn remembers_for_another(&self, key: &FlowKey, service: u32) -> bool {
+        let flow = self.flows.get(key).map(|flow| flow.service);
+        let half_open = self.half_open.get(key).map(|entry| entry.service);
+        flow.into_iter().chain(half_open).any(|other| u32::from(other) != service)
+    }
+
+    fn is_alive(&self, real: u16) -> bool {
+        real != NO_REAL && self.rows.reals.get(&real).is_some_and(|row| row.flags & REAL_ALIVE != 0)
+    }
+
+    /// The real that the packet is sent to, if it is alive, and why.
+    pub(super) fn forward(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
+        let service = service_of(&self.rows, key)?;
+        let (real, rule) = self.decide(key, service.id, packet, now_ms)?;
+        let is_resolved = self.rows.reals.get(&real).is_some_and(|row| row.flags & REAL_RESOLVED != 0);
+        (self.is_alive(real) && is_resolved).then_some((real, rule))
+    }
+
+    fn decide(&mut self, key: &FlowKey, service: u32, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
+        let ring = self.rows.rings.get(&service)?;
+        let index = self.slot_index(key, ring.len());
+        let slot = ring[index];
+        let place = Place { service: service as u16, slot: index as u32, now_ms };
+        if slot.state == SLOT_CLEAN {
+            return Some((slot.real, Rule::Clean));
+        }
+        if let Some(real) = self.remembered(key, packet, now_ms) {
+            return Some((real, Rule::Flow));
+        }
+        if key.service.protocol == PROTOCOL_TCP
+            && let Some(real) = self.half_opened(key, packet, place)
+        {
+            return Some((real, Rule::HalfOpen));
+        }
+        if slot.state == SLOT_MARKED {
+            return Some((slot.real, Rule::Marked));
+        }
+        if packet == Packet::Syn {
+            if self.is_alive(slot.real) {
+                let Place { service, slot: index, now_ms } = place;
+                let entry = HalfOpenValue { began_ns: now_ms, slot: index, real: slot.real, service };
+                self.half_open.insert(*key, entry);
+            }
+            return Some((slot.real, Rule::RemembersSyn));
+        }
+        let goes_back = self.is_alive(slot.previous);
+        let real = if goes_back { slot.previous } else { slot.real };
+        if self.is_alive(real) && packet != Packet::Rst {
+            self.remember(key, packet, real, place);
+        }
+        Some((real, if goes_back { Rule::RemembersPrevious } else { Rule::RemembersReal }))
+    }
+
+    fn remembered(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<u16> {
+        let entry = *self.flows.get(key)?;
+        let is_used_anew = packet == Packet::Syn && entry.state != FLOW_OPEN;
+        if is_used_anew || !self.is_alive(entry.real) {
+            self.flows.remove(key);
+            return None;
+        }
+        let entry = FlowValue { last_seen_ns: now_ms, state: next_state(entry.state, packet), ..entry };
+        self.flows.insert(*key, entry);
+        Some(entry.real)
+    }
+
+    fn half_opened(&mut self, key: &FlowKey, packet: Packet, place: Place) -> Option<u16> {
+        let entry = *self.half_open.get(key)?;
+        if !self.is_alive(entry.real) {
+            self.half_open.remove(key);
+            return None;
+        }
+        if packet != Packet::Syn {
+            self.half_open.remove(key);
+            if packet != Packet::Rst {
+                self.remember(key, packet, entry.real, place);
+            }
+        }
+        Some(entry.real)
+    }
+
+    fn remember(&mut self, key: &FlowKey, packet: Packet, real: u16, place: Place) {
+        let Place { service, slot, now_ms } = place;
+        let state = next_state(FLOW_OPEN, packet);
+        // The simulation's clock has milliseconds only.
+        self.flows.insert(*key, FlowValue { last_seen_ns: now_ms, slot, real, service, state, reserved: [0; 3] });
+    }
+}
+
+/// The service of the packet's destination.
+pub(super) fn service_of(rows: &Rows, key: &FlowKey) -> Option<ServiceValue> {
+    let service = key.service;
+    if let Some(&found) = rows.services.get(&service) {
+        return Some(found);
+    }
+    let vip = VipKey { address: service.vip, family: service.family, reserved: [0; 3] };
+    let has_ranges = rows.vips.get(&vip)?.flags & VIP_HAS_PORT_RANGES != 0;
+    let lookup = |bits: u32| {
+        let block = ((u32::from(service.port) >> (16 - bits)) << (16 - bits)) as u16;
+        let port = block.to_be_bytes();
+        let key = PortRangeKey { vip: service.vip, family: service.family, protocol: service.protocol, port };
+        rows.port_ranges.get(&(bits, key)).copied()
+    };
+    (0..=16).rev().filter(|_| has_ranges).find_map(lookup)
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    service: u16,
+    slot: u32,
+    now_ms: u64,
+}
+
+fn next_state(state: u16, packet: Packet) -> u16 {
+    match packet {
+        Packet::Rst => FLOW_RST,
+        Packet::Fin => FLOW_FIN,
+        Packet::Udp => state,
+        Packet::Syn | Packet::Data if state == FLOW_RST => FLOW_OPEN,
+        Packet::Syn | Packet::Data => state,
+    }
+}
