@@ -141,11 +141,21 @@ impl Tracker {
         if tracked.has_news() {
             self.outbox.insert(real.to_owned());
         }
+        if let Some(left) = before.filter(|_| decision.neighbour != before) {
+            self.forget_unused(left);
+        }
         let (ask, due) = self.plan(real, &decision, now);
         if let Some(tracked) = self.reals.get_mut(real) {
             tracked.due = due;
         }
         ask
+    }
+
+    /// Forgets when a neighbour was asked for, if no real is behind it any more.
+    fn forget_unused(&mut self, neighbour: NeighbourKey) {
+        if self.reals.values().all(|tracked| tracked.neighbour != Some(neighbour)) {
+            self.asked.remove(&neighbour);
+        }
     }
 
     /// The kernel could not be asked about a real.

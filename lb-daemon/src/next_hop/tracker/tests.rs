@@ -153,6 +153,20 @@ fn a_stale_neighbour_is_confirmed_at_a_bounded_rate_whoever_shares_it() {
 }
 
 #[test]
+fn neighbours_that_nobody_is_behind_are_forgotten() {
+    let (mut tracker, now) = tracker(&[watch("a", "198.51.100.11"), watch("b", "198.51.100.12")]);
+    for real in ["a", "b"] {
+        tracker.observed(real, &behind("192.0.2.254", NeighbourState::Incomplete), now);
+    }
+    tracker.observed("a", &behind("192.0.2.253", NeighbourState::Incomplete), now);
+    assert_eq!(tracker.asked.len(), 2);
+    tracker.observed("b", &behind("192.0.2.253", NeighbourState::Incomplete), now);
+    assert_eq!(tracker.asked.keys().collect::<Vec<_>>(), [&key("192.0.2.253")]);
+    tracker.watch(vec![watch("c", "198.51.100.13")], now);
+    assert!(tracker.asked.is_empty());
+}
+
+#[test]
 fn asks_are_limited_over_all_neighbours() {
     let watches: Vec<Watch> = (0..MAX_ASKS_PER_SECOND + 50)
         .map(|i| watch(&format!("r{i}"), &format!("198.18.{}.{}", i / 250, i % 250 + 1)))
