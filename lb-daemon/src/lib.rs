@@ -1,7 +1,9 @@
 //! The daemon, as a library.
 
+pub mod api;
 pub mod config;
 pub mod dataplane;
+pub mod engine;
 pub mod lock;
 pub mod logging;
 pub mod next_hop;

@@ -1,0 +1,217 @@
+//! The unix socket: who may connect, who did, and how many at once.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream, unix};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::config::Group;
+
+/// Most connections at once; further ones wait.
+const MAX_CONNECTIONS: usize = 64;
+/// Most groups of a peer that are looked at; the kernel's own limit for a process (NGROUPS_MAX).
+const MAX_GROUPS: usize = 65_536;
+/// Pause after the host had no descriptor left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The API's socket. Its file goes with it.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    group: Option<u32>,
+    connections: Arc<Semaphore>,
+}
+
+impl Socket {
+    /// Makes the socket, in place of one that a killed daemon left. Mode 0660, so that only root and the group can connect.
+    pub(super) fn bind(path: &Path, group: Option<&Group>) -> io::Result<Self> {
+        // Made under another name, so that it can be reached by nobody before it has its mode.
+        let new = path.with_extension("new");
+        remove(&new)?;
+        let listener = UnixListener::bind(&new)?;
+        fs::set_permissions(&new, Permissions::from_mode(0o660))?;
+        chown(&new, None, Some(group.map_or(0, |group| group.gid)))?;
+        fs::rename(&new, path)?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            group: group.map(|group| group.gid),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        })
+    }
+
+    /// The group that may use it beside root.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.group
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // It may be gone; whoever starts next replaces it anyway.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Listener for Socket {
+    type Io = Connection;
+    type Addr = unix::SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, unix::SocketAddr) {
+        loop {
+            // The semaphore is never closed.
+            let Ok(permit) = self.connections.clone().acquire_owned().await else { continue };
+            match self.listener.accept().await {
+                Ok((stream, address)) => return (Connection { stream, _permit: permit }, address),
+                Err(error) => {
+                    warn!("API: a connection failed: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<unix::SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection, counted while it is open.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Who is at the other end of a connection, as the kernel says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// None: the kernel did not say.
+    credentials: Option<(u32, Vec<u32>)>,
+}
+
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().and_then(|credentials| {
+            let mut groups = supplementary_groups(stream.as_raw_fd())?;
+            groups.push(credentials.gid());
+            Ok((credentials.uid(), groups))
+        });
+        Self { credentials: credentials.ok() }
+    }
+
+    /// Root may, and members of the group.
+    pub(super) fn may_enter(&self, group: Option<u32>) -> bool {
+        let Some((uid, groups)) = &self.credentials else { return false };
+        *uid == 0 || group.is_some_and(|group| groups.contains(&group))
+    }
+
+    /// The user, for messages.
+    pub(super) fn uid(&self) -> String {
+        self.credentials.as_ref().map_or_else(|| "unknown".to_owned(), |(uid, _)| uid.to_string())
+    }
+}
+
+impl Connected<IncomingStream<'_, Socket>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Socket>) -> Self {
+        Self::of(&stream.io().stream)
+    }
+}
+
+/// The groups that the peer had beside its first one when it connected (SO_PEERGROUPS of socket(7)).
+fn supplementary_groups(socket: RawFd) -> io::Result<Vec<u32>> {
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut length = (groups.len() * size_of::<u32>()) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, and `groups` is that long.
+        let result = unsafe {
+            libc::getsockopt(
+                socket,
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        // Where there is too little room it says how much is needed.
+        let count = length as usize / size_of::<u32>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() || count > MAX_GROUPS {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(uid: u32, groups: &[u32]) -> Peer {
+        Peer { credentials: Some((uid, groups.to_vec())) }
+    }
+
+    #[test]
+    fn root_and_the_group_may_enter() {
+        assert!(peer(0, &[0]).may_enter(None));
+        assert!(peer(1000, &[1000, 4]).may_enter(Some(4)));
+        assert!(!peer(1000, &[1000, 5]).may_enter(Some(4)));
+        assert!(!peer(1000, &[1000, 0]).may_enter(None));
+        assert!(!Peer::default().may_enter(Some(0)), "unknown");
+    }
+
+    #[tokio::test]
+    async fn the_kernel_says_who_the_peer_is() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let (uid, groups) = Peer::of(&one).credentials.unwrap();
+        assert_eq!(uid, nix::unistd::getuid().as_raw());
+        let mut expected: Vec<u32> = nix::unistd::getgroups().unwrap().iter().map(|gid| gid.as_raw()).collect();
+        expected.push(nix::unistd::getgid().as_raw());
+        assert_eq!(groups, expected);
+    }
+}

@@ -1,0 +1,228 @@
+//! The HTTP API on a unix socket, the only way to talk to `lbd`. It turns requests into calls of the engine and outcomes into
+//! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
+
+mod listener;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{self, ConnectInfo, DefaultBodyLimit, Query, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lb_core::api::{DEFAULT_FLOW_LIMIT, ErrorBody, MAX_FLOW_LIMIT, SetAdmin, SetWeight, path};
+use lb_core::table::TableError;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::config::Group;
+use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
+
+pub use listener::Socket;
+use listener::Peer;
+
+/// The largest request body, in bytes.
+const MAX_BODY: usize = 16 << 10;
+
+/// Serves requests until `stop` changes, and then those that have begun.
+///
+/// # Errors
+/// The socket cannot be used any more.
+pub async fn serve(socket: Socket, engine: Handle, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let group = socket.group();
+    let service = router(engine, group).into_make_service_with_connect_info::<Peer>();
+    let stopped = async move {
+        // An error means that nobody can ask for a stop any more, which is one.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(socket, service).with_graceful_shutdown(stopped).await
+}
+
+/// Makes the socket at `path`: for root, and for the group where there is one.
+///
+/// # Errors
+/// The socket cannot be made there.
+pub fn bind(path: &Path, group: Option<&Group>) -> io::Result<Socket> {
+    Socket::bind(path, group)
+}
+
+fn router(engine: Handle, group: Option<u32>) -> Router {
+    Router::new()
+        .route(path::STATUS, get(status))
+        .route(path::SERVICES, get(services))
+        .route(path::REALS, get(reals))
+        .route(path::FLOWS, get(flows))
+        .route(path::STATS, get(stats))
+        .route(path::DROPS, get(drops))
+        .route(&path::admin("{real}"), post(set_admin))
+        .route(&path::weight("{real}"), post(set_weight))
+        .route(path::RELOAD, post(reload))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(group, check_peer))
+        .with_state(engine)
+}
+
+/// What a request came to.
+type Outcome<T> = Result<Json<T>, Failure>;
+
+/// A request that failed.
+#[derive(Debug)]
+struct Failure {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl Failure {
+    fn new(status: StatusCode, error: impl ToString, hint: Option<&str>) -> Self {
+        Self { status, body: ErrorBody { error: error.to_string(), hint: hint.map(str::to_owned) } }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped, Some("try again when it has started again"))
+    }
+}
+
+/// Counters that cannot be read.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"), Some("lbd's log may say more"))
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        match &error {
+            ChangeError::Refused(TableError::UnknownReal { .. }) => {
+                Self::new(StatusCode::NOT_FOUND, error, Some("`lbctl reals` lists the reals"))
+            }
+            ChangeError::Refused(_) => Self::new(StatusCode::BAD_REQUEST, error, None),
+            ChangeError::Maps(_) | ChangeError::Unseen(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error, Some("lbd's log may say more"))
+            }
+        }
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text(), None)
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text(), None)
+    }
+}
+
+/// Refuses everybody but root and the group. The socket's mode does so too; this holds when that has been changed.
+async fn check_peer(
+    State(group): State<Option<u32>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if peer.may_enter(group) {
+        return next.run(request).await;
+    }
+    let error = format!("user {} may not use lbd's API", peer.uid());
+    let hint = "use it as root, or as a member of the group that `api.group` names";
+    Failure::new(StatusCode::FORBIDDEN, error, Some(hint)).into_response()
+}
+
+/// Asks the engine something that can fail.
+async fn ask<T: Serialize + Send + 'static, E: Into<Failure> + Send + 'static>(
+    engine: &Handle,
+    question: impl FnOnce(&mut Engine) -> Result<T, E> + Send + 'static,
+) -> Outcome<T> {
+    engine.call(question).await?.map(Json).map_err(Into::into)
+}
+
+async fn status(State(engine): State<Handle>) -> Outcome<lb_core::api::Status> {
+    Ok(Json(engine.call(|engine| engine.status()).await?))
+}
+
+async fn services(State(engine): State<Handle>) -> Outcome<lb_core::api::ServiceList> {
+    ask(&engine, |engine| engine.services()).await
+}
+
+async fn reals(State(engine): State<Handle>) -> Outcome<lb_core::api::RealList> {
+    ask(&engine, |engine| engine.reals()).await
+}
+
+async fn stats(State(engine): State<Handle>) -> Outcome<lb_core::api::Stats> {
+    ask(&engine, |engine| engine.stats()).await
+}
+
+async fn drops(State(engine): State<Handle>) -> Outcome<lb_core::api::Drops> {
+    ask(&engine, |engine| engine.drops()).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlowsQuery {
+    vip: Option<IpAddr>,
+    limit: Option<u32>,
+}
+
+async fn flows(
+    State(engine): State<Handle>,
+    query: Result<Query<FlowsQuery>, QueryRejection>,
+) -> Outcome<lb_core::api::FlowList> {
+    let Query(FlowsQuery { vip, limit }) = query?;
+    let limit = limit.unwrap_or(DEFAULT_FLOW_LIMIT);
+    if limit > MAX_FLOW_LIMIT {
+        let error = format!("limit {limit} is too great");
+        return Err(Failure::new(StatusCode::BAD_REQUEST, error, Some(&format!("it can be 0 to {MAX_FLOW_LIMIT}"))));
+    }
+    ask(&engine, move |engine| engine.flows(&FlowQuery { vip, limit })).await
+}
+
+async fn set_admin(
+    State(engine): State<Handle>,
+    extract::Path(real): extract::Path<String>,
+    body: Result<Json<SetAdmin>, JsonRejection>,
+) -> Outcome<lb_core::api::RealChanged> {
+    let Json(SetAdmin { state }) = body?;
+    ask(&engine, move |engine| engine.set_admin(&real, state)).await
+}
+
+async fn set_weight(
+    State(engine): State<Handle>,
+    extract::Path(real): extract::Path<String>,
+    body: Result<Json<SetWeight>, JsonRejection>,
+) -> Outcome<lb_core::api::RealChanged> {
+    let Json(SetWeight { weight }) = body?;
+    ask(&engine, move |engine| engine.set_weight(&real, weight)).await
+}
+
+async fn reload(State(engine): State<Handle>) -> Outcome<lb_core::api::Reloaded> {
+    let reloaded = engine.call(Engine::reload).await?;
+    reloaded.map(Json).map_err(|body| Failure { status: StatusCode::UNPROCESSABLE_ENTITY, body })
+}
+
+async fn unknown_path(request: Request) -> Failure {
+    let error = format!("there is no {}", request.uri().path());
+    Failure::new(StatusCode::NOT_FOUND, error, Some("every path of this API begins with /v1/; see docs/reference/api.md"))
+}
+
+async fn wrong_method(request: Request) -> Failure {
+    let error = format!("{} cannot be used with {}", request.method(), request.uri().path());
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, error, Some("see docs/reference/api.md"))
+}

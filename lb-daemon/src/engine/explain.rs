@@ -1,0 +1,43 @@
+//! What the counters mean, in a sentence, for people who look at them.
+
+use lb_common::{DropReason, Event};
+
+/// Why packets were dropped, and what to do about it.
+pub(super) fn drop_reason(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Malformed => "A header contradicts itself or the payload is too short for it.",
+        DropReason::Truncated => "The frame is shorter than the length in its IP header.",
+        DropReason::ExtensionHeaders => "More IPv6 extension headers than the program walks.",
+        DropReason::FragmentUnknown => {
+            "A fragment came before its first fragment, or that was lost: clients should avoid fragments."
+        }
+        DropReason::NoRing => "The service has no ring: look for errors in lbd's log.",
+        DropReason::NoReal => {
+            "Every real of the service is drained, disabled or has weight 0: enable one with `lbctl enable REAL`."
+        }
+        DropReason::RealDown => {
+            "The flow's real is disabled or no longer configured: `lbctl enable REAL` brings it back."
+        }
+        DropReason::NoNextHop => "The way to the real is not known: `lbctl status` says which real, and why.",
+        DropReason::FamilyMismatch => "The forward mode cannot carry the packet's address family to the real's.",
+        DropReason::TooBig => {
+            "Too big for the tunnel, and not a packet that may be answered: raise the MTU towards the reals."
+        }
+        DropReason::NoHeadroom => "The frame has no room for the outer header: the driver leaves too little.",
+    }
+}
+
+/// What else happened to packets.
+pub(super) fn event(event: Event) -> &'static str {
+    match event {
+        Event::VipPassed => "For a VIP but for no service: left to the kernel.",
+        Event::EchoAnswered => "Echo requests (ping) to a VIP that were answered.",
+        Event::TooBigAnswered => "Too big for the tunnel: the sender was told to send smaller packets.",
+        Event::IcmpErrorForwarded => "ICMP errors that were sent to the real of the flow that they are about.",
+        Event::FragmentForwarded => "Later fragments that were sent after their first fragment.",
+        Event::FlowRemembered => "Flows that were written to the flow table, since their slot had moved.",
+        Event::FlowTableFull => {
+            "Flows that the full flow table had no room for, and that may change their real: raise limits.flows."
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The one owner of the scheduling table and the data plane. Everything that changes either goes through here, one change
+//! after the other: reloads, what operators ask for, next hops, the passing of time.
+//!
+//! A change is made on a copy of the table, the difference is written to the maps, and only then the copy becomes the table. When
+//! a write fails, the maps are brought back to what the table says. The engine blocks in the kernel and on the disk, so
+//! it has a thread of its own ([`Handle`]).
+
+mod explain;
+mod forwarder;
+mod host;
+mod interfaces;
+mod reload;
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod tick;
+mod troubles;
+mod views;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lb_core::api;
+use lb_core::rows::{Rows, diff};
+use lb_core::service::Mode;
+use lb_core::table::{RealView, SavedState, SchedulingTable, TableError, TableOptions};
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Settings};
+use crate::dataplane::Adoption;
+use crate::next_hop::{Update, Watch};
+use crate::state::StateFile;
+
+pub use forwarder::Forwarder;
+pub use host::{Host, Linux};
+use interfaces::Interface;
+pub use thread::{Handle, Stopped};
+pub use tick::TICK;
+use troubles::Troubles;
+pub use views::FlowQuery;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Tells the search for next hops which reals to look for.
+pub type Watcher = Box<dyn Fn(Vec<Watch>) + Send>;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The configuration file, for reloads.
+    pub config_path: PathBuf,
+    /// What it says.
+    pub config: Config,
+    /// The data plane.
+    pub forwarder: Box<dyn Forwarder>,
+    /// What was found of an earlier one.
+    pub adoption: Adoption,
+    /// The host.
+    pub host: Box<dyn Host>,
+    /// Where to tell which next hops are wanted.
+    pub watcher: Watcher,
+}
+
+/// Why a change was not made. Table and maps are as before, unless the error says that it was done.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The table refused it.
+    #[error(transparent)]
+    Refused(#[from] TableError),
+    /// The maps could not be written.
+    #[error("the maps could not be written, and nothing was changed: {0:#}")]
+    Maps(anyhow::Error),
+    /// It was made, and what came of it cannot be shown.
+    #[error("done, but the counters cannot be read: {0:#}")]
+    Unseen(anyhow::Error),
+}
+
+/// The engine. See the module's own page.
+pub struct Engine {
+    config_path: PathBuf,
+    settings: Settings,
+    table: SchedulingTable,
+    forwarder: Box<dyn Forwarder>,
+    adoption: Adoption,
+    host: Box<dyn Host>,
+    watcher: Watcher,
+    state: StateFile,
+    troubles: Troubles,
+    interfaces: Vec<Interface>,
+    /// What the search for next hops says, by real.
+    notes: BTreeMap<String, String>,
+    /// Next hops that are not in the maps yet, by real.
+    new_next_hops: BTreeMap<String, Update>,
+    /// The maps may differ from the table: bringing them back failed.
+    maps_uncertain: bool,
+    /// Until then attaching waits for next hops; none when it waits no longer.
+    attach_by_ns: Option<u64>,
+    next_sweep_ns: u64,
+    next_save_ns: u64,
+    /// Flows that the last sweep counted.
+    flows: u64,
+    started_ns: u64,
+    loaded_ns: u64,
+}
+
+/// How long an attachment to new maps waits for next hops: without them the program would only drop.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Brings the maps in line with the configuration and what was saved, and attaches the program. After new maps were made
+    /// that waits a moment for next hops; ticks and updates do it then.
+    ///
+    /// # Errors
+    /// The maps cannot be read or written. Programs attached by an earlier daemon go on as they are.
+    pub fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { config_path, config, mut forwarder, adoption, host, watcher } = parts;
+        let Config { cluster, settings } = config;
+        say_adoption(&adoption, &settings);
+        let now_ns = forwarder.now_ns();
+        let mut troubles = Troubles::default();
+        let mut state = StateFile::new(&settings.state_dir);
+        let rows = forwarder.rows().context("cannot read what the maps hold")?;
+        let mut table = restore(&settings, &rows, now_ns / NS_PER_MS, &mut state, &mut troubles)?;
+        table.replace(cluster, now_ns / NS_PER_MS).context("cannot take the configuration over")?;
+        switch(&mut *forwarder, &rows, &table.rows())
+            .map_err(|failed| failed.error.context("cannot write the maps, which go on as they were"))?;
+        let interfaces = settings.interfaces.iter().map(|name| Interface::new(name)).collect();
+        let mut engine = Self {
+            config_path,
+            settings,
+            table,
+            forwarder,
+            adoption,
+            host,
+            watcher,
+            state,
+            troubles,
+            interfaces,
+            notes: BTreeMap::new(),
+            new_next_hops: BTreeMap::new(),
+            maps_uncertain: false,
+            attach_by_ns: None,
+            next_sweep_ns: now_ns,
+            next_save_ns: now_ns,
+            flows: 0,
+            started_ns: now_ns,
+            loaded_ns: now_ns,
+        };
+        engine.watch_next_hops();
+        engine.save_if_behind();
+        engine.begin_to_attach(now_ns);
+        engine.check_host();
+        Ok(engine)
+    }
+
+    /// Does what a successor wants done; the program and its maps stay in the kernel and go on.
+    pub fn stop(&mut self) {
+        self.save();
+        info!("stopped; the XDP program stays attached and goes on (`lbd detach` takes it off)");
+    }
+
+    /// Sets what the operator wants of a real.
+    ///
+    /// # Errors
+    /// There is no such real, or the maps cannot be written.
+    pub fn set_admin(&mut self, real: &str, admin: api::AdminState) -> Result<api::RealChanged, ChangeError> {
+        let state = views::admin_state(admin);
+        let changed = self.change(|table, now_ms| table.set_admin(real, state, now_ms))?;
+        if changed {
+            info!("real {real}: {admin}");
+        }
+        self.real_changed(real, changed)
+    }
+
+    /// Sets the operator's weight for a real; none goes back to the configured one.
+    ///
+    /// # Errors
+    /// There is no such real, the weight is too great, or the maps cannot be written.
+    pub fn set_weight(&mut self, real: &str, weight: Option<u32>) -> Result<api::RealChanged, ChangeError> {
+        let changed = self.change(|table, now_ms| table.set_weight(real, weight, now_ms))?;
+        if changed {
+            let weight = weight.map_or_else(|| "as configured".to_owned(), |weight| weight.to_string());
+            info!("real {real}: weight {weight}");
+        }
+        self.real_changed(real, changed)
+    }
+
+    /// Takes over what the search for next hops has found.
+    pub fn set_next_hops(&mut self, updates: Vec<Update>) {
+        for update in updates.into_iter().filter(|update| self.table.cluster().real(&update.real).is_some()) {
+            self.notes.insert(update.real.clone(), update.note.clone());
+            self.new_next_hops.insert(update.real.clone(), update);
+        }
+        self.take_next_hops();
+        self.check_reals();
+        self.attach_when_ready();
+    }
+
+    /// Writes the next hops that are not in the maps yet.
+    fn take_next_hops(&mut self) {
+        if self.new_next_hops.is_empty() {
+            return;
+        }
+        let updates = std::mem::take(&mut self.new_next_hops);
+        let result = self.change(|table, _| {
+            for update in updates.values() {
+                // Of a real that has just gone, or of an address that it has just lost.
+                if let Err(error) = table.set_next_hop(&update.real, update.next_hop) {
+                    debug!("next hop ignored: {error}");
+                }
+            }
+            Ok(())
+        });
+        match result {
+            Ok(_) => self.troubles.clear("next hops"),
+            Err(error) => {
+                self.new_next_hops = updates;
+                self.troubles.degraded("next hops", format!("{error}; tried again soon"));
+            }
+        }
+    }
+
+    fn real_changed(&mut self, name: &str, changed: bool) -> Result<api::RealChanged, ChangeError> {
+        self.save_if_behind();
+        self.check_reals();
+        let warnings = self.state_warning().map(|warning| format!("state: {warning}")).into_iter().collect();
+        match self.real(name).map_err(ChangeError::Unseen)? {
+            Some(real) => Ok(api::RealChanged { generation: self.table.generation(), changed, real, warnings }),
+            None => Err(TableError::UnknownReal { name: name.to_owned() }.into()),
+        }
+    }
+
+    /// Changes the table and the maps, or neither. Returns whether anything is different.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut SchedulingTable, u64) -> Result<(), TableError>,
+    ) -> Result<bool, ChangeError> {
+        let mut next = self.table.clone();
+        change(&mut next, self.now_ms())?;
+        if next.generation() == self.table.generation() && !self.maps_uncertain {
+            return Ok(false);
+        }
+        self.write_maps(&next).map_err(ChangeError::Maps)?;
+        let changed = next.generation() != self.table.generation();
+        self.table = next;
+        Ok(changed)
+    }
+
+    fn write_maps(&mut self, next: &SchedulingTable) -> anyhow::Result<()> {
+        let old = if self.maps_uncertain { self.forwarder.rows()? } else { self.table.rows() };
+        match switch(&mut *self.forwarder, &old, &next.rows()) {
+            Ok(()) => {
+                self.maps_are_right();
+                Ok(())
+            }
+            Err(Failed { error, undone: Ok(()) }) => Err(error),
+            Err(Failed { error, undone: Err(undo_error) }) => {
+                self.maps_are_wrong(&undo_error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings the maps back to what the table says, whatever they hold.
+    fn repair_maps(&mut self) {
+        let repaired = self.forwarder.rows().and_then(|rows| self.forwarder.apply(&diff(&rows, &self.table.rows())));
+        match repaired {
+            Ok(()) => self.maps_are_right(),
+            Err(error) => self.maps_are_wrong(&error),
+        }
+    }
+
+    fn maps_are_right(&mut self) {
+        self.maps_uncertain = false;
+        self.troubles.clear("maps");
+    }
+
+    fn maps_are_wrong(&mut self, error: &anyhow::Error) {
+        self.maps_uncertain = true;
+        let message = format!("they may differ from what is configured, and are written again soon: {error:#}");
+        self.troubles.degraded("maps", message);
+    }
+
+    /// Says which reals' next hops are wanted, and what for.
+    fn watch_next_hops(&self) {
+        let cluster = self.table.cluster();
+        let used_in = |mode: Mode| -> HashSet<&str> {
+            let services = cluster.services().iter().filter(|service| service.mode == mode);
+            services.flat_map(|service| &service.reals).map(|member| member.real.as_str()).collect()
+        };
+        let (tunnels, links) = (used_in(Mode::Ipip), used_in(Mode::Dsr));
+        let watch = |real: RealView<'_>| Watch {
+            real: real.real.name.clone(),
+            address: real.real.address,
+            needs_tunnel: tunnels.contains(real.real.name.as_str()),
+            needs_same_link: links.contains(real.real.name.as_str()),
+            known: real.next_hop.copied(),
+        };
+        (self.watcher)(self.table.reals().map(watch).collect());
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.forwarder.now_ns() / NS_PER_MS
+    }
+}
+
+/// A switch of the maps that failed.
+struct Failed {
+    error: anyhow::Error,
+    /// Whether the maps are as before.
+    undone: anyhow::Result<()>,
+}
+
+/// Leads the maps from one state to another, or back to the first when that fails.
+fn switch(forwarder: &mut dyn Forwarder, old: &Rows, new: &Rows) -> Result<(), Failed> {
+    forwarder.apply(&diff(old, new)).map_err(|error| {
+        // Which of the writes were made is not known: the maps tell.
+        let undone = forwarder.rows().and_then(|rows| forwarder.apply(&diff(&rows, old)));
+        Failed { error, undone }
+    })
+}
+
+/// The table as the last daemon left it: from its state file, and from the maps' rows.
+fn restore(
+    settings: &Settings,
+    rows: &Rows,
+    now_ms: u64,
+    state: &mut StateFile,
+    troubles: &mut Troubles,
+) -> anyhow::Result<SchedulingTable> {
+    let options = TableOptions {
+        max_reals: settings.limits.reals + 1,
+        flow_idle_timeout_ms: settings.flow_idle_timeout.as_millis() as u64,
+    };
+    let reason = match state.load() {
+        Ok(saved) => match SchedulingTable::restore(options, saved.unwrap_or_default(), rows, now_ms) {
+            Ok(table) => return Ok(table),
+            Err(error) => format!("{}: {error}", state.path().display()),
+        },
+        Err(error) => error.to_string(),
+    };
+    let moved = match state.set_aside() {
+        Ok(aside) => format!("moved to {}", aside.display()),
+        Err(error) => format!("it cannot be moved away ({error}) and will be overwritten"),
+    };
+    let message = format!(
+        "{reason}; {moved}. What operators had set (drained, disabled, weights) is lost: set it again with lbctl"
+    );
+    troubles.warning("state file", message);
+    SchedulingTable::restore(options, SavedState::default(), rows, now_ms).context("cannot begin with an empty state")
+}
+
+fn say_adoption(adoption: &Adoption, settings: &Settings) {
+    let directory = settings.bpf_dir.display();
+    match adoption {
+        Adoption::Fresh => info!("new maps in {directory}"),
+        Adoption::Adopted => info!("maps in {directory} adopted: flows and counters go on"),
+        Adoption::Replaced { reason } => warn!(
+            "maps in {directory} replaced ({reason}): counters begin at zero, and flows that were remembered are forgotten"
+        ),
+    }
+}

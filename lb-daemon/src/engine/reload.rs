@@ -1,0 +1,105 @@
+//! Reload: the configuration file is taken over whole or not at all.
+
+use lb_core::api::{ErrorBody, Reloaded};
+use tracing::{error, info};
+
+use super::{ChangeError, Engine};
+use crate::config::{Config, Settings};
+
+impl Engine {
+    /// Reads the configuration file again and takes it over. The error is logged too.
+    ///
+    /// # Errors
+    /// The file cannot be read or is wrong, or the maps cannot be written. The configuration in use serves on.
+    pub fn reload(&mut self) -> Result<Reloaded, ErrorBody> {
+        let result = self.try_reload();
+        match &result {
+            Ok(reloaded) if reloaded.changed => info!("reloaded {}", self.config_path.display()),
+            Ok(_) => info!("reloaded {}: nothing has changed", self.config_path.display()),
+            Err(body) => error!("reload refused, the configuration in use serves on: {}", body.error),
+        }
+        result
+    }
+
+    fn try_reload(&mut self) -> Result<Reloaded, ErrorBody> {
+        let config = Config::load(&self.config_path).map_err(|error| ErrorBody {
+            error: error.to_string(),
+            hint: Some(format!(
+                "the configuration in use serves on; `lbd check --config {}` shows the same errors",
+                self.config_path.display()
+            )),
+        })?;
+        let Config { cluster, settings } = config;
+        let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
+        let changed = self.change(|table, now_ms| {
+            table.set_flow_idle_timeout(timeout_ms);
+            if cluster == *table.cluster() { Ok(()) } else { table.replace(cluster, now_ms) }
+        });
+        let table_changed = changed.map_err(refused)?;
+        let interfaces_changed = self.settings.interfaces != settings.interfaces;
+        self.loaded_ns = self.forwarder.now_ns();
+        self.settle(settings);
+        let warnings = self.troubles.warnings();
+        Ok(Reloaded {
+            generation: self.table.generation(),
+            changed: table_changed || interfaces_changed,
+            warnings: warnings.into_iter().map(|warning| format!("{}: {}", warning.subject, warning.message)).collect(),
+        })
+    }
+
+    /// What follows from a new configuration once it is in the maps.
+    fn settle(&mut self, settings: Settings) {
+        self.note_waiting_keys(&settings);
+        self.settings.interfaces = settings.interfaces;
+        self.settings.flow_idle_timeout = settings.flow_idle_timeout;
+        let cluster = self.table.cluster();
+        self.notes.retain(|real, _| cluster.real(real).is_some());
+        self.watch_next_hops();
+        let interfaces = self.settings.interfaces.clone();
+        self.set_interfaces(&interfaces);
+        self.check_host();
+        self.save_if_behind();
+    }
+
+    fn note_waiting_keys(&mut self, new: &Settings) {
+        let keys = waiting_keys(&self.settings, new);
+        if keys.is_empty() {
+            self.troubles.forget("configuration");
+        } else {
+            let message = format!("{} changed, and lbd takes that over when it is restarted", keys.join(", "));
+            self.troubles.warning("configuration", message);
+        }
+    }
+}
+
+/// The keys that only a restart takes over and that differ.
+fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
+    let Settings {
+        interfaces: _,
+        attach_mode,
+        state_dir,
+        run_dir,
+        bpf_dir,
+        flow_idle_timeout: _,
+        limits,
+        api_group,
+        log,
+        bpf_log,
+    } = new;
+    let differs = [
+        ("attach_mode", used.attach_mode != *attach_mode),
+        ("state_dir", used.state_dir != *state_dir),
+        ("run_dir", used.run_dir != *run_dir),
+        ("bpf_dir", used.bpf_dir != *bpf_dir),
+        ("limits.reals", used.limits.reals != limits.reals),
+        ("limits.flows", used.limits.flows != limits.flows),
+        ("api.group", used.api_group != *api_group),
+        ("log", used.log != *log),
+        ("bpf_log", used.bpf_log != *bpf_log),
+    ];
+    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+}
+
+fn refused(error: ChangeError) -> ErrorBody {
+    ErrorBody { error: error.to_string(), hint: Some("the configuration in use serves on".to_owned()) }
+}

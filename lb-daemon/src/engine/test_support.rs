@@ -1,0 +1,256 @@
+//! An engine without a kernel, for tests: a data plane of plain values that fails when it is told to, and a host of
+//! plain values.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use lb_common::{DropReason, Event, FlowKey, FlowValue, TrafficCounters};
+use lb_core::rows::{MapWrite, Rows};
+use lb_core::table::NextHop;
+
+use super::{Engine, Forwarder, Host, Parts};
+use crate::config::{self, Config};
+use crate::dataplane::{Adoption, AttachMode, Attached, FlowTimeouts, Sweep};
+use crate::next_hop::{Update, Watch};
+
+/// What the fakes hold; tests look into it and change it.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) now_ns: u64,
+    pub(crate) rows: Rows,
+    /// How many writes succeed before one fails, for each of the next calls; calls beyond the list succeed.
+    pub(crate) writes_before_failure: Vec<usize>,
+    pub(crate) fail_reading: bool,
+    pub(crate) writes: usize,
+    pub(crate) attached: BTreeMap<String, u32>,
+    pub(crate) refuse_to_attach: BTreeMap<String, String>,
+    pub(crate) interfaces: BTreeMap<String, u32>,
+    pub(crate) addresses: HashSet<IpAddr>,
+    pub(crate) drops: Vec<u64>,
+    pub(crate) service_counters: BTreeMap<u32, TrafficCounters>,
+    pub(crate) real_counters: BTreeMap<u16, TrafficCounters>,
+    pub(crate) flows: Vec<(FlowKey, FlowValue)>,
+    pub(crate) sweeps: u64,
+    pub(crate) watched: Vec<Watch>,
+}
+
+/// One world, seen by a data plane, a host and a test.
+#[derive(Clone, Default)]
+pub(crate) struct Fake(Arc<Mutex<World>>);
+
+impl Fake {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Forwarder for Fake {
+    fn now_ns(&self) -> u64 {
+        self.world().now_ns
+    }
+
+    fn rows(&self) -> anyhow::Result<Rows> {
+        let world = self.world();
+        anyhow::ensure!(!world.fail_reading, "the kernel refuses to read");
+        Ok(world.rows.clone())
+    }
+
+    fn apply(&mut self, writes: &[MapWrite]) -> anyhow::Result<()> {
+        let mut world = self.world();
+        let failing = !world.writes_before_failure.is_empty();
+        let allowed = if failing { world.writes_before_failure.remove(0) } else { usize::MAX };
+        for (count, write) in writes.iter().enumerate() {
+            anyhow::ensure!(count < allowed, "map services is full");
+            write_row(&mut world.rows, write);
+            world.writes += 1;
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, interface: &str, mode: config::AttachMode) -> anyhow::Result<Attached> {
+        let mut world = self.world();
+        if let Some(reason) = world.refuse_to_attach.get(interface) {
+            anyhow::bail!("{reason}");
+        }
+        let ifindex = *world.interfaces.get(interface).ok_or_else(|| anyhow::anyhow!("no such interface"))?;
+        world.attached.insert(interface.to_owned(), ifindex);
+        let mode = if mode == config::AttachMode::Generic { AttachMode::Generic } else { AttachMode::Driver };
+        Ok(Attached { mode, adopted: false, ifindex })
+    }
+
+    fn detach(&mut self, interface: &str) -> anyhow::Result<()> {
+        self.world().attached.remove(interface);
+        Ok(())
+    }
+
+    fn drops(&self) -> anyhow::Result<Vec<u64>> {
+        let mut drops = self.world().drops.clone();
+        drops.resize(DropReason::COUNT as usize, 0);
+        Ok(drops)
+    }
+
+    fn events(&self) -> anyhow::Result<Vec<u64>> {
+        Ok(vec![0; Event::COUNT as usize])
+    }
+
+    fn service_counters(&self, id: u32) -> anyhow::Result<TrafficCounters> {
+        Ok(self.world().service_counters.get(&id).copied().unwrap_or_default())
+    }
+
+    fn real_counters(&self, id: u16) -> anyhow::Result<TrafficCounters> {
+        Ok(self.world().real_counters.get(&id).copied().unwrap_or_default())
+    }
+
+    fn flows(
+        &self,
+        limit: usize,
+        wanted: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool,
+    ) -> anyhow::Result<Vec<(FlowKey, FlowValue)>> {
+        let world = self.world();
+        Ok(world.flows.iter().filter(|(key, value)| wanted(key, value)).take(limit).copied().collect())
+    }
+
+    fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
+        let mut world = self.world();
+        world.sweeps += 1;
+        let before = world.flows.len();
+        world.flows.retain(|(_, flow)| now_ns - flow.last_seen_ns <= timeouts.open_ns);
+        Ok(Sweep {
+            in_use: world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect(),
+            removed: (before - world.flows.len()) as u64,
+            flows: world.flows.len() as u64,
+        })
+    }
+}
+
+impl Host for Fake {
+    fn interface_index(&self, name: &str) -> Option<u32> {
+        self.world().interfaces.get(name).copied()
+    }
+
+    fn interface_name(&self, index: u32) -> Option<String> {
+        self.world().interfaces.iter().find(|(_, own)| **own == index).map(|(name, _)| name.clone())
+    }
+
+    fn addresses(&self) -> Option<HashSet<IpAddr>> {
+        Some(self.world().addresses.clone())
+    }
+}
+
+/// Does to rows what the kernel does to maps.
+fn write_row(rows: &mut Rows, write: &MapWrite) {
+    match write.clone() {
+        MapWrite::Real { id, value: Some(value) } => drop(rows.reals.insert(id, value)),
+        MapWrite::Real { id, value: None } => drop(rows.reals.remove(&id)),
+        MapWrite::NewRing { service, slots } => drop(rows.rings.insert(service, slots)),
+        MapWrite::RemoveRing { service } => drop(rows.rings.remove(&service)),
+        MapWrite::Slots { service, changes } => {
+            let mut slots = rows.rings[&service].to_vec();
+            changes.into_iter().for_each(|(index, slot)| slots[index as usize] = slot);
+            rows.rings.insert(service, slots.into());
+        }
+        MapWrite::Vip { key, value: Some(value) } => drop(rows.vips.insert(key, value)),
+        MapWrite::Vip { key, value: None } => drop(rows.vips.remove(&key)),
+        MapWrite::Service { key, value: Some(value) } => drop(rows.services.insert(key, value)),
+        MapWrite::Service { key, value: None } => drop(rows.services.remove(&key)),
+        MapWrite::PortRange { bits, key, value: Some(value) } => drop(rows.port_ranges.insert((bits, key), value)),
+        MapWrite::PortRange { bits, key, value: None } => drop(rows.port_ranges.remove(&(bits, key))),
+        MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
+    }
+}
+
+/// A configuration of one service `web` with the reals `web1` and `web2`.
+pub(crate) const CONFIG: &str = r#"interfaces = ["eth0"]
+state_dir = "STATE_DIR"
+
+[[real]]
+name = "web1"
+address = "192.0.2.11"
+
+[[real]]
+name = "web2"
+address = "192.0.2.12"
+
+[[service]]
+name = "web"
+vip = "198.51.100.1"
+protocol = "tcp"
+port = 80
+mode = "dsr"
+reals = ["web1", "web2"]
+"#;
+
+/// An engine's directory and world.
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A world in which all is well.
+    pub(crate) fn new() -> Self {
+        let bench = Self { fake: Fake::default(), directory: tempfile::tempdir().unwrap() };
+        {
+            let mut world = bench.fake.world();
+            world.now_ns = 1_000_000_000_000;
+            world.interfaces.insert("eth0".to_owned(), 2);
+            world.addresses.insert("198.51.100.1".parse().unwrap());
+        }
+        bench.write_config(CONFIG);
+        bench
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.directory.path().join("lbd.toml")
+    }
+
+    pub(crate) fn write_config(&self, text: &str) {
+        let text = text.replace("STATE_DIR", path_str(&self.state_dir()));
+        std::fs::write(self.config_path(), text).unwrap();
+    }
+
+    /// Starts an engine on the world as it is.
+    pub(crate) fn start(&self) -> anyhow::Result<Engine> {
+        self.start_with(Adoption::Adopted)
+    }
+
+    pub(crate) fn start_with(&self, adoption: Adoption) -> anyhow::Result<Engine> {
+        let watched = self.fake.clone();
+        Engine::start(Parts {
+            config_path: self.config_path(),
+            config: Config::load(&self.config_path()).unwrap(),
+            forwarder: Box::new(self.fake.clone()),
+            adoption,
+            host: Box::new(self.fake.clone()),
+            watcher: Box::new(move |watches| watched.world().watched = watches),
+        })
+    }
+
+    /// Lets time pass and the engine notice.
+    pub(crate) fn pass(&self, engine: &mut Engine, seconds: u64) {
+        self.fake.world().now_ns += seconds * 1_000_000_000;
+        engine.tick();
+    }
+}
+
+fn path_str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// News of a next hop.
+pub(crate) fn resolved(real: &str, last_byte: u8) -> Update {
+    let next_hop = NextHop {
+        ifindex: 2,
+        next_hop_mac: [2, 0, 0, 0, 0, last_byte],
+        source_mac: [2, 0, 0, 0, 0, 1],
+        tunnel_source: "192.0.2.1".parse().unwrap(),
+        mtu: 1500,
+    };
+    Update { real: real.to_owned(), next_hop: Some(next_hop), note: String::new() }
+}

@@ -1,0 +1,171 @@
+//! What time brings: slots that forget, flows that are over, saving that is tried again, interfaces that come and go, and
+//! a look at the host.
+
+use std::time::Duration;
+
+use lb_core::table::HANDSHAKE_TIMEOUT_MS;
+use tracing::debug;
+
+use super::{Engine, NS_PER_MS};
+use crate::dataplane::FlowTimeouts;
+
+/// How often [`Engine::tick`] wants to be called.
+pub const TICK: Duration = Duration::from_secs(1);
+/// How often the flow table is swept, at most.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How often the state is saved when only its generation has grown, and how often a save that failed is tried again.
+const SAVE: Duration = Duration::from_secs(10);
+/// How long a flow is remembered after its client's FIN, at most: as IPVS has it.
+const FIN_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a flow is remembered after its client's RST, at most: as IPVS has it.
+const RST_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Does what is due.
+    pub fn tick(&mut self) {
+        if self.maps_uncertain {
+            self.repair_maps();
+        }
+        self.take_next_hops();
+        self.attach_when_ready();
+        if self.is_ready() {
+            self.check_interfaces();
+        }
+        self.check_host();
+        self.expire();
+        self.sweep_when_due();
+        self.save_when_due();
+    }
+
+    /// Looks whether what the configuration takes for granted is so.
+    pub(super) fn check_host(&mut self) {
+        self.check_vips();
+        self.check_reals();
+    }
+
+    /// Slots that have remembered long enough forget their previous reals.
+    fn expire(&mut self) {
+        let expired = self.change(|table, now_ms| {
+            table.expire(now_ms);
+            Ok(())
+        });
+        if let Err(error) = expired {
+            // The maps' own trouble is told by itself; the slots are due again at the next tick.
+            debug!("slots could not be marked: {error}");
+        }
+    }
+
+    fn sweep_when_due(&mut self) {
+        let began_ns = self.forwarder.now_ns();
+        if began_ns < self.next_sweep_ns {
+            return;
+        }
+        self.next_sweep_ns = began_ns + SWEEP.min(self.settings.flow_idle_timeout).as_nanos() as u64;
+        let sweep = match self.forwarder.sweep(began_ns, &self.flow_timeouts()) {
+            Ok(sweep) => sweep,
+            Err(error) => {
+                self.troubles.warning("flow table", format!("cannot be swept, and may fill up: {error:#}"));
+                return;
+            }
+        };
+        self.troubles.clear("flow table");
+        self.flows = sweep.flows;
+        let cleaned = self.change(|table, _| {
+            table.flows_in_use(&sweep.in_use, began_ns / NS_PER_MS);
+            Ok(())
+        });
+        if let Err(error) = cleaned {
+            debug!("slots could not be made clean: {error}");
+        }
+    }
+
+    fn flow_timeouts(&self) -> FlowTimeouts {
+        let idle = self.settings.flow_idle_timeout;
+        let ns = |timeout: Duration| timeout.min(idle).as_nanos() as u64;
+        FlowTimeouts {
+            open_ns: ns(idle),
+            fin_ns: ns(FIN_TIMEOUT),
+            rst_ns: ns(RST_TIMEOUT),
+            half_open_ns: ns(Duration::from_millis(HANDSHAKE_TIMEOUT_MS)),
+        }
+    }
+
+    fn save_when_due(&mut self) {
+        if self.forwarder.now_ns() >= self.next_save_ns {
+            self.save();
+        }
+    }
+
+    /// Saves at once what a restart must not forget.
+    pub(super) fn save_if_behind(&mut self) {
+        if self.state.is_behind(&self.table.saved()) {
+            self.save();
+        }
+    }
+
+    /// Saves the newest state, unless it is saved.
+    pub(super) fn save(&mut self) {
+        self.next_save_ns = self.forwarder.now_ns() + SAVE.as_nanos() as u64;
+        let state = self.table.saved();
+        if self.state.is_same(&state) {
+            return;
+        }
+        self.state.save(state);
+        match self.state_warning() {
+            Some(warning) => self.troubles.degraded("state", warning),
+            None => self.troubles.clear("state"),
+        }
+    }
+
+    /// Why a restart would forget what operators have set; none when it would not.
+    pub(super) fn state_warning(&self) -> Option<String> {
+        let error = self.state.error()?;
+        Some(format!(
+            "cannot be saved to {}: {error}; traffic goes on, but a restart of lbd forgets the newest changes: \
+             make room or make it writable, and lbd tries again every {} seconds",
+            self.state.path().display(),
+            SAVE.as_secs()
+        ))
+    }
+
+    /// A VIP that is on no interface is answered for by nobody, unless it is routed here.
+    fn check_vips(&mut self) {
+        let Some(addresses) = self.host.addresses() else { return };
+        let interface = self.settings.interfaces.first().map_or("eth0", String::as_str);
+        let mut gone = self.troubles.subjects("vip ");
+        for service in self.table.cluster().services() {
+            let (vip, subject) = (service.vip, format!("vip {}", service.vip));
+            gone.retain(|known| *known != subject);
+            if addresses.contains(&vip) {
+                self.troubles.clear(&subject);
+                continue;
+            }
+            let length = if vip.is_ipv4() { 32 } else { 128 };
+            let message = format!(
+                "on no interface of this host: unless it is routed here, no packet for it comes; \
+                 ip address add {vip}/{length} dev {interface}"
+            );
+            self.troubles.warning(subject, message);
+        }
+        gone.iter().for_each(|subject| self.troubles.forget(subject));
+    }
+
+    /// A real that has slots and no next hop loses packets.
+    pub(super) fn check_reals(&mut self) {
+        let mut gone = self.troubles.subjects("real ");
+        for real in self.table.reals() {
+            let subject = format!("real {}", real.real.name);
+            gone.retain(|known| *known != subject);
+            // Before the first look there is nothing to say.
+            let Some(note) = self.notes.get(&real.real.name) else { continue };
+            let address = real.real.address;
+            match (real.next_hop, note.as_str()) {
+                (Some(_), "") => self.troubles.clear(&subject),
+                (Some(_), note) => self.troubles.warning(subject, format!("{address}: {note}")),
+                (None, "") => self.troubles.degraded(subject, format!("{address}: no next hop is known")),
+                (None, note) => self.troubles.degraded(subject, format!("{address}: no next hop is known: {note}")),
+            }
+        }
+        gone.iter().for_each(|subject| self.troubles.forget(subject));
+    }
+}
