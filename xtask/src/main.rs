@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands. Each makes sure by itself that what it needs is there, or names the one
 //! command that fixes it.
 
+mod bench;
 mod build;
 mod demo;
 mod dependencies;
@@ -39,6 +40,9 @@ enum Command {
     },
     /// Check everything that CI checks
     Test,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Check the licences, sources and known vulnerabilities of all dependencies
     Dependencies,
 }
@@ -65,6 +69,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { down: true, .. } => demo::down(),
         Command::Demo { keep, .. } => demo::run(&root, keep),
         Command::Test => test::run(&root),
+        Command::Bench(bench) => bench::run(&root, &bench),
         Command::Dependencies => dependencies::check(&root),
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod flows;
 mod log;
 mod open;
+mod repeat;
 mod ring;
 mod rows;
 mod shape;
@@ -30,6 +31,7 @@ use lb_common::{
 pub use attach::{AttachMode, Attached};
 pub use error::DataplaneError;
 pub use flows::{FlowTimeouts, Sweep};
+pub use repeat::Repeated;
 pub use test_run::Verdict;
 
 /// How to load the program.

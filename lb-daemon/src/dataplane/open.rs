@@ -38,7 +38,7 @@ impl Dataplane {
             Some(dir) => prepare_pins(dir, options)?,
             None => Adoption::Fresh,
         };
-        let mut ebpf = load(options)?;
+        let mut ebpf = load(options, OBJECT)?;
         if options.debug_log {
             log::start(&mut ebpf)?;
         }
@@ -88,7 +88,7 @@ fn prepare_pins(dir: &Path, options: &Options) -> Result<Adoption, DataplaneErro
     })
 }
 
-fn load(options: &Options) -> Result<Ebpf, DataplaneError> {
+pub(super) fn load(options: &Options, object: &[u8]) -> Result<Ebpf, DataplaneError> {
     let level = if options.debug_log { LOG_ALL } else { LOG_OFF };
     let mut loader = EbpfLoader::new();
     loader
@@ -101,7 +101,7 @@ fn load(options: &Options) -> Result<Ebpf, DataplaneError> {
             loader.map_pin_path(name, dir.join(name));
         }
     }
-    loader.load(OBJECT).map_err(load_error)
+    loader.load(object).map_err(load_error)
 }
 
 fn load_error(error: EbpfError) -> DataplaneError {
@@ -116,7 +116,7 @@ fn load_error(error: EbpfError) -> DataplaneError {
     }
 }
 
-fn program_load_error(error: ProgramError) -> DataplaneError {
+pub(super) fn program_load_error(error: ProgramError) -> DataplaneError {
     match &error {
         ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EPERM) => {
             DataplaneError::NotPermitted
@@ -125,7 +125,7 @@ fn program_load_error(error: ProgramError) -> DataplaneError {
     }
 }
 
-fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
+pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
     // Before the maps are taken: typed ones show no descriptor.
     let fds = MapFds {
         rings: descriptor(ebpf, map::RINGS)?,

@@ -152,8 +152,17 @@ pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
 
 /// Nanoseconds of CLOCK_MONOTONIC_COARSE: the clock of the flow table.
 pub(super) fn monotonic_coarse_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// Nanoseconds for which this thread has run, in the kernel or out of it.
+pub(super) fn thread_cpu_ns() -> u64 {
+    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the clock is one that Linux has, and the buffer is a timespec. It cannot fail then.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

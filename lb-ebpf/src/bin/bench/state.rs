@@ -5,8 +5,6 @@
 pub const STATE_AT: usize = 128;
 /// Length of the frame: the packet, room, and the state.
 pub const FRAME_LENGTH: usize = STATE_AT + size_of::<State>();
-/// Words of an IPv4 and a TCP header.
-pub const WORDS_V4: usize = 10;
 /// Words of an IPv6 and a TCP header.
 pub const WORDS_V6: usize = 15;
 /// The flow's number gives the client's address by as many of its low bits, and the client's port by the rest.

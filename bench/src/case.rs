@@ -1,0 +1,155 @@
+//! The cases: which program runs on which packets.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use lb_common::Event;
+use lb_core::service::Mode;
+use lb_tests::packet::{ACK, SYN};
+
+/// Rounds of a case that needs no more to see each of its flows: some milliseconds.
+const ROUNDS: u32 = 1_000_000;
+/// Flows of the cases about slots that remember, each once a run.
+pub const REMEMBERED_FLOWS: u32 = 100_000;
+const MILLION: u32 = 1_000_000;
+
+/// Names of the two floors, which the figures are held to.
+pub const DROP: &str = "drop";
+/// See [`DROP`].
+pub const MAC_SWAP: &str = "mac-swap";
+
+/// One line of the result.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// The program that is measured.
+    pub program: &'static str,
+    /// The program that does all but what is measured; none for a bare floor.
+    pub own_work: Option<&'static str>,
+    /// Where the packets go to.
+    pub front: Front,
+    /// TCP flags of every packet.
+    pub flags: u8,
+    /// How many flows come in turn; `None`: each packet is of a flow that was never seen.
+    pub flows: Option<u32>,
+    /// How many packets one run has.
+    pub rounds: u32,
+    /// What the flow table holds before a run; `None`: the slots are clean, and nobody asks it.
+    pub table: Option<Table>,
+}
+
+/// Before a run the flow table holds each flow whose number is a multiple of `every`; none where `every` is 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// See the type.
+    pub every: u32,
+    /// What one packet of a flow that is not in the table counts as, where it counts at all.
+    pub miss: Option<Event>,
+}
+
+/// A service of the bench, or the address that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// Name of the service.
+    pub service: &'static str,
+    /// Its VIP.
+    pub vip: IpAddr,
+    /// Its forward mode.
+    pub mode: Mode,
+    /// The family of its reals is IPv6.
+    pub reals_v6: bool,
+    /// Its ring's slots.
+    pub slots: Slots,
+}
+
+/// State of all slots of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slots {
+    /// Clean.
+    Clean,
+    /// Moved from another real, which they remember.
+    Remember,
+    /// Marked.
+    Marked,
+    /// There is no service.
+    None,
+}
+
+const fn v4(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+}
+
+const fn v6(last: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
+}
+
+const DSR_V4: Front = Front { service: "dsr-v4", vip: v4(10), mode: Mode::Dsr, reals_v6: false, slots: Slots::Clean };
+const DSR_V6: Front = Front { service: "dsr-v6", vip: v6(10), mode: Mode::Dsr, reals_v6: true, slots: Slots::Clean };
+const IPIP_V4: Front =
+    Front { service: "ipip-v4", vip: v4(20), mode: Mode::Ipip, reals_v6: false, slots: Slots::Clean };
+const IPIP_V6: Front = Front { service: "ipip-v6", vip: v6(20), mode: Mode::Ipip, reals_v6: true, slots: Slots::Clean };
+const IPIP_V4_IN_V6: Front =
+    Front { service: "ipip-v4-in-v6", vip: v4(30), mode: Mode::Ipip, reals_v6: true, slots: Slots::Clean };
+const REMEMBER: Front =
+    Front { service: "remember", vip: v4(40), mode: Mode::Dsr, reals_v6: false, slots: Slots::Remember };
+const MARKED: Front = Front { service: "marked", vip: v4(41), mode: Mode::Dsr, reals_v6: false, slots: Slots::Marked };
+const MISS: Front = Front { service: "none", vip: v4(99), mode: Mode::Dsr, reals_v6: false, slots: Slots::None };
+
+/// Every service.
+pub const FRONTS: [Front; 7] = [DSR_V4, DSR_V6, IPIP_V4, IPIP_V6, IPIP_V4_IN_V6, REMEMBER, MARKED];
+
+/// Every case, in the order in which they run and are shown.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    let mut cases = vec![floor(DROP, "bench_drop"), floor(MAC_SWAP, "bench_mac_swap")];
+    cases.extend(clean(DSR_V4, ["dsr-v4-hot", "dsr-v4-100k", "dsr-v4-1m", "dsr-v4-new"]));
+    cases.extend(clean(DSR_V6, ["dsr-v6-hot", "dsr-v6-100k", "dsr-v6-1m", "dsr-v6-new"]));
+    cases.extend(clean(IPIP_V4, ["ipip-v4-hot", "ipip-v4-100k", "ipip-v4-1m", "ipip-v4-new"]));
+    cases.extend(clean(IPIP_V6, ["ipip-v6-hot", "ipip-v6-100k", "ipip-v6-1m", "ipip-v6-new"]));
+    cases.extend(clean(
+        IPIP_V4_IN_V6,
+        ["ipip-v4-in-v6-hot", "ipip-v4-in-v6-100k", "ipip-v4-in-v6-1m", "ipip-v4-in-v6-new"],
+    ));
+    let remembered = Some(Event::FlowRemembered);
+    cases.extend([
+        exception("dsr-v4-remember-0", REMEMBER, Table { every: 0, miss: remembered }),
+        exception("dsr-v4-remember-1pc", REMEMBER, Table { every: 100, miss: remembered }),
+        exception("dsr-v4-remember-100pc", REMEMBER, Table { every: 1, miss: remembered }),
+        Case { flags: SYN, ..exception("dsr-v4-remember-new", REMEMBER, Table { every: 0, miss: None }) },
+        exception("dsr-v4-marked-0", MARKED, Table { every: 0, miss: None }),
+        exception("dsr-v4-marked-1pc", MARKED, Table { every: 100, miss: None }),
+        exception("dsr-v4-marked-100pc", MARKED, Table { every: 1, miss: None }),
+        Case { name: "vip-miss", ..forward("vip-miss", MISS) },
+    ]);
+    cases
+}
+
+fn floor(name: &'static str, program: &'static str) -> Case {
+    Case { program, own_work: None, ..forward(name, MISS) }
+}
+
+/// One hot flow; two numbers of flows in turn; new flows.
+fn clean(front: Front, names: [&'static str; 4]) -> [Case; 4] {
+    let [hot, hundred_thousand, million, new] = names.map(|name| forward(name, front));
+    [
+        hot,
+        Case { flows: Some(100_000), ..hundred_thousand },
+        Case { flows: Some(MILLION), rounds: MILLION, ..million },
+        Case { flows: None, rounds: MILLION, flags: SYN, ..new },
+    ]
+}
+
+fn exception(name: &'static str, front: Front, table: Table) -> Case {
+    Case { flows: Some(REMEMBERED_FLOWS), rounds: REMEMBERED_FLOWS, table: Some(table), ..forward(name, front) }
+}
+
+fn forward(name: &'static str, front: Front) -> Case {
+    let (program, own_work) = match (front.vip.is_ipv4(), front.mode, front.reals_v6) {
+        (true, Mode::Dsr, _) => ("bench_v4_run", "bench_v4_floor"),
+        (true, Mode::Ipip, false) => ("bench_v4_undo4_run", "bench_v4_undo_floor"),
+        (true, Mode::Ipip, true) => ("bench_v4_undo6_run", "bench_v4_undo_floor"),
+        (false, Mode::Dsr, _) => ("bench_v6_run", "bench_v6_floor"),
+        (false, Mode::Ipip, _) => ("bench_v6_undo6_run", "bench_v6_undo_floor"),
+    };
+    Case { name, program, own_work: Some(own_work), front, flags: ACK, flows: Some(1), rounds: ROUNDS, table: None }
+}

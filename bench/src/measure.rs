@@ -1,0 +1,179 @@
+//! Runs a case, and proves by the program's own counters that every round did all of its work.
+
+use anyhow::{Context, Result, ensure};
+use lb_common::{FlowValue, flow_hash, slot_of};
+use lb_daemon::dataplane::{Dataplane, Repeated};
+use lb_tests::packet::SYN;
+
+use crate::{
+    case::{Case, REMEMBERED_FLOWS, Slots},
+    frame,
+    world::World,
+};
+
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
+
+/// Nanoseconds a round of one run of a case.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// Of the program that is measured.
+    pub with: f64,
+    /// Of the program that does all but what is measured.
+    pub without: f64,
+}
+
+/// A case and how far it is.
+#[derive(Debug)]
+pub struct Runner {
+    /// The case.
+    pub case: Case,
+    next: u64,
+}
+
+/// Everything that the program counts, of one service.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    service: u64,
+    syn: u64,
+    reals: Vec<u64>,
+    drops: u64,
+    events: Vec<u64>,
+}
+
+impl Runner {
+    /// Begins with the first flow.
+    #[must_use]
+    pub fn new(case: Case) -> Self {
+        Self { case, next: 0 }
+    }
+
+    /// One run of the case, and of its own work beside it.
+    ///
+    /// # Errors
+    /// A run fails, or the counters contradict it.
+    pub fn run(&mut self, dataplane: &mut Dataplane, world: &World) -> Result<Sample> {
+        let context = || format!("case {}", self.case.name);
+        let without = match self.case.own_work {
+            Some(program) => self.floor(dataplane, program).with_context(context)?,
+            None => 0.0,
+        };
+        let with = if self.case.own_work.is_some() {
+            self.prepare(dataplane, world).with_context(context)?;
+            self.forward(dataplane, world).with_context(|| format!("case {}", self.case.name))?
+        } else {
+            self.bare(dataplane).with_context(context)?
+        };
+        Ok(Sample { with, without })
+    }
+
+    /// A program that knows nothing of the bench's frame.
+    fn bare(&self, dataplane: &Dataplane) -> Result<f64> {
+        let frame = frame::first(&self.case, self.next, XDP_TX)?;
+        Ok(dataplane.run_repeated(self.case.program, &frame, self.case.rounds)?.ns)
+    }
+
+    fn floor(&self, dataplane: &Dataplane, program: &'static str) -> Result<f64> {
+        let frame = frame::first(&self.case, self.next, XDP_TX)?;
+        let result = dataplane.run_repeated(program, &frame, self.case.rounds)?;
+        self.check_rounds(&result)?;
+        Ok(result.ns)
+    }
+
+    fn forward(&mut self, dataplane: &Dataplane, world: &World) -> Result<f64> {
+        let wanted = if self.case.front.slots == Slots::None { XDP_PASS } else { XDP_TX };
+        let frame = frame::first(&self.case, self.next, wanted)?;
+        let before = counts(dataplane, world, &self.case)?;
+        let result = dataplane.run_repeated(self.case.program, &frame, self.case.rounds)?;
+        let after = counts(dataplane, world, &self.case)?;
+        self.next = self.check_rounds(&result)?;
+        self.check_counts(&before, &after)?;
+        Ok(result.ns)
+    }
+
+    /// Every round had the wanted verdict and the next flow; returns the flow that is next.
+    fn check_rounds(&self, result: &Repeated) -> Result<u64> {
+        let (next, met) = frame::outcome(&result.frame)?;
+        let rounds = u64::from(self.case.rounds);
+        ensure!(
+            met == rounds,
+            "{met} of {rounds} rounds had the verdict that was wanted (the last: {})",
+            result.action
+        );
+        let expected = match self.case.flows {
+            Some(flows) => (self.next + rounds) % u64::from(flows),
+            None => self.next + rounds,
+        };
+        ensure!(next == expected, "the next flow is {next} instead of {expected}");
+        Ok(next)
+    }
+
+    /// The counters have grown by the rounds, and no others have.
+    fn check_counts(&self, before: &Counts, after: &Counts) -> Result<()> {
+        let rounds = u64::from(self.case.rounds);
+        let forwarded = if self.case.front.slots == Slots::None { 0 } else { rounds };
+        let syn = if self.case.flags & SYN != 0 { forwarded } else { 0 };
+        let grown: Vec<_> = after.reals.iter().zip(&before.reals).map(|(after, before)| after - before).collect();
+        let expected = Counts {
+            service: before.service + forwarded,
+            syn: before.syn + syn,
+            reals: after.reals.clone(),
+            drops: before.drops,
+            events: self.expected_events(&before.events),
+        };
+        ensure!(*after == expected, "the program counted {after:?} where {expected:?} was expected");
+        let sum: u64 = grown.iter().sum();
+        ensure!(sum == forwarded, "the reals were sent {sum} packets instead of {forwarded}");
+        let served = grown.iter().filter(|grown| **grown != 0).count();
+        let spread = forwarded == 0 || (served == 1) == (self.case.flows == Some(1));
+        ensure!(spread, "{served} reals were sent packets, which is not what {:?} flows do", self.case.flows);
+        Ok(())
+    }
+
+    fn expected_events(&self, before: &[u64]) -> Vec<u64> {
+        let mut events = before.to_vec();
+        if let Some((table, miss)) = self.case.table.and_then(|table| Some((table, table.miss?))) {
+            events[miss as usize] += u64::from(REMEMBERED_FLOWS) - known(table.every).count() as u64;
+        }
+        events
+    }
+
+    /// Puts the flows into the flow table that the case wants there, and no others.
+    fn prepare(&self, dataplane: &mut Dataplane, world: &World) -> Result<()> {
+        let Some(table) = self.case.table else { return Ok(()) };
+        let service = world.service(&self.case.front).context("a case about slots that remember has a service")?;
+        dataplane.clear_tables()?;
+        for number in known(table.every) {
+            let key = frame::key(&self.case, number);
+            let value = FlowValue {
+                last_seen_ns: Dataplane::now_ns(),
+                slot: slot_of(flow_hash(&key)),
+                real: world.reals[number as usize % (world.reals.len() / 2)],
+                service: u16::try_from(service)?,
+                ..FlowValue::default()
+            };
+            dataplane.put_flow(&key, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of the flows that are in the flow table.
+fn known(every: u32) -> impl Iterator<Item = u32> {
+    (0..REMEMBERED_FLOWS).filter(move |number| every != 0 && number % every == 0)
+}
+
+fn counts(dataplane: &Dataplane, world: &World, case: &Case) -> Result<Counts> {
+    let service = match world.service(&case.front) {
+        Some(id) => dataplane.service_counters(id)?,
+        None => lb_common::TrafficCounters::default(),
+    };
+    let packets = |real: &u16| dataplane.real_counters(*real).map(|counters| counters.packets);
+    Ok(Counts {
+        service: service.packets,
+        syn: service.syn,
+        reals: world.reals.iter().map(packets).collect::<Result<_, _>>()?,
+        drops: dataplane.drops()?.iter().sum(),
+        events: dataplane.events()?,
+    })
+}
