@@ -39,11 +39,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Colours are for people at a terminal who have not asked for none (no-color.org).
 fn style() -> Style {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    if std::io::stdout().is_terminal() && !unwanted { Style::Colour } else { Style::Plain }
+    let no_color = std::env::var_os("NO_COLOR").unwrap_or_default();
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    Style::for_output(std::io::stdout().is_terminal(), &no_color, &term)
 }
 
 fn print(text: &str, code: u8) -> ExitCode {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STATUS: &str = r#"{"version":"0.1.0","pid":4711,"uptime_seconds":5,"generation":7,"config_path":"/etc/lbd.toml",
 "config_age_seconds":5,"degraded":DEGRADED,"warnings":[],"interfaces":[{"name":"eth1","mode":"driver"}],
@@ -261,7 +261,9 @@ fn each_command_asks_for_what_it_needs() {
 fn rates_take_two_samples() {
     let samples = [ok(&stats(1_000_000_000, 100)), ok(&stats(3_000_000_000, 500))];
     let arguments = ["stats", "--rate", "--interval", "0.1"];
+    let start = Instant::now();
     let (output, requests) = Server::new(&samples).run(&arguments);
+    assert!(start.elapsed() >= Duration::from_millis(100), "an interval apart");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(requests.len(), 2);
     assert!(text(&output.stdout).contains("(all)          200"), "{}", text(&output.stdout));

@@ -11,6 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
 
 pub use changes::{admin, reload, weight};
@@ -34,6 +35,12 @@ pub enum Style {
 }
 
 impl Style {
+    /// Colours are for people at a terminal who have not asked for none: with a `NO_COLOR` that is not empty
+    /// (no-color.org), or with a `TERM` that has none.
+    pub fn for_output(is_terminal: bool, no_color: &OsStr, term: &OsStr) -> Self {
+        if is_terminal && no_color.is_empty() && term != "dumb" { Self::Colour } else { Self::Plain }
+    }
+
     /// Headings.
     fn bold(self, text: &str) -> String {
         self.wrap("1", text)

@@ -212,25 +212,35 @@ fn rates_are_per_second_of_the_daemons_clock() {
 }
 
 #[test]
+fn colours_are_for_terminals_that_want_them() {
+    let style =
+        |is_terminal, no_color: &str, term: &str| Style::for_output(is_terminal, no_color.as_ref(), term.as_ref());
+    assert_eq!(style(true, "", "xterm"), Style::Colour);
+    assert_eq!(style(true, "1", "xterm"), Style::Plain);
+    assert_eq!(style(true, "", "dumb"), Style::Plain);
+    assert_eq!(style(false, "", "xterm"), Style::Plain);
+}
+
+#[test]
 fn drops_with_their_meaning() {
     let entry =
         |name: &str, count, explanation: &str| Count { name: name.into(), count, explanation: explanation.into() };
-    let text = drops(
-        &Drops {
-            at_ns: 0,
-            drops: vec![
-                entry(
-                    "malformed",
-                    0,
-                    "A header contradicts itself, or the IP payload is too short for the transport header.",
-                ),
-                entry("no_next_hop", 12, "The next hop to the real is not known: see lbctl reals."),
-            ],
-            events: vec![entry("flow_remembered", 123_456_789, "Flows newly written to the flow table.")],
-        },
-        Style::Plain,
-    );
-    assert_eq!(text, include_str!("snapshots/drops.txt"));
+    let list = Drops {
+        at_ns: 0,
+        drops: vec![
+            entry(
+                "malformed",
+                0,
+                "A header contradicts itself, or the IP payload is too short for the transport header.",
+            ),
+            entry("no_next_hop", 12, "The next hop to the real is not known: see lbctl reals."),
+        ],
+        events: vec![entry("flow_remembered", 123_456_789, "Flows newly written to the flow table.")],
+    };
+    assert_eq!(drops(&list, Style::Plain), include_str!("snapshots/drops.txt"));
+    let coloured = drops(&list, Style::Colour);
+    assert_eq!(stripped(&coloured), include_str!("snapshots/drops.txt"));
+    assert!(coloured.contains("\nmalformed ") && coloured.contains("\n\x1b[31mno_next_hop "), "{coloured}");
 }
 
 #[test]
