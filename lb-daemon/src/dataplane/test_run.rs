@@ -31,11 +31,11 @@ impl Dataplane {
         self.run_once(frame, context.as_deref())
     }
 
-    /// Runs the program on `frame`, come in by loopback behind `metadata` bytes (a multiple of 4, at most 252) that take
-    /// room away from before the frame. Counted with them the frame may be as short as 14 bytes.
+    /// Runs the program on `frame`, come in by loopback behind `metadata` bytes that take room away from before the frame:
+    /// a multiple of 4, at most 216, which leave none. Older kernels (Linux 6.1) take 32 at most.
     ///
     /// # Errors
-    /// The kernel refuses such a length.
+    /// The kernel refuses so much metadata, or the frame.
     pub fn test_run_behind(&self, metadata: usize, frame: &[u8]) -> Result<Verdict, DataplaneError> {
         let whole = [&vec![0; metadata], frame].concat();
         let mut verdict = self.run_once(&whole, Some(&context(metadata, whole.len(), 0)))?;
