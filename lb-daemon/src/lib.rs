@@ -1,6 +1,7 @@
 //! The daemon, as a library.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod dataplane;
 pub mod engine;
@@ -8,4 +9,5 @@ pub mod lock;
 pub mod logging;
 pub mod next_hop;
 pub mod preflight;
+pub mod run;
 pub mod state;

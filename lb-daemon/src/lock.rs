@@ -20,7 +20,7 @@ pub enum LockError {
         key: &'static str,
     },
     /// The directory could not be made, opened or locked.
-    #[error("cannot lock {} (`{key}`): {source}{}", .path.display(), advice(.key, .source))]
+    #[error("cannot make and lock {} (`{key}`){}", .path.display(), advice(.key, .source))]
     Failed {
         /// What should be locked.
         path: PathBuf,
@@ -75,10 +75,12 @@ fn holder(pid: &Option<u32>) -> String {
     pid.map_or_else(|| "of another pid namespace".to_owned(), |pid| format!("pid {pid}"))
 }
 
+/// The directory above a BPF file system that is not mounted is one in which nothing can be made.
 fn advice(key: &str, error: &io::Error) -> &'static str {
+    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     match (key, error.kind()) {
-        (_, io::ErrorKind::ReadOnlyFilesystem) | ("bpf_dir", io::ErrorKind::PermissionDenied) if key == "bpf_dir" => {
-            "; if no BPF file system is mounted there: mount -t bpf bpf /sys/fs/bpf"
+        ("bpf_dir", NotFound | PermissionDenied | ReadOnlyFilesystem) => {
+            "; is a BPF file system mounted there? mount -t bpf bpf /sys/fs/bpf"
         }
         _ => "",
     }
@@ -102,6 +104,16 @@ mod tests {
         assert_eq!(refused, expected);
         drop(first);
         Lock::take(&path, "run_dir").unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named_with_what_may_be_missing() {
+        let error = Lock::take(Path::new("/proc/understudy"), "bpf_dir").unwrap_err();
+        let advice = "; is a BPF file system mounted there? mount -t bpf bpf /sys/fs/bpf";
+        assert_eq!(error.to_string(), format!("cannot make and lock /proc/understudy (`bpf_dir`){advice}"));
+        let error = Lock::take(Path::new("/proc/understudy"), "run_dir").unwrap_err();
+        assert_eq!(error.to_string(), "cannot make and lock /proc/understudy (`run_dir`)");
+        assert!(std::error::Error::source(&error).is_some());
     }
 
     #[test]

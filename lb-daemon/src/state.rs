@@ -25,12 +25,12 @@ pub struct StateFile {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is there and cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {error}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file is not what was written.
     #[error("{} is damaged: {reason}", .path.display())]
@@ -66,7 +66,7 @@ impl StateFile {
     /// # Errors
     /// The file cannot be read, or is damaged.
     pub fn load(&mut self) -> Result<Option<SavedState>, LoadError> {
-        let failed = |source| LoadError::Read { path: self.path.clone(), source };
+        let failed = |error| LoadError::Read { path: self.path.clone(), error };
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -166,13 +166,7 @@ fn supplementary_groups(socket: RawFd) -> io::Result<Vec<u32>> {
         let mut length = (groups.len() * size_of::<u32>()) as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes, and `groups` is that long.
         let result = unsafe {
-            libc::getsockopt(
-                socket,
-                libc::SOL_SOCKET,
-                libc::SO_PEERGROUPS,
-                groups.as_mut_ptr().cast(),
-                &raw mut length,
-            )
+            libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERGROUPS, groups.as_mut_ptr().cast(), &raw mut length)
         };
         // Where there is too little room it says how much is needed.
         let count = length as usize / size_of::<u32>();

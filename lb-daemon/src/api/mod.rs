@@ -24,8 +24,8 @@ use tokio::sync::watch;
 use crate::config::Group;
 use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
 
-pub use listener::Socket;
 use listener::Peer;
+pub use listener::Socket;
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 16 << 10;
@@ -219,7 +219,11 @@ async fn reload(State(engine): State<Handle>) -> Outcome<lb_core::api::Reloaded>
 
 async fn unknown_path(request: Request) -> Failure {
     let error = format!("there is no {}", request.uri().path());
-    Failure::new(StatusCode::NOT_FOUND, error, Some("every path of this API begins with /v1/; see docs/reference/api.md"))
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        error,
+        Some("every path of this API begins with /v1/; see docs/reference/api.md"),
+    )
 }
 
 async fn wrong_method(request: Request) -> Failure {

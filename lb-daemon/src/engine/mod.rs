@@ -91,7 +91,7 @@ pub struct Engine {
     troubles: Troubles,
     interfaces: Vec<Interface>,
     /// What the search for next hops says, by real.
-    notes: BTreeMap<String, String>,
+    notes: BTreeMap<String, Note>,
     /// Next hops that are not in the maps yet, by real.
     new_next_hops: BTreeMap<String, Update>,
     /// The maps may differ from the table: bringing them back failed.
@@ -104,6 +104,14 @@ pub struct Engine {
     flows: u64,
     started_ns: u64,
     loaded_ns: u64,
+}
+
+/// What the search for next hops says of a real.
+struct Note {
+    /// What an operator should know; empty when all is well.
+    text: String,
+    /// Since when there has been no next hop.
+    missing_since_ns: Option<u64>,
 }
 
 /// How long an attachment to new maps waits for next hops: without them the program would only drop.
@@ -190,13 +198,22 @@ impl Engine {
 
     /// Takes over what the search for next hops has found.
     pub fn set_next_hops(&mut self, updates: Vec<Update>) {
-        for update in updates.into_iter().filter(|update| self.table.cluster().real(&update.real).is_some()) {
-            self.notes.insert(update.real.clone(), update.note.clone());
-            self.new_next_hops.insert(update.real.clone(), update);
+        for update in updates {
+            if self.table.cluster().real(&update.real).is_some() {
+                self.note(&update);
+                self.new_next_hops.insert(update.real.clone(), update);
+            }
         }
         self.take_next_hops();
         self.check_reals();
         self.attach_when_ready();
+    }
+
+    fn note(&mut self, update: &Update) {
+        let now_ns = self.forwarder.now_ns();
+        let before = self.notes.get(&update.real).and_then(|note| note.missing_since_ns);
+        let missing_since_ns = update.next_hop.is_none().then(|| before.unwrap_or(now_ns));
+        self.notes.insert(update.real.clone(), Note { text: update.note.clone(), missing_since_ns });
     }
 
     /// Writes the next hops that are not in the maps yet.

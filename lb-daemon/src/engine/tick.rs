@@ -6,7 +6,7 @@ use std::time::Duration;
 use lb_core::table::HANDSHAKE_TIMEOUT_MS;
 use tracing::debug;
 
-use super::{Engine, NS_PER_MS};
+use super::{Engine, NS_PER_MS, Note};
 use crate::dataplane::FlowTimeouts;
 
 /// How often [`Engine::tick`] wants to be called.
@@ -15,6 +15,8 @@ pub const TICK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often the state is saved when only its generation has grown, and how often a save that failed is tried again.
 const SAVE: Duration = Duration::from_secs(10);
+/// How long a real may be without a next hop before that is a trouble: one that is well answers sooner.
+const NEXT_HOP_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a flow is remembered after its client's FIN, at most: as IPVS has it.
 const FIN_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a flow is remembered after its client's RST, at most: as IPVS has it.
@@ -150,20 +152,21 @@ impl Engine {
         gone.iter().for_each(|subject| self.troubles.forget(subject));
     }
 
-    /// A real that has slots and no next hop loses packets.
+    /// A real without a next hop loses packets.
     pub(super) fn check_reals(&mut self) {
+        let patient_until_ns = self.forwarder.now_ns().saturating_sub(NEXT_HOP_PATIENCE.as_nanos() as u64);
         let mut gone = self.troubles.subjects("real ");
         for real in self.table.reals() {
             let subject = format!("real {}", real.real.name);
             gone.retain(|known| *known != subject);
             // Before the first look there is nothing to say.
-            let Some(note) = self.notes.get(&real.real.name) else { continue };
+            let Some(Note { text, missing_since_ns }) = self.notes.get(&real.real.name) else { continue };
             let address = real.real.address;
-            match (real.next_hop, note.as_str()) {
-                (Some(_), "") => self.troubles.clear(&subject),
-                (Some(_), note) => self.troubles.warning(subject, format!("{address}: {note}")),
-                (None, "") => self.troubles.degraded(subject, format!("{address}: no next hop is known")),
-                (None, note) => self.troubles.degraded(subject, format!("{address}: no next hop is known: {note}")),
+            match real.next_hop {
+                Some(_) if text.is_empty() => self.troubles.clear(&subject),
+                Some(_) => self.troubles.warning(subject, format!("{address}: {text}")),
+                None if missing_since_ns.is_some_and(|since_ns| since_ns > patient_until_ns) => {}
+                None => self.troubles.degraded(subject, format!("{address}: no next hop is known: {text}")),
             }
         }
         gone.iter().for_each(|subject| self.troubles.forget(subject));

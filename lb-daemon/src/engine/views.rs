@@ -149,7 +149,11 @@ impl Engine {
             services,
             slots: view.slots as u32,
             next_hop: view.next_hop.map(|hop| self.next_hop_view(hop)),
-            next_hop_note: self.notes.get(&view.real.name).filter(|note| !note.is_empty()).cloned(),
+            next_hop_note: self
+                .notes
+                .get(&view.real.name)
+                .map(|note| note.text.clone())
+                .filter(|text| !text.is_empty()),
             counters,
         }
     }

@@ -1,0 +1,95 @@
+//! The command line of `lbd`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT_BPF_DIR};
+use crate::dataplane::Dataplane;
+use crate::lock::Lock;
+use crate::{preflight, run};
+
+/// The load balancer's daemon: loads the XDP program, keeps its maps, serves the API.
+#[derive(Debug, Parser)]
+#[command(name = "lbd", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGTERM or SIGINT. SIGHUP reloads the configuration. The XDP program stays attached afterwards
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration file and change nothing
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Take the XDP program and its maps off this host. VIPs are served no more
+    Detach {
+        /// The configuration file, for its bpf_dir; without it the default one is used
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Does what the command line of this process says. Errors go to stderr.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check(&config),
+        Command::Detach { config } => detach(config.as_deref()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", describe(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes in one line, or as it is where it has lines of its own.
+fn describe(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if text.contains('\n') { text } else { format!("lbd: {text}") }
+}
+
+fn check(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
+    println!("{}: ok ({services} services, {reals} reals)", path.display());
+    Ok(())
+}
+
+fn detach(config: Option<&Path>) -> anyhow::Result<()> {
+    let bpf_dir = match config {
+        Some(path) => Config::load(path)?.settings.bpf_dir,
+        None => PathBuf::from(DEFAULT_BPF_DIR),
+    };
+    preflight::check_privileges()?;
+    if !bpf_dir.try_exists().with_context(|| format!("cannot look at {}", bpf_dir.display()))? {
+        println!("nothing to remove: there is no {}", bpf_dir.display());
+        return Ok(());
+    }
+    let _lock = Lock::take(&bpf_dir, "bpf_dir").context("cannot detach")?;
+    let removed = Dataplane::remove_pins(&bpf_dir)?;
+    if removed.is_empty() {
+        println!("nothing to remove in {}", bpf_dir.display());
+    }
+    for what in removed {
+        println!("removed {what}");
+    }
+    Ok(())
+}
