@@ -61,7 +61,7 @@ pub(super) fn check(dir: &Path, options: &Options) -> Result<Found, DataplaneErr
 fn abi_version(dir: &Path) -> Result<u32, DataplaneError> {
     let error = |source| DataplaneError::Map { action: "read", map: map::ABI, source };
     let data = MapData::from_pin(dir.join(map::ABI)).map_err(error)?;
-    let Ok(array) = Map::from_map_data(data).and_then(|map| Array::<_, u32>::try_from(map)) else { return Ok(0) };
+    let Ok(array) = Map::from_map_data(data).and_then(Array::<_, u32>::try_from) else { return Ok(0) };
     // A map of another type or width is of no version that this one knows.
     Ok(array.get(&0, 0).unwrap_or(0))
 }
