@@ -73,6 +73,37 @@ async fn every_get_answers_with_its_type() {
     let _: lb_core::api::Drops = api.get(path::DROPS).await;
 }
 
+/// The reference has each path, and each field of the answers that have the most.
+#[tokio::test]
+async fn the_reference_has_every_path_and_field() {
+    let page = include_str!("../../../docs/reference/api.md");
+    let gets = [path::STATUS, path::SERVICES, path::REALS, path::FLOWS, path::STATS, path::DROPS];
+    let posts = [path::admin("NAME"), path::weight("NAME"), path::RELOAD.to_owned()];
+    let mut headings: Vec<String> = gets.iter().map(|path| format!("## `GET {path}`")).collect();
+    headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));
+    let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
+    assert_eq!(documented, headings);
+    let api = Api::start();
+    for path in [path::STATUS, path::SERVICES, path::REALS, path::STATS, path::DROPS] {
+        let answer: Value = api.get(path).await;
+        for key in keys(&answer) {
+            let word = |c: char| !c.is_alphanumeric() && c != '_';
+            assert!(page.split(word).any(|found| found == key), "{key} of {path} is not in the reference");
+        }
+    }
+}
+
+/// The keys of all objects in a value.
+fn keys(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, value)| [vec![key.clone()], keys(value)].concat()).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(keys).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn admin_and_weight_change_the_real() {
     let api = Api::start();
