@@ -159,20 +159,20 @@ fn download(target: SocketAddr, request: &str, length: u64, gate: &Gate) -> Resu
     }
     let mut moved = 0;
     let mut buffer = vec![0; PIECE];
-    loop {
-        let most = gate.wait(moved).min(PIECE);
+    while moved < length {
+        let most = gate.wait(moved);
         let got = stream.read(&mut buffer[..most]).with_context(|| format!("broken after {moved} bytes"))?;
         if got == 0 {
-            break;
+            bail!("{moved} bytes came of {length}");
         }
         compare(&buffer[..got], moved)?;
         moved += got as u64;
         gate.update(|state| state.moved = moved);
     }
-    if moved != length {
-        bail!("{moved} bytes came of {length}");
+    match stream.read(&mut buffer).context("broken at the end")? {
+        0 => Ok(()),
+        _ => bail!("more than {length} bytes came"),
     }
-    Ok(())
 }
 
 fn compare(mut bytes: &[u8], mut offset: u64) -> Result<()> {
