@@ -10,7 +10,7 @@ const SYS_ADMIN: u32 = 21;
 
 /// The process lacks a privilege.
 #[derive(Debug, thiserror::Error)]
-#[error("lbd lacks {missing}: run it as root, or give it CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON")]
+#[error("not permitted: {missing} missing; run lbd as root, or give it CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON")]
 pub struct Unprivileged {
     missing: String,
 }

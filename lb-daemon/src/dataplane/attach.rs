@@ -82,6 +82,17 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Takes the program off every interface that is not among `keep`: an earlier lbd with another configuration, or an
+    /// interface that has gone since, left it there. Returns what was removed.
+    ///
+    /// # Errors
+    /// A pin cannot be read or removed.
+    pub fn detach_others(&mut self, keep: &[String]) -> Result<Vec<String>, DataplaneError> {
+        let Some(dir) = &self.options.pin_dir else { return Ok(Vec::new()) };
+        let kept: Vec<u32> = keep.iter().filter_map(|name| index_of(name)).collect();
+        remove_links(dir, |ifindex| !kept.contains(&ifindex))
+    }
+
     /// The interfaces attached to by this process.
     #[must_use]
     pub fn attached(&self) -> Vec<(String, Attached)> {
@@ -157,8 +168,8 @@ impl Dataplane {
     }
 }
 
-/// Removes the pinned attachments under `dir`, which detaches the program.
-pub(super) fn remove_links(dir: &Path) -> Result<Vec<String>, DataplaneError> {
+/// Removes the pinned attachments under `dir` to interfaces of these indices, which detaches the program.
+pub(super) fn remove_links(dir: &Path, unwanted: impl Fn(u32) -> bool) -> Result<Vec<String>, DataplaneError> {
     let failed = |source| DataplaneError::Pin { action: "read", path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -169,6 +180,9 @@ pub(super) fn remove_links(dir: &Path) -> Result<Vec<String>, DataplaneError> {
     for entry in entries {
         let path = entry.map_err(failed)?.path();
         let Some((ifindex, mode)) = path.file_name().and_then(|name| parse_pin(name.to_str()?)) else { continue };
+        if !unwanted(ifindex) {
+            continue;
+        }
         remove_pin(&path)?;
         removed.push(format!("attachment to interface {} in {} mode", name_of(ifindex), mode.name()));
     }

@@ -61,7 +61,7 @@ impl Dataplane {
     /// # Errors
     /// A pin cannot be removed.
     pub fn remove_pins(dir: &Path) -> Result<Vec<String>, DataplaneError> {
-        let mut removed = attach::remove_links(dir)?;
+        let mut removed = attach::remove_links(dir, |_| true)?;
         removed.extend(shape::unpin_maps(dir)?);
         match fs::remove_dir(dir) {
             // Somebody else's files in it are no business of ours.

@@ -32,6 +32,11 @@ pub trait Forwarder: Send {
     /// # Errors
     /// It cannot be taken off.
     fn detach(&mut self, interface: &str) -> anyhow::Result<()>;
+    /// Takes off what an earlier daemon attached to other interfaces than these, and says what that was.
+    ///
+    /// # Errors
+    /// It cannot be taken off.
+    fn detach_others(&mut self, keep: &[String]) -> anyhow::Result<Vec<String>>;
     /// Packets dropped, by index of the drop reason.
     ///
     /// # Errors
@@ -92,6 +97,10 @@ impl Forwarder for Dataplane {
 
     fn detach(&mut self, interface: &str) -> anyhow::Result<()> {
         Ok(Self::detach(self, interface)?)
+    }
+
+    fn detach_others(&mut self, keep: &[String]) -> anyhow::Result<Vec<String>> {
+        Ok(Self::detach_others(self, keep)?)
     }
 
     fn drops(&self) -> anyhow::Result<Vec<u64>> {

@@ -39,6 +39,17 @@ impl Interface {
 }
 
 impl Engine {
+    /// Takes the program off interfaces that the configuration no longer names: it has changed while no daemon ran.
+    pub(super) fn leave_other_interfaces(&mut self) {
+        match self.forwarder.detach_others(&self.settings.interfaces) {
+            Ok(removed) => removed.iter().for_each(|what| info!("removed {what}, since it is not configured")),
+            Err(error) => {
+                let message = format!("what an earlier lbd attached cannot be removed, and still forwards: {error:#}");
+                self.troubles.warning("other interfaces", message);
+            }
+        }
+    }
+
     /// Attaches now where the maps went on, and after a moment where they are new.
     pub(super) fn begin_to_attach(&mut self, now_ns: u64) {
         if self.adoption == Adoption::Adopted {

@@ -157,6 +157,7 @@ impl Engine {
             started_ns: now_ns,
             loaded_ns: now_ns,
         };
+        engine.leave_other_interfaces();
         engine.watch_next_hops();
         engine.save_if_behind();
         engine.begin_to_attach(now_ns);

@@ -85,6 +85,13 @@ impl Forwarder for Fake {
         Ok(())
     }
 
+    fn detach_others(&mut self, keep: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut world = self.world();
+        let others: Vec<String> = world.attached.keys().filter(|name| !keep.contains(name)).cloned().collect();
+        world.attached.retain(|name, _| keep.contains(name));
+        Ok(others)
+    }
+
     fn drops(&self) -> anyhow::Result<Vec<u64>> {
         let mut drops = self.world().drops.clone();
         drops.resize(DropReason::COUNT as usize, 0);

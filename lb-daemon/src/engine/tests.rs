@@ -229,6 +229,18 @@ fn interfaces_may_come_go_and_come_again() {
 }
 
 #[test]
+fn an_interface_that_left_the_configuration_while_no_daemon_ran_is_let_go() {
+    let bench = Bench::new();
+    bench.fake.world().interfaces.insert("eth1".to_owned(), 3);
+    bench.write_config(&CONFIG.replace("[\"eth0\"]", "[\"eth0\", \"eth1\"]"));
+    drop(bench.start().unwrap());
+    assert_eq!(bench.fake.world().attached.len(), 2);
+    bench.write_config(CONFIG);
+    let _engine = bench.start().unwrap();
+    assert_eq!(bench.fake.world().attached.keys().collect::<Vec<_>>(), ["eth0"]);
+}
+
+#[test]
 fn an_interface_with_another_program_is_tried_again_later() {
     let bench = Bench::new();
     bench.fake.world().refuse_to_attach.insert("eth0".to_owned(), "has another XDP program".to_owned());
