@@ -39,7 +39,11 @@ enum Command {
         down: bool,
     },
     /// Check everything that CI checks
-    Test,
+    Test {
+        /// Only the steps whose names contain this
+        #[arg(long, value_name = "WORDS", default_value = "")]
+        only: String,
+    },
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -68,7 +72,7 @@ fn run(command: Command) -> Result<()> {
         Command::BuildEbpf => build::ebpf(&root),
         Command::Demo { down: true, .. } => demo::down(),
         Command::Demo { keep, .. } => demo::run(&root, keep),
-        Command::Test => test::run(&root),
+        Command::Test { only } => test::run(&root, &only),
         Command::Bench(bench) => bench::run(&root, &bench),
         Command::Dependencies => dependencies::check(&root),
     }

@@ -18,12 +18,15 @@ struct Step<'a> {
     action: Box<dyn Fn() -> Result<()> + 'a>,
 }
 
-/// Runs all steps and prints how long each took.
-pub fn run(root: &Path) -> Result<()> {
+/// Runs the steps whose names contain `only` and prints how long each took.
+pub fn run(root: &Path, only: &str) -> Result<()> {
     let started = Instant::now();
     prerequisites::ensure(root, &[Need::Network, Need::Lints, Need::Toolchain])?;
     println!("what the tests need is there ({})", seconds(started.elapsed()));
-    let steps = steps(root)?;
+    let steps: Vec<Step<'_>> = steps(root)?.into_iter().filter(|step| step.name.contains(only)).collect();
+    if steps.is_empty() {
+        bail!("no step's name contains `{only}`");
+    }
     let mut done = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         println!("\n=== {}/{} {}", index + 1, steps.len(), step.name);
