@@ -69,7 +69,7 @@ fn describe(error: &anyhow::Error) -> String {
 fn check(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
-    println!("{}: ok ({services} services, {reals} reals)", path.display());
+    println!("{}: ok (services: {services}, reals: {reals})", path.display());
     Ok(())
 }
 

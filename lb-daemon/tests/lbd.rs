@@ -239,7 +239,7 @@ fn check_says_ok_or_everything_that_is_wrong() -> Result<()> {
         Command::new(LBD).args(["check", "--config"]).arg(&path).output().context("cannot run lbd")
     };
     let good = check(CONFIG)?;
-    assert_eq!(text(&good.stdout), format!("{}: ok (1 services, 1 reals)\n", path.display()));
+    assert_eq!(text(&good.stdout), format!("{}: ok (services: 1, reals: 1)\n", path.display()));
     assert_eq!(good.status.code(), Some(0));
     let bad = check(&CONFIG.replace("us-a", "us/a").replace("dsr", "nat"))?;
     assert_eq!(bad.status.code(), Some(1));
