@@ -167,8 +167,12 @@ mod rules {
 
     #[test]
     fn slots_that_remember_are_never_cleaned() {
-        let ring = ring_of(&[1, 0]).edited(&shares(&[0, 1]), 7).unwrap();
-        assert_eq!(ring.cleaned(|_| false, u64::MAX), None);
+        // Some slots are marked, others have begun to remember since.
+        let marked = ring_of(&[1, 0, 0]).edited(&shares(&[1, 1, 0]), 7).unwrap().expired(10, 17).unwrap();
+        let ring = marked.edited(&shares(&[0, 1, 0]), 20).unwrap();
+        assert!(ring.tally.marked > 0 && ring.tally.remembers > 0);
+        let cleaned = ring.cleaned(|_| false, u64::MAX).unwrap();
+        assert_eq!((cleaned.tally.marked, cleaned.tally.remembers), (0, ring.tally.remembers));
     }
 
     #[test]

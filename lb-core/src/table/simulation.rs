@@ -55,7 +55,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (real.clone(), admin).prop_map(|(real, admin)| Op::Admin(real, admin)),
         3 => (real.clone(), prop::option::of(a_weight())).prop_map(|(real, weight)| Op::Weight(real, weight)),
         1 => (real, 1..3u32).prop_map(|(real, ifindex)| Op::NextHop(real, ifindex)),
-        6 => prop_oneof![1..1_000u64, 1_000..40_000u64, 60_000..150_000u64].prop_map(Op::Wait),
+        6 => prop_oneof![1..1_000u64, 1_000..40_000u64, 60_000..110_000u64].prop_map(Op::Wait),
         6 => Just(Op::Tick),
         1 => prop::option::of(0..6usize).prop_map(Op::Restart),
     ]
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
         while self.now_ms < end_ms {
             self.now_ms = (self.now_ms + 1 + self.random.below(20_000)).min(end_ms);
             for index in (0..self.flows.len()).rev() {
-                let silence = if self.flows[index].lazy { 6 } else { 2 };
+                let silence = if self.flows[index].lazy { 12 } else { 2 };
                 if self.random.one_in(silence) {
                     self.flow_sends(index)?;
                 }
@@ -402,7 +402,7 @@ fn port_of(flow: &Flow) -> (Protocol, u16) {
 fn no_flow_is_broken_while_its_real_lives() {
     let coverage = RefCell::new(Coverage::default());
     let histories = (prop::collection::vec(op(), 1..60), any::<u64>());
-    let mut runner = TestRunner::new(cases(250));
+    let mut runner = TestRunner::new(cases(150));
     let result = runner.run(&histories, |(ops, seed)| World::new(seed, &coverage).run(&ops));
     if let Err(error) = result {
         panic!("{error}");

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, slice::from_ref};
 
-use lb_common::{REAL_RESOLVED, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, VIP_HAS_PORT_RANGES};
+use lb_common::{REAL_RESOLVED, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, VIP_HAS_PORT_RANGES};
 
 use super::*;
 use crate::{
@@ -109,9 +109,12 @@ mod ids {
         let three = |first: u8| [real("a", first), real("b", first + 1), real("c", first + 2)];
         let web = service("web", 80, &["a", "b", "c"]);
         table.replace(cluster(from_ref(&web), &three(1)), 0).unwrap();
+        // Slots remember the first a, which the second a with its id must not be taken for.
+        table.set_weight("a", Some(1), 0).unwrap();
         table.replace(cluster(from_ref(&web), &three(11)), 0).unwrap();
         assert_eq!(real_ids(&table), [("a", 1), ("b", 2), ("c", 3)]);
-        assert!(slots(&table, "web").iter().all(|slot| slot.state == SLOT_CLEAN && slot.real != 0));
+        let is_new = |slot: &Slot| slot.state != SLOT_REMEMBERS && slot.previous == 0 && slot.real != 0;
+        assert!(slots(&table, "web").iter().all(is_new));
 
         let four = [real("a", 1), real("b", 2), real("c", 3), real("d", 4)];
         let before = table.clone();

@@ -94,8 +94,27 @@ fn a_state_saved_too_early_does_not_mislead() {
 }
 
 #[test]
+fn saved_ids_that_were_mixed_up_do_not_mislead() {
+    let before = lived();
+    let rows = before.rows();
+    let mut saved = before.saved();
+    let ids = saved.services.iter().map(|service| service.id).rev().collect::<Vec<_>>();
+    saved.services.iter_mut().zip(ids).for_each(|(service, id)| service.id = id);
+    let ids = saved.reals.iter().map(|real| real.id).rev().collect::<Vec<_>>();
+    saved.reals.iter_mut().zip(ids).for_each(|(real, id)| real.id = id);
+    let after = restored(saved, &rows, usual());
+    assert_eq!(service_ids(&after), service_ids(&before));
+    assert_eq!(real_ids(&after), real_ids(&before));
+    assert_eq!(diff(&rows, &after.rows()), []);
+}
+
+#[test]
 fn an_id_that_stood_for_another_address_is_cleared_from_the_rings() {
-    let before = table();
+    let mut before = table();
+    before.set_weight("b", Some(50), 1).unwrap();
+    before.set_weight("b", None, 2).unwrap();
+    before.set_weight("b", Some(100), 2).unwrap();
+    assert!(slots(&before, "mail").iter().any(|slot| slot.previous == 2));
     let mut saved = before.saved();
     // The maps say that 2 is 198.51.100.2; the saved state and the configuration say 198.51.100.22.
     saved.reals[1].address = [198, 51, 100, 22].into();
