@@ -59,3 +59,6 @@ fn word8(bytes: Option<&[u8; 8]>) -> u64 {
         None => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;
