@@ -177,10 +177,9 @@ mod rules {
 
     #[test]
     fn a_slot_goes_back_to_the_real_that_it_remembers() {
-        // b and c each hold slots that remember a; d holds clean ones. a comes back: its own slots return to it.
-        let ring = ring_of(&[2, 1, 1]);
-        let without_a = ring.edited(&shares(&[0, 1, 1]), 7).unwrap();
-        let back = without_a.edited(&shares(&[2, 1, 1]), 9).unwrap();
+        let ring = ring_of(&[2, 1, 1, 1]);
+        let without = ring.edited(&shares(&[0, 0, 1, 1]), 7).unwrap();
+        let back = without.edited(&shares(&[2, 1, 1, 1]), 9).unwrap();
         assert!((0..SMALL as usize).all(|i| back.slots[i].real == ring.slots[i].real));
     }
 
