@@ -42,7 +42,7 @@ pub fn is_error(v4: bool, kind: u8) -> bool {
     if v4 {
         kind == UNREACHABLE || kind == TIME_EXCEEDED || kind == PARAMETER_PROBLEM
     } else {
-        kind >= FIRST_ERROR_V6 && kind <= LAST_ERROR_V6
+        (FIRST_ERROR_V6..=LAST_ERROR_V6).contains(&kind)
     }
 }
 

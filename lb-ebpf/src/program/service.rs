@@ -7,6 +7,7 @@ use super::maps::{PORT_RANGES, SERVICES, VIPS};
 
 /// The service of the flow's destination.
 #[inline(always)]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
 pub fn find(key: &FlowKey) -> Option<ServiceValue> {
     // SAFETY: the value is copied at once. A service that is deleted meanwhile may give its slot to another, whose ring and
     // reals are then in the maps too: rows are written in that order.
@@ -18,6 +19,7 @@ pub fn find(key: &FlowKey) -> Option<ServiceValue> {
 
 /// The VIP that the packet is for.
 #[inline(always)]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
 pub fn vip(key: &FlowKey) -> Option<VipValue> {
     let vip = VipKey { address: key.service.vip, family: key.service.family, reserved: [0; 3] };
     // SAFETY: the value is copied at once.

@@ -144,4 +144,4 @@ fn checksum(data: *mut u32, length: u32, seed: u32) -> u16 {
     !fold(sum(data, length, seed))
 }
 
-const _: () = assert!(MESSAGE_V4 % 4 == 0 && MESSAGE_V6 % 4 == 0);
+const _: () = assert!(MESSAGE_V4.is_multiple_of(4) && MESSAGE_V6.is_multiple_of(4));
