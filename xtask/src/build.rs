@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,8 +10,10 @@ use anyhow::{Result, anyhow, bail};
 use crate::ebpf;
 use crate::prerequisites::{self, Need};
 
-/// The binaries of lb-ebpf: the balancer's program, and the lab's.
-pub const EBPF_BINARIES: [&str; 2] = ["lb-ebpf", "lb-lab-ebpf"];
+/// The binary of lb-ebpf that the networks of demo and tests need. (lb-daemon's build script builds the balancer's own.)
+const LAB_BINARY: &str = "lb-lab-ebpf";
+/// All binaries of lb-ebpf.
+const EBPF_BINARIES: [&str; 3] = ["lb-ebpf", LAB_BINARY, "lb-bench-ebpf"];
 
 /// `cargo xtask build-ebpf`.
 pub fn ebpf(root: &Path) -> Result<()> {
@@ -22,9 +24,14 @@ pub fn ebpf(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds both objects and returns their paths.
-pub fn ebpf_objects(root: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// Builds all objects and returns their paths.
+pub fn ebpf_objects(root: &Path) -> Result<Vec<PathBuf>> {
     EBPF_BINARIES.iter().map(|binary| ebpf::build(root, binary).map_err(|error| anyhow!(error))).collect()
+}
+
+/// Builds the object that [`lb_lab`] attaches.
+pub fn lab_object(root: &Path) -> Result<PathBuf> {
+    ebpf::build(root, LAB_BINARY).map_err(|error| anyhow!(error))
 }
 
 /// `cargo` in the workspace, without what `cargo run` put into this program's environment: build scripts that look at

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use lb_lab::{Connection, Lbd, Load, Network, Plan, Tally, WebServer, interrupt};
 
-use crate::build::{cargo, ebpf_objects, run as run_command};
+use crate::build::{cargo, lab_object, run as run_command};
 use crate::prerequisites::{self, Need};
 
 const LOAD_THREADS: usize = 4;
@@ -47,7 +47,7 @@ struct Held {
 pub fn run(root: &Path, keep: bool) -> Result<()> {
     prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
     interrupt::install();
-    ebpf_objects(root)?;
+    lab_object(root)?;
     run_command(cargo(root).args(["build", "--quiet", "--locked", "-p", "lb-daemon", "-p", "lb-ctl"]))?;
     down()?;
     let services = services();
