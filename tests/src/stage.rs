@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lb_lab::{Connection, Lbd, Network, Plan, Server, Shape, WebServer, wait_for};
+use lb_lab::{Connection, Lbd, Network, Plan, Process, Server, Shape, WebServer, wait_for};
 use serde_json::Value;
 
 /// The port of the web servers.
@@ -35,7 +36,6 @@ pub struct Config {
 struct Real {
     name: String,
     address: IpAddr,
-    weight: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,14 +74,14 @@ impl Config {
     /// Adds a real.
     #[must_use]
     pub fn real(mut self, name: &str, address: IpAddr) -> Config {
-        self.reals.push(Real { name: name.to_string(), address, weight: None });
+        self.reals.push(Real { name: name.to_string(), address });
         self
     }
 
-    /// Gives a real a weight.
+    /// Leaves a real out.
     #[must_use]
-    pub fn weight(mut self, name: &str, weight: u32) -> Config {
-        self.reals.iter_mut().filter(|real| real.name == name).for_each(|real| real.weight = Some(weight));
+    pub fn without_real(mut self, name: &str) -> Config {
+        self.reals.retain(|real| real.name != name);
         self
     }
 
@@ -98,11 +98,8 @@ impl Config {
     pub fn text(&self) -> String {
         let mut text = format!("interfaces = {:?}\n", self.interfaces);
         self.top.iter().for_each(|line| text += &format!("{line}\n"));
-        for Real { name, address, weight } in &self.reals {
+        for Real { name, address } in &self.reals {
             let _ = write!(text, "\n[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
-            if let Some(weight) = weight {
-                let _ = writeln!(text, "weight = {weight}");
-            }
         }
         for Service { name, vip, protocol, mode, reals } in &self.services {
             let _ = write!(text, "\n[[service]]\nname = \"{name}\"\nvip = \"{}\"\nport = {}\n", vip.ip(), vip.port());
@@ -282,11 +279,29 @@ impl Stage {
         .with_context(|| format!("the log of lbd: {}", self.lbd.log().trim()))
     }
 
-    /// Waits until the daemon has said a text, in all its starts, and returns the whole line.
-    pub fn log_line(&self, text: &str) -> Result<String> {
+    /// Waits until the daemon has said a text, `from` this byte of its log on, and returns the whole line.
+    pub fn log_line(&self, from: usize, text: &str) -> Result<String> {
         wait_for(&format!("`{text}` in the log of lbd"), LIMIT, || {
-            Ok(self.lbd.log().lines().find(|line| line.contains(text)).map(str::to_string))
+            let log = self.lbd.log();
+            Ok(log.get(from..).and_then(|log| log.lines().find(|line| line.contains(text)).map(str::to_string)))
         })
         .with_context(|| format!("the log of lbd: {}", self.lbd.log().trim()))
+    }
+
+    /// Runs `lbd` with these words and the configuration, beside the daemon that may run, to its end.
+    pub fn run_lbd(&self, words: &[&str]) -> Result<(ExitStatus, String)> {
+        let mut command = self.network.lb.command(lb_lab::lbd()?);
+        command.args(words).arg("--config").arg(self.lbd.config());
+        self.run_to_end(&mut command)
+    }
+
+    /// Runs a command to its end, within [`LIMIT`], and returns what it said.
+    pub fn run_to_end(&self, command: &mut Command) -> Result<(ExitStatus, String)> {
+        let log = self.network.run.dir().join("command.log");
+        let mut process = Process::spawn(command, &log)?;
+        let status = process.wait(LIMIT)?;
+        let said = process.log();
+        std::fs::remove_file(&log).with_context(|| format!("cannot remove {}", log.display()))?;
+        Ok((status, said))
     }
 }

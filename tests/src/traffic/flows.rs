@@ -1,14 +1,14 @@
 //! Many TCP flows that stay open: HTTP connections, each of which knows the real server that answered it first.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use lb_lab::NamespaceHandle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -46,14 +46,14 @@ pub struct Broken {
 }
 
 impl Flows {
-    /// Opens `count` connections from a namespace, and asks once over each.
+    /// Opens `count` connections from an address of a namespace, and asks once over each.
     ///
     /// # Errors
     /// Any connection fails.
-    pub fn open(from: &NamespaceHandle, target: SocketAddr, count: usize) -> Result<Flows> {
+    pub fn open(from: &NamespaceHandle, client: IpAddr, target: SocketAddr, count: usize) -> Result<Flows> {
         raise_open_files(count)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let flows = from.run(|| runtime.block_on(open_all(target, count)))?;
+        let flows = from.run(|| runtime.block_on(open_all(client, target, count)))?;
         Ok(Flows { runtime, flows })
     }
 
@@ -97,20 +97,27 @@ impl Flows {
     }
 }
 
-async fn open_all(target: SocketAddr, count: usize) -> Result<Vec<Flow>> {
+async fn open_all(client: IpAddr, target: SocketAddr, count: usize) -> Result<Vec<Flow>> {
     let permits = Arc::new(Semaphore::new(CONNECTING));
     let mut tasks = JoinSet::new();
     for _ in 0..count {
         let permits = permits.clone();
         tasks.spawn(async move {
             let _permit = permits.acquire().await?;
-            let mut stream = in_time(async { Ok(TcpStream::connect(target).await?) }).await?;
+            let mut stream = in_time(connect(client, target)).await?;
             let real = in_time(exchange(&mut stream)).await?;
             Ok(Flow { stream, real })
         });
     }
     let flows: Result<Vec<Flow>> = tasks.join_all().await.into_iter().collect();
     flows.with_context(|| format!("cannot open {count} flows to {target}"))
+}
+
+async fn connect(client: IpAddr, target: SocketAddr) -> Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.context("cannot open a socket")?;
+    socket.bind(SocketAddr::new(client, 0)).with_context(|| format!("cannot use {client}"))?;
+    socket.connect(target).await.with_context(|| format!("cannot connect to {target}"))
 }
 
 async fn ask_all(flows: Vec<Flow>) -> Result<(Vec<Flow>, Vec<Broken>)> {
