@@ -187,7 +187,7 @@ impl State {
         let (branch, next) = match state {
             _ if tcp && flags & TCP_RST != 0 => (Branch::StateRst, FLOW_RST),
             _ if tcp && flags & TCP_FIN != 0 => (Branch::StateFin, FLOW_FIN),
-            FLOW_RST if tcp => (Branch::StateReopened, FLOW_OPEN),
+            FLOW_RST => (Branch::StateReopened, FLOW_OPEN),
             _ => (Branch::StateKept, state),
         };
         self.saw(branch);
