@@ -122,9 +122,10 @@ fn an_icmp_error_reaches_the_real_of_its_flow() {
 /// The real server that a datagram from the client to the service arrives at.
 fn owner_of_flow(stage: &Stage, client: SocketAddr, service: SocketAddr) -> Result<String> {
     let sockets = on_each_real(stage, service, client)?;
-    stage.network.client.run(|| {
-        UdpSocket::bind(client)?.send_to(b"whose?", service).context("cannot send").map(drop)
-    })?;
+    stage
+        .network
+        .client
+        .run(|| UdpSocket::bind(client)?.send_to(b"whose?", service).context("cannot send").map(drop))?;
     wait_for_one(&sockets, |socket| matches!(socket.recv(&mut [0; 16]), Ok(6)))
 }
 

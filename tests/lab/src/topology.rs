@@ -155,7 +155,8 @@ impl Network {
         Ok(())
     }
 
-    fn wire_lb(&self) -> Result<()> {
+    /// Connects the balancer, with all its addresses: also anew, after its interface has gone.
+    pub fn wire_lb(&self) -> Result<()> {
         let inner_interface = self.plan.lb_inner_interface();
         self.plug(&self.lb, inner_interface, "lb", self.plan.fabric_mtu)?;
         // What the balancer sends out of its veth arrives only where the far end has a program too.
