@@ -30,7 +30,7 @@ pub fn fill(reals: &[(&str, u32)], slots: u32) -> Vec<usize> {
     let mut turns: BinaryHeap<Reverse<Turn>> = weights
         .iter()
         .zip(0..)
-        .filter(|&(&weight, _)| weight > 0)
+        .filter(|&(_, rank)| quotas[rank] > 0)
         .map(|(&weight, rank)| Reverse(Turn { taken: 0, weight, rank }))
         .collect();
     let mut ring: Vec<Option<usize>> = vec![None; slots as usize];

@@ -82,14 +82,27 @@ fn without_weights_there_is_nothing_to_fill() {
     assert!(fill(&[("a", 1)], 1).is_empty());
 }
 
-/// Two nodes, and two versions of the program, must fill the same ring.
+/// Two nodes, and two versions of the program, must fill the same ring. Worked out apart from this code.
 #[test]
 fn the_filling_is_what_it_has_always_been() {
-    let ring = fill(&[("web1", 100), ("web2", 100), ("web3", 50)], 13);
-    assert_eq!(ring, PINNED);
+    for (weights, ring) in [
+        ([100, 100, 50], [1, 0, 1, 1, 1, 2, 0, 1, 0, 2, 0, 0, 2]),
+        ([1, 4, 8], [1, 1, 1, 2, 1, 2, 2, 2, 2, 2, 2, 0, 2]),
+        ([10, 2, 1], [1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0]),
+    ] {
+        let [a, b, c] = weights;
+        assert_eq!(fill(&[("web1", a), ("web2", b), ("web3", c)], 13), ring, "{weights:?}");
+    }
 }
 
-const PINNED: [usize; 13] = [1, 0, 1, 1, 1, 2, 0, 1, 0, 2, 0, 0, 2];
+/// More reals than slots: those with the greatest weights get one each.
+#[test]
+fn a_ring_too_small_for_all_is_filled() {
+    let names = names(20);
+    let mut holders = fill(&with_weights(&names, |i| i as u32), 13);
+    holders.sort_unstable();
+    assert_eq!(holders, (7..20).collect::<Vec<_>>());
+}
 
 proptest! {
     #![proptest_config(crate::testing::cases(256))]

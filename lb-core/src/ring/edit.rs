@@ -15,7 +15,7 @@ pub(super) struct Draft {
 /// Which slots a real gives first: each kind costs more than the one before it.
 const PREFERENCE: [fn(&Slot, &Wanted) -> bool; 4] = [
     // Back to the real that it remembers: flows on both sides of the move agree again.
-    |slot, wanted| slot.state == SLOT_REMEMBERS && wanted.is_wanted_by(slot.previous),
+    |slot, wanted| slot.state == SLOT_REMEMBERS && wanted.place_of(slot.previous).is_some(),
     |slot, _| slot.state == SLOT_REMEMBERS,
     |slot, _| slot.state == SLOT_MARKED,
     |_, _| true,
@@ -127,8 +127,8 @@ impl Spare {
 /// What each real lacks to its target, in the order in which wants are met.
 struct Wanted {
     open: Vec<(u16, u32)>,
-    /// Where in `open` a real is, by id.
-    place: BTreeMap<u16, usize>,
+    /// By id: the place in `open` and one more; 0 for those who never wanted any.
+    places: Vec<u32>,
     next: usize,
 }
 
@@ -139,12 +139,18 @@ impl Wanted {
             target.saturating_sub(held.get(id).copied().unwrap_or(0))
         };
         let open: Vec<(u16, u32)> = order.iter().map(|id| (*id, lack(id))).filter(|&(_, lack)| lack > 0).collect();
-        let place = open.iter().zip(0..).map(|(&(id, _), place)| (id, place)).collect();
-        Self { open, place, next: 0 }
+        let highest = open.iter().map(|&(id, _)| usize::from(id)).max().unwrap_or(0);
+        let mut places = vec![0; highest + 1];
+        for (place, &(id, _)) in (1..).zip(&open) {
+            places[usize::from(id)] = place;
+        }
+        Self { open, places, next: 0 }
     }
 
-    fn is_wanted_by(&self, id: u16) -> bool {
-        self.place.get(&id).is_some_and(|&place| self.open[place].1 > 0)
+    /// Where in `open` the real is, if it wants a slot.
+    fn place_of(&self, id: u16) -> Option<usize> {
+        let place = (*self.places.get(usize::from(id))? as usize).checked_sub(1)?;
+        self.open.get(place).is_some_and(|&(_, lack)| lack > 0).then_some(place)
     }
 
     /// Who gets a slot: `favourite` if it wants one, else the first who does; [`NO_REAL`] when nobody does.
@@ -152,8 +158,8 @@ impl Wanted {
         while self.open.get(self.next).is_some_and(|&(_, lack)| lack == 0) {
             self.next += 1;
         }
-        let place = if self.is_wanted_by(favourite) { self.place.get(&favourite).copied() } else { Some(self.next) };
-        match place.and_then(|place| self.open.get_mut(place)) {
+        let place = self.place_of(favourite).unwrap_or(self.next);
+        match self.open.get_mut(place) {
             Some((id, lack)) => {
                 *lack -= 1;
                 *id
