@@ -251,7 +251,8 @@ impl Engine {
         }
     }
 
-    /// Changes the table and the maps, or neither. Returns whether anything is different.
+    /// Changes the table and the maps, or neither. Returns whether the table is different. Maps that are uncertain are
+    /// written also when it is not.
     fn change(
         &mut self,
         change: impl FnOnce(&mut SchedulingTable, u64) -> Result<(), TableError>,
@@ -279,15 +280,6 @@ impl Engine {
                 self.maps_are_wrong(&undo_error);
                 Err(error)
             }
-        }
-    }
-
-    /// Brings the maps back to what the table says, whatever they hold.
-    fn repair_maps(&mut self) {
-        let repaired = self.forwarder.rows().and_then(|rows| self.forwarder.apply(&diff(&rows, &self.table.rows())));
-        match repaired {
-            Ok(()) => self.maps_are_right(),
-            Err(error) => self.maps_are_wrong(&error),
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) writes_before_failure: Vec<usize>,
     pub(crate) fail_reading: bool,
     pub(crate) writes: usize,
+    /// Calls that write.
+    pub(crate) applies: usize,
     pub(crate) attached: BTreeMap<String, u32>,
     pub(crate) refuse_to_attach: BTreeMap<String, String>,
     pub(crate) interfaces: BTreeMap<String, u32>,
@@ -59,6 +61,7 @@ impl Forwarder for Fake {
 
     fn apply(&mut self, writes: &[MapWrite]) -> anyhow::Result<()> {
         let mut world = self.world();
+        world.applies += 1;
         let failing = !world.writes_before_failure.is_empty();
         let allowed = if failing { world.writes_before_failure.remove(0) } else { usize::MAX };
         for (count, write) in writes.iter().enumerate() {

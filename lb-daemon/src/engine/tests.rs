@@ -99,6 +99,20 @@ fn draining_moves_the_slots_and_a_second_time_changes_nothing() {
 }
 
 #[test]
+fn where_nothing_changes_the_maps_are_left_alone() {
+    let bench = Bench::new();
+    let mut engine = bench.start().unwrap();
+    engine.set_next_hops(vec![resolved("web1", 11)]);
+    let applies = bench.fake.world().applies;
+    bench.pass(&mut engine, 1);
+    bench.pass(&mut engine, 60);
+    engine.set_next_hops(vec![resolved("web1", 11)]);
+    engine.set_admin("web1", api::AdminState::Enabled).unwrap();
+    engine.reload().unwrap();
+    assert_eq!(bench.fake.world().applies, applies);
+}
+
+#[test]
 fn actions_on_what_is_not_there_are_refused() {
     let bench = Bench::new();
     let mut engine = bench.start().unwrap();

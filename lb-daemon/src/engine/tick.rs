@@ -25,9 +25,6 @@ const RST_TIMEOUT: Duration = Duration::from_secs(10);
 impl Engine {
     /// Does what is due.
     pub fn tick(&mut self) {
-        if self.maps_uncertain {
-            self.repair_maps();
-        }
         self.take_next_hops();
         self.attach_when_ready();
         if self.is_ready() {
@@ -45,7 +42,8 @@ impl Engine {
         self.check_reals();
     }
 
-    /// Slots that have remembered long enough forget their previous reals.
+    /// Slots that have remembered long enough forget their previous reals. Being a change that is tried each time, this
+    /// also writes maps again that are uncertain.
     fn expire(&mut self) {
         let expired = self.change(|table, now_ms| {
             table.expire(now_ms);
