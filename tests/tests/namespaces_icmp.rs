@@ -110,8 +110,9 @@ fn an_icmp_error_reaches_the_real_of_its_flow() {
         for service in services {
             let [v4, v6] = stage.network.plan.client_addresses();
             let client = SocketAddr::new(if service.is_ipv4() { v4 } else { v6 }, CLOSED);
-            let owner = owner_of_flow(&stage, client, service).unwrap();
-            let told = told_of_error(&stage, client, service).unwrap();
+            let sockets = on_each_real(&stage, service, client).unwrap();
+            let owner = owner_of_flow(&stage, &sockets, client, service).unwrap();
+            let told = told_of_error(&sockets).unwrap();
             assert_eq!(told, owner, "{kind:?} {service}");
         }
         assert!(stage.count("icmp_error_forwarded").unwrap() > 0);
@@ -120,20 +121,18 @@ fn an_icmp_error_reaches_the_real_of_its_flow() {
 }
 
 /// The real server that a datagram from the client to the service arrives at.
-fn owner_of_flow(stage: &Stage, client: SocketAddr, service: SocketAddr) -> Result<String> {
-    let sockets = on_each_real(stage, service, client)?;
+fn owner_of_flow(stage: &Stage, sockets: &[UdpSocket], client: SocketAddr, service: SocketAddr) -> Result<String> {
     stage
         .network
         .client
         .run(|| UdpSocket::bind(client)?.send_to(b"whose?", service).context("cannot send").map(drop))?;
-    wait_for_one(&sockets, |socket| matches!(socket.recv(&mut [0; 16]), Ok(6)))
+    wait_for_one(sockets, |socket| matches!(socket.recv(&mut [0; 16]), Ok(6)))
 }
 
 /// The real server whose socket hears that nobody listens, after the first one has sent something.
-fn told_of_error(stage: &Stage, client: SocketAddr, service: SocketAddr) -> Result<String> {
-    let sockets = on_each_real(stage, service, client)?;
+fn told_of_error(sockets: &[UdpSocket]) -> Result<String> {
     sockets[0].send(b"nobody there?").context("cannot send")?;
-    wait_for_one(&sockets, |socket| {
+    wait_for_one(sockets, |socket| {
         socket.recv(&mut [0; 16]).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     })
 }

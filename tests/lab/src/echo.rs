@@ -1,6 +1,6 @@
 //! Small servers that the tests need beside nginx: a UDP echo, and a TCP sink that reports what it received.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
+use crate::process::wait_for;
 
 /// How often an idle server looks whether it shall stop.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long an address may be in use before that is an error.
+const BIND_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of the largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -29,8 +32,7 @@ impl Server {
     /// Answers each datagram to `address` with `NAME ` and the datagram. The answer comes from `address`, as clients
     /// of a VIP expect it, so bind one server to each VIP.
     pub fn udp_echo(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
-        let bind = || UdpSocket::bind(address).with_context(|| format!("cannot listen on {address} (UDP)"));
-        let socket = namespace.run(bind)?;
+        let socket = bind(namespace, address, UdpSocket::bind)?;
         socket.set_read_timeout(Some(LOOK_AGAIN)).context("cannot set a time limit")?;
         let prefix = format!("{name} ").into_bytes();
         Ok(Server::spawn(move |stop| echo(&socket, &prefix, stop)))
@@ -38,8 +40,7 @@ impl Server {
 
     /// Reads each connection to `address` to its end, answers `NAME BYTES CHECKSUM` (see [`checksum`]) and closes it.
     pub fn tcp_sink(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
-        let bind = || TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (TCP)"));
-        let listener = namespace.run(bind)?;
+        let listener = bind(namespace, address, TcpListener::bind)?;
         listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
         let name = name.to_string();
         Ok(Server::spawn(move |stop| accept(&listener, &name, stop)))
@@ -64,6 +65,16 @@ impl Drop for Server {
 /// Adds bytes to a running checksum that depends on their order. Begin with 0.
 pub fn checksum(running: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(running ^ FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)) ^ FNV_OFFSET
+}
+
+/// Opens a socket. One that was closed on the same address may live on for a moment: in a child process of another test,
+/// between fork and exec.
+fn bind<T: Send>(namespace: &Namespace, address: SocketAddr, open: fn(SocketAddr) -> io::Result<T>) -> Result<T> {
+    let open = || match open(address) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        other => other.map(Some).with_context(|| format!("cannot listen on {address}")),
+    };
+    namespace.run(|| wait_for(&format!("{address} to be free"), BIND_LIMIT, open))
 }
 
 fn echo(socket: &UdpSocket, prefix: &[u8], stop: &AtomicBool) {
