@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lb_lab::{Load, Plan, lab_object, output, tool, wait_for};
-use lb_tests::stage::{Config, HTTP, Kind, LIMIT, Stage, real_names};
+use lb_tests::stage::{Config, ECHO, HTTP, Kind, LIMIT, Stage, real_names};
+use lb_tests::traffic::Volley;
 use serde_json::Value;
 
 const NOBODY: &str = "65534";
@@ -131,6 +132,12 @@ fn a_second_daemon_is_refused() {
 #[test]
 fn pins_of_another_version_are_replaced_under_load() {
     let mut stage = set();
+    stage.start_echoes().unwrap();
+    let echo = SocketAddr::new(service().ip(), ECHO);
+    let text = config(&stage).service("echo", echo, Kind::UdpDsr, &real_names(3)).text();
+    stage.lbd.write_config(&text).unwrap();
+    stage.lbd.lbctl(&["reload"]).unwrap();
+    let volley = Volley::start(&stage.network.client.handle(), echo).unwrap();
     let load = Load::start(&stage.network.client.handle(), &[service()], 1, Duration::from_millis(1));
     stage.lbd.kill().unwrap();
     let abi = stage.lbd.bpf_dir().join("abi");
@@ -145,6 +152,7 @@ fn pins_of_another_version_are_replaced_under_load() {
     serves(&stage);
     let tally = load.stop().unwrap().remove(0);
     assert_eq!((tally.failed, tally.reasons), (0, vec![]));
+    assert!(volley.stop().context("a datagram was lost").unwrap() > 0);
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

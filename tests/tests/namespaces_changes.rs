@@ -2,14 +2,20 @@
 //! but those of the real that is gone. Needs root.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use lb_lab::{Network, Plan, Shape};
-use lb_tests::stage::{Config, HTTP, Kind, Stage, real_names};
-use lb_tests::traffic::Flows;
+use lb_lab::{Network, Plan, Shape, wait_for};
+use lb_tests::stage::{Config, ECHO, HTTP, Kind, LIMIT, Stage, real_names, real_names_v6};
+use lb_tests::traffic::{Flows, UdpFlows};
 
 const FLOWS: usize = 10_000;
+/// Where the number of flows matters less.
+const FEW_FLOWS: usize = 2_000;
+const UDP_FLOWS: usize = 200;
 /// Flows opened after a change. Of 1000, a real with 3 of 5 shares gets 600, with a standard deviation of 15.
 const NEW_FLOWS: usize = 1_000;
 const REALS: u8 = 4;
@@ -145,4 +151,61 @@ fn a_killed_real_breaks_its_own_flows_only() {
     stage.lbd.lbctl(&["disable", "real-2"]).unwrap();
     only_those_of_break(&mut flows, "real-2").unwrap();
     assert_eq!(new_flows(&stage, "real-2").unwrap(), 0);
+}
+
+/// IPv6 in tunnels, and UDP, which has no SYN to tell a new flow by.
+#[test]
+fn tunnelled_and_udp_flows_keep_their_reals_too() {
+    let _alone = alone();
+    let [v4, v6] = plan().vip_addresses(0);
+    let (web, echo) = (SocketAddr::new(v6, HTTP), SocketAddr::new(v4, ECHO));
+    let stage = Stage::set(plan(), |network| {
+        let config = Config::of(network).service("web", web, Kind::TcpIpip, &real_names_v6(3));
+        config.service("echo", echo, Kind::UdpDsr, &real_names(3))
+    });
+    let mut stage = stage.unwrap();
+    stage.start_echoes().unwrap();
+    let [_, client] = stage.network.plan.client_addresses();
+    let mut flows = Flows::open(&stage.network.client.handle(), client, web, FEW_FLOWS).unwrap();
+    let udp = UdpFlows::open(&stage.network.client.handle(), echo, UDP_FLOWS).unwrap();
+    for words in [["drain", "real-1"], ["drain", "real-1-v6"]] {
+        stage.lbd.lbctl(&words).unwrap();
+    }
+    for (real, weight) in [("real-2", "900"), ("real-2-v6", "10"), ("real-3", "1"), ("real-3-v6", "65535")] {
+        stage.lbd.lbctl(&["weight", real, weight]).unwrap();
+        flows.ask_whole().unwrap();
+        udp.ask_whole().unwrap();
+    }
+    assert!(flows.by_real()["real-1"] > 0 && udp.of("real-1") > 0, "some flows are of the drained real");
+    stage.expect_no_drops().unwrap();
+}
+
+/// The daemon dies while it makes changes, and its successor goes on from whatever it left.
+#[test]
+fn kills_in_the_middle_of_changes_break_no_flow() {
+    let _alone = alone();
+    let mut stage = Stage::set(plan(), |network| config(network, &real_names(3))).unwrap();
+    let [client, _] = stage.network.plan.client_addresses();
+    let mut flows = Flows::open(&stage.network.client.handle(), client, service(), FEW_FLOWS).unwrap();
+    for (real, weight) in [("real-1", "900"), ("real-2", "0"), ("real-3", "5"), ("real-1", "1"), ("real-2", "70")] {
+        let mut change = stage.lbd.lbctl_command(&["weight", real, weight]).unwrap();
+        let mut change = change.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = stage.network.run.dir().join("state/state.json");
+        let before = modified(&log);
+        // Half of the kills come as soon as the change is saved, and half wherever it is.
+        if weight.len() > 1 {
+            wait_for("the change to be saved", LIMIT, || Ok((modified(&log) != before).then_some(()))).unwrap();
+        }
+        stage.lbd.kill().unwrap();
+        change.wait().unwrap();
+        flows.ask_whole().with_context(|| format!("without a daemon, {real} {weight}")).unwrap();
+        stage.lbd.start_again().unwrap();
+        stage.lbd.wait_until_ready().unwrap();
+        flows.ask_whole().with_context(|| format!("with its successor, {real} {weight}")).unwrap();
+    }
+    stage.expect_no_drops().unwrap();
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lb_lab::{Load, Plan, Tally, lbd, wait_for};
-use lb_tests::stage::{Config, HTTP, Kind, LIMIT, SINK, Stage, real_names};
-use lb_tests::traffic::{Transfer, write_pattern};
+use lb_tests::stage::{Config, ECHO, HTTP, Kind, LIMIT, SINK, Stage, real_names};
+use lb_tests::traffic::{Transfer, Volley, write_pattern};
 
 const TRANSFER: u64 = 100_000_000;
 /// Moved in each part of the test: before the kill, without a daemon, after the restart, and after the upgrade.
@@ -17,29 +17,35 @@ const FILE: &str = "hundred-megabytes";
 const LOAD_THREADS: usize = 2;
 /// Requests that must have ended in each part.
 const REQUESTS: u64 = 100;
+/// Datagrams that must have been answered in each part.
+const DATAGRAMS: u64 = 500;
 
 struct UnderWay {
     download: Transfer,
     upload: Transfer,
     load: Load,
+    volley: Volley,
 }
 
 impl UnderWay {
-    fn start(stage: &Stage, web: SocketAddr, sink: SocketAddr) -> UnderWay {
+    fn start(stage: &Stage) -> Result<UnderWay> {
         let client = stage.network.client.handle();
-        UnderWay {
-            download: Transfer::download(&client, web, &format!("/files/{FILE}"), TRANSFER),
-            upload: Transfer::upload(&client, sink, TRANSFER),
-            load: Load::start(&client, &[web], LOAD_THREADS, Duration::from_millis(1)),
-        }
+        Ok(UnderWay {
+            download: Transfer::download(&client, service(HTTP), &format!("/files/{FILE}"), TRANSFER),
+            upload: Transfer::upload(&client, service(SINK), TRANSFER),
+            load: Load::start(&client, &[service(HTTP)], LOAD_THREADS, Duration::from_millis(1)),
+            volley: Volley::start(&client, service(ECHO))?,
+        })
     }
 
-    /// A part of each transfer, and many requests.
+    /// A part of each transfer, many requests, and many datagrams.
     fn go_on(&mut self) -> Result<()> {
-        let requests = self.load.requests() + REQUESTS;
+        let (requests, answered) = (self.load.requests() + REQUESTS, self.volley.answered() + DATAGRAMS);
         self.download.move_on(PART).context("download")?;
         self.upload.move_on(PART).context("upload")?;
-        wait_for("requests", LIMIT, || Ok((self.load.requests() >= requests).then_some(())))
+        wait_for("requests and datagrams", LIMIT, || {
+            Ok((self.load.requests() >= requests && self.volley.answered() >= answered).then_some(()))
+        })
     }
 
     /// A little of each transfer, without waiting.
@@ -53,25 +59,29 @@ impl UnderWay {
         assert!(self.download.moved() < TRANSFER && self.upload.moved() < TRANSFER, "too short for the test");
         self.download.finish().context("download")?;
         self.upload.finish().context("upload")?;
+        self.volley.stop().context("a single datagram was lost")?;
         self.load.stop()?.pop().context("no tally")
     }
 }
 
-fn set() -> Result<(Stage, SocketAddr, SocketAddr)> {
-    let plan = Plan::default();
-    let vip = plan.vip_addresses(0)[0];
-    let (web, sink) = (SocketAddr::new(vip, HTTP), SocketAddr::new(vip, SINK));
-    let mut stage = Stage::set(plan, |network| {
-        let config = Config::of(network).service("web", web, Kind::TcpDsr, &real_names(3));
-        config.service("sink", sink, Kind::TcpDsr, &real_names(3))
+fn service(port: u16) -> SocketAddr {
+    SocketAddr::new(Plan::default().vip_addresses(0)[0], port)
+}
+
+fn set() -> Result<Stage> {
+    let mut stage = Stage::set(Plan { vips: 1, ..Plan::default() }, |network| {
+        let config = Config::of(network).service("web", service(HTTP), Kind::TcpDsr, &real_names(3));
+        let config = config.service("sink", service(SINK), Kind::TcpDsr, &real_names(3));
+        config.service("echo", service(ECHO), Kind::UdpDsr, &real_names(3))
     })?;
     stage.start_sinks()?;
+    stage.start_echoes()?;
     let original = stage.web[0].files().join(FILE);
     write_pattern(&original, TRANSFER)?;
     for server in &stage.web[1..] {
         std::fs::hard_link(&original, server.files().join(FILE))?;
     }
-    Ok((stage, web, sink))
+    Ok(stage)
 }
 
 /// Starts the daemon and lets the transfers trickle until it is ready.
@@ -93,9 +103,9 @@ fn start_and_wait(stage: &mut Stage, under_way: &UnderWay) -> Result<()> {
 }
 
 #[test]
-fn transfers_and_requests_survive_kill_restart_and_upgrade() {
-    let (mut stage, web, sink) = set().unwrap();
-    let mut under_way = UnderWay::start(&stage, web, sink);
+fn transfers_requests_and_datagrams_survive_kill_restart_and_upgrade() {
+    let mut stage = set().unwrap();
+    let mut under_way = UnderWay::start(&stage).unwrap();
     under_way.go_on().unwrap();
 
     stage.lbd.kill().unwrap();

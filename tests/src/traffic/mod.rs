@@ -9,7 +9,7 @@ mod pattern;
 mod ping;
 mod transfer;
 
-pub use datagrams::{Echoes, echo_datagrams};
+pub use datagrams::{Echoes, UdpFlows, Volley, echo_datagrams};
 pub use flood::{FloodPath, SynFlood};
 pub use flows::{Broken, Flows};
 pub use limits::raise_open_files;
