@@ -57,7 +57,7 @@ pub enum MapWrite {
         /// All its slots.
         slots: Arc<[Slot]>,
     },
-    /// Takes a service's ring away.
+    /// Takes a service's ring away, and with it what the flow tables remember of its flows.
     RemoveRing {
         /// The service's id.
         service: u32,

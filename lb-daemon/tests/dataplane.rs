@@ -270,6 +270,25 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
 }
 
 #[test]
+fn a_service_without_ring_has_no_flows() {
+    let (mut dataplane, _) = Dataplane::open(&options(None)).unwrap();
+    for (port, service) in [(1, 7), (2, 8)] {
+        dataplane.put_flow(&flow_key(port), &FlowValue { service, real: 1, ..FlowValue::default() }).unwrap();
+        let half = HalfOpenValue { service, real: 1, ..HalfOpenValue::default() };
+        dataplane.put_half_open(&flow_key(port + 10), &half).unwrap();
+    }
+    dataplane.apply(&diff(&Rows::default(), &rows())).unwrap();
+    assert_eq!(dataplane.flows(10, |_, _| true).unwrap().len(), 2);
+
+    dataplane.apply(&[MapWrite::RemoveRing { service: 7 }]).unwrap();
+
+    let left = dataplane.flows(10, |_, _| true).unwrap();
+    assert_eq!(left.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [flow_key(2)]);
+    assert_eq!(dataplane.get_half_open(&flow_key(11)).unwrap(), None);
+    assert!(dataplane.get_half_open(&flow_key(12)).unwrap().is_some());
+}
+
+#[test]
 fn every_flow_of_a_full_table_is_read_in_batches() {
     let (mut dataplane, _) = Dataplane::open(&Options { max_flows: 20_000, ..options(None) }).unwrap();
     for port in 0..20_000 {

@@ -51,7 +51,10 @@ impl Dataplane {
         match write {
             MapWrite::Real { id, value } => write_real(maps, self.options.max_reals, *id, value.unwrap_or_default()),
             MapWrite::NewRing { service, slots } => maps.new_ring(*service, slots),
-            MapWrite::RemoveRing { service } => maps.remove_ring(*service),
+            MapWrite::RemoveRing { service } => {
+                maps.remove_ring(*service)?;
+                self.forget_service(*service)
+            }
             MapWrite::Slots { service, changes } => maps.write_slots(*service, changes),
             MapWrite::Vip { key, value: Some(value) } => written(maps.vips.insert(key, value, 0), map::VIPS),
             MapWrite::Vip { key, value: None } => gone(maps.vips.remove(key), map::VIPS),

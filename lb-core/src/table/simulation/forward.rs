@@ -44,6 +44,10 @@ pub(super) struct Maps {
 
 impl Maps {
     pub(super) fn apply(&mut self, write: &MapWrite) {
+        if let MapWrite::RemoveRing { service } = write {
+            self.flows.retain(|_, flow| u32::from(flow.service) != *service);
+            self.half_open.retain(|_, entry| u32::from(entry.service) != *service);
+        }
         apply(&mut self.rows, write);
     }
 
