@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if lb_lab::interrupt::requested() => {
-            eprintln!("interrupted; everything is taken down again");
+            eprintln!("interrupted");
             ExitCode::from(EXIT_INTERRUPTED)
         }
         Err(error) => {
