@@ -79,7 +79,10 @@ fn auto_falls_back_to_generic_where_the_driver_refuses() {
     let error = dataplane.attach("us-a", AttachMode::Driver).unwrap_err();
     assert!(matches!(error, DataplaneError::Attach { .. }), "{error}");
     assert!(error.to_string().contains("attach_mode"), "{error}");
-    assert_eq!(dataplane.attach("us-a", AttachMode::Auto).unwrap().mode, AttachMode::Generic);
+    let attached = dataplane.attach("us-a", AttachMode::Auto).unwrap();
+    assert_eq!(attached.mode, AttachMode::Generic);
+    let refusal = attached.driver_refusal.unwrap();
+    assert!(refusal.contains("in driver mode"), "{refusal}");
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct Attached {
     pub adopted: bool,
     /// The interface's index.
     pub ifindex: u32,
+    /// Why driver mode was refused, where [`AttachMode::Auto`] has then got generic mode.
+    pub driver_refusal: Option<String>,
 }
 
 impl Dataplane {
@@ -108,7 +110,7 @@ impl Dataplane {
                 continue;
             }
             if (wanted == AttachMode::Auto || wanted == mode) && self.replace_program(interface, &pin)? {
-                return Ok(Some(Attached { mode, adopted: true, ifindex }));
+                return Ok(Some(Attached { mode, adopted: true, ifindex, driver_refusal: None }));
             }
             // Of another mode than is wanted, or of an interface that has gone: of no use.
             remove_pin(&pin)?;
@@ -146,14 +148,18 @@ impl Dataplane {
             AttachMode::Driver => &[AttachMode::Driver],
             AttachMode::Generic => &[AttachMode::Generic],
         };
+        let mut driver_refusal = None;
         let mut result = Err(DataplaneError::NoInterface { interface: interface.to_owned() });
         for mode in modes {
             result = self.attach_in_mode(interface, ifindex, *mode);
-            if matches!(result, Ok(()) | Err(DataplaneError::Occupied { .. })) {
-                return result.map(|()| Attached { mode: *mode, adopted: false, ifindex });
+            match &result {
+                Ok(()) => return Ok(Attached { mode: *mode, adopted: false, ifindex, driver_refusal }),
+                // Another program is in the way of every mode.
+                Err(DataplaneError::Occupied { .. }) => break,
+                Err(refused) => driver_refusal = Some(chain(refused)),
             }
         }
-        result.map(|()| Attached { mode, adopted: false, ifindex })
+        result.map(|()| Attached { mode, adopted: false, ifindex, driver_refusal })
     }
 
     fn attach_in_mode(&mut self, interface: &str, ifindex: u32, mode: AttachMode) -> Result<(), DataplaneError> {
@@ -199,12 +205,18 @@ fn parse_pin(name: &str) -> Option<(u32, AttachMode)> {
     Some((ifindex.parse().ok()?, mode))
 }
 
+/// Detaches a pinned attachment and removes its pin. There being none is no error.
 fn remove_pin(path: &Path) -> Result<(), DataplaneError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(DataplaneError::Pin { action: "remove", path: path.to_owned(), source }),
+    let steps: [(&'static str, io::Result<()>); 2] =
+        [("detach", super::sys::detach_pinned_link(path)), ("remove", fs::remove_file(path))];
+    for (action, result) in steps {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DataplaneError::Pin { action, path: path.to_owned(), source }),
+        }
     }
+    Ok(())
 }
 
 fn attach_error(interface: &str, mode: AttachMode, error: ProgramError) -> DataplaneError {
@@ -227,6 +239,12 @@ fn attach_error(interface: &str, mode: AttachMode, error: ProgramError) -> Datap
             DataplaneError::Attach { interface, mode: mode.name(), hint, source: Box::new(error) }
         }
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 fn os_error(error: &ProgramError) -> Option<i32> {

@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd, BorrowedFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -12,7 +12,47 @@ use std::{
 };
 
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
+const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+const BPF_LINK_DETACH: libc::c_long = 34;
+
+/// `union bpf_attr` as BPF_OBJ_GET reads it (linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct ObjectAttr {
+    path: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// `union bpf_attr` as BPF_LINK_DETACH reads it (linux/bpf.h).
+#[repr(C)]
+struct LinkAttr {
+    link_fd: u32,
+}
+
+/// Takes the program of the link pinned at `path` off its interface, before this returns. (When a pin is just removed, the kernel
+/// detaches some time later, and until then refuses another attachment.) An interface that has gone is no error.
+///
+/// # Errors
+/// ENOENT when there is no such pin; others as bpf(2) gives them.
+pub(super) fn detach_pinned_link(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let attr = ObjectAttr { path: path.as_ptr() as u64, ..ObjectAttr::default() };
+    // SAFETY: the attribute is as long as said, its path is a C string, and both outlive the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, &raw const attr, size_of::<ObjectAttr>()) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let attr = LinkAttr { link_fd: fd.as_raw_fd() as u32 };
+    // SAFETY: the attribute is as long as said and outlives the call.
+    match unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw const attr, size_of::<LinkAttr>()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
 
 /// `union bpf_attr` as the commands on one element read it (linux/bpf.h).
 #[repr(C)]

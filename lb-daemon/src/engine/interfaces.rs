@@ -174,5 +174,6 @@ fn describe(attached: &Attached) -> String {
         AttachMode::Auto | AttachMode::Generic => "generic mode, which is slower than driver mode",
     };
     let how = if attached.adopted { "attached before, program replaced without a gap" } else { "attached" };
-    format!("{how}, in {mode}")
+    let why = attached.driver_refusal.as_ref().map_or_else(String::new, |refusal| format!(" ({refusal})"));
+    format!("{how}, in {mode}{why}")
 }

@@ -80,7 +80,7 @@ impl Forwarder for Fake {
         let ifindex = *world.interfaces.get(interface).ok_or_else(|| anyhow::anyhow!("no such interface"))?;
         world.attached.insert(interface.to_owned(), ifindex);
         let mode = if mode == config::AttachMode::Generic { AttachMode::Generic } else { AttachMode::Driver };
-        Ok(Attached { mode, adopted: false, ifindex })
+        Ok(Attached { mode, adopted: false, ifindex, driver_refusal: None })
     }
 
     fn detach(&mut self, interface: &str) -> anyhow::Result<()> {
