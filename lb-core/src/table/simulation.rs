@@ -313,13 +313,9 @@ impl<'a> World<'a> {
         let Some(real) = self.forward(&key, packet) else { return };
         // While a change is under way the flow may have found a service or a real that is about to go.
         let lasts = self.maps.goes_on(real, self.target.reals.get(&real)) && service_of(&self.target, &key) == id;
-        // What is remembered of the 5-tuple may be of a service that had the port before.
-        let is_misled = id.is_none_or(|service| self.maps.remembers_for_another(&key, service.id));
-        if lasts && !is_misled {
+        if lasts {
             let lazy = self.random.one_in(2);
-            // A handshake's time runs from the first SYN of its 5-tuple, even if that was another flow's.
-            let last_ms = self.maps.half_open.get(&key).map_or(self.now_ms, |entry| entry.began_ns);
-            self.flows.push(Flow { key, service, real, phase, last_ms, lazy });
+            self.flows.push(Flow { key, service, real, phase, last_ms: self.now_ms, lazy });
             self.coverage.borrow_mut().count("flows", 1);
         }
     }

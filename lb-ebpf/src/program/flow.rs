@@ -42,9 +42,10 @@ pub fn decide(packet: &Packet, slot: Slot) -> u16 {
 
 /// The real of a flow that another packet quotes: as [`decide`], but only reads.
 #[inline(never)]
-pub fn peek(key: &FlowKey, slot: Slot) -> u16 {
+pub fn peek(key: &FlowKey, service: u32, slot: Slot) -> u16 {
     // SAFETY: the value is read at once; the worst that a reused entry can do is to send one ICMP error astray.
     if let Some(flow) = unsafe { FLOWS.get(key) }
+        && u32::from(flow.service) == service
         && alive(flow.real)
     {
         return flow.real;
@@ -52,6 +53,7 @@ pub fn peek(key: &FlowKey, slot: Slot) -> u16 {
     if key.service.protocol == PROTOCOL_TCP
         // SAFETY: as above.
         && let Some(half) = unsafe { HALF_OPEN.get(key) }
+        && u32::from(half.service) == service
         && alive(half.real)
     {
         return half.real;
@@ -68,7 +70,7 @@ fn remembered(packet: &Packet, syn: bool) -> Option<u16> {
     let flow = unsafe { &mut *flow };
     let reused = syn && flow.state != FLOW_OPEN;
     let real = flow.real;
-    if reused || !alive(real) {
+    if reused || u32::from(flow.service) != packet.service || !alive(real) {
         // It may be gone already, which is as well.
         let _ = FLOWS.remove(packet.key);
         return None;
@@ -81,14 +83,17 @@ fn remembered(packet: &Packet, syn: bool) -> Option<u16> {
 /// Looks the flow up among the half-open ones; when its handshake goes on it moves to the flow table.
 #[inline(always)]
 fn half_open(packet: &Packet, syn: bool) -> Option<u16> {
-    // SAFETY: the value is copied at once.
-    let real = unsafe { HALF_OPEN.get(packet.key) }?.real;
-    let alive = alive(real);
-    if alive && syn {
+    let half = HALF_OPEN.get_ptr_mut(packet.key)?;
+    // SAFETY: as in `remembered`; an evicted entry is only ever a half-open flow's.
+    let half = unsafe { &mut *half };
+    let real = half.real;
+    let usable = u32::from(half.service) == packet.service && alive(real);
+    if usable && syn {
+        half.began_ns = now_ns();
         return Some(real);
     }
     let _ = HALF_OPEN.remove(packet.key);
-    if !alive {
+    if !usable {
         return None;
     }
     if packet.tcp_flags & TCP_RST == 0 {

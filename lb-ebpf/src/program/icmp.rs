@@ -113,7 +113,7 @@ pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     packet.mode = service.mode;
     let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
     let Some(slot) = ring.get(slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
-    let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, *slot) };
+    let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
     forward::send(frame, packet, real)
 }
 

@@ -102,12 +102,16 @@ branches! {
     SlotMarked,
     /// Decision 2: a SYN uses a flow's 5-tuple anew.
     FlowReused,
+    /// Decision 2: the entry is of another service.
+    FlowOfAnother,
     /// Decision 2: the flow's real is not alive.
     FlowRealDead,
     /// Decision 2: the flow's real.
     FlowHit,
     /// Decision 2: no entry.
     FlowMiss,
+    /// Decision 3: the entry is of another service.
+    HalfOpenOfAnother,
     /// Decision 3: the half-open flow's real is not alive.
     HalfOpenRealDead,
     /// Decision 3: the SYN came again.

@@ -100,6 +100,11 @@ impl State {
             self.effects.flows.remove(&place.key);
             return None;
         }
+        if u32::from(entry.service) != place.service.id {
+            self.saw(Branch::FlowOfAnother);
+            self.effects.flows.remove(&place.key);
+            return None;
+        }
         if !self.alive(entry.real) {
             self.saw(Branch::FlowRealDead);
             self.effects.flows.remove(&place.key);
@@ -113,6 +118,11 @@ impl State {
 
     fn decide_by_half_open(&mut self, place: &Place, flags: u8, syn: bool, rst: bool, now: u64) -> Option<u16> {
         let entry = self.effects.half_open.get(&place.key).copied()?;
+        if u32::from(entry.service) != place.service.id {
+            self.saw(Branch::HalfOpenOfAnother);
+            self.effects.half_open.remove(&place.key);
+            return None;
+        }
         if !self.alive(entry.real) {
             self.saw(Branch::HalfOpenRealDead);
             self.effects.half_open.remove(&place.key);
@@ -120,6 +130,7 @@ impl State {
         }
         if syn {
             self.saw(Branch::HalfOpenSyn);
+            self.effects.half_open.insert(place.key, HalfOpenValue { began_ns: now, ..entry });
             return Some(entry.real);
         }
         self.effects.half_open.remove(&place.key);

@@ -74,7 +74,7 @@ impl State {
             return place.slot.real;
         }
         if let Some(flow) = self.effects.flows.get(&place.key).copied() {
-            if self.alive(flow.real) {
+            if u32::from(flow.service) == place.service.id && self.alive(flow.real) {
                 self.saw(Branch::ErrorFlow);
                 return flow.real;
             }
@@ -83,7 +83,7 @@ impl State {
         if place.key.service.protocol == PROTOCOL_TCP
             && let Some(half_open) = self.effects.half_open.get(&place.key).copied()
         {
-            if self.alive(half_open.real) {
+            if u32::from(half_open.service) == place.service.id && self.alive(half_open.real) {
                 self.saw(Branch::ErrorHalfOpen);
                 return half_open.real;
             }

@@ -76,6 +76,10 @@ fn half(real: u16) -> impl FnOnce(&mut State) {
     move |world| world.put_half_open(flow(), SERVICE, real)
 }
 
+fn half_of_another(world: &mut State) {
+    world.put_half_open(flow(), SERVICE + 1, FAR);
+}
+
 fn clean_slots() -> Vec<Case> {
     let slot = clean(NEAR);
     vec![
@@ -114,6 +118,18 @@ fn flow_hits() -> Vec<Case> {
         let anew = to(NEAR, SYN).forgets(flow()).half_open(flow(), SERVICE, NEAR);
         cases.push(one(&format!("hit: a SYN after a {name} is a new flow"), slot, known(FAR, state), SYN, anew));
     }
+    let of_another = |world: &mut State| world.put_flow(flow(), SERVICE + 1, FAR, FLOW_OPEN);
+    cases.extend([
+        one("hit of another service: ACK goes to the previous real", slot, of_another, ACK, {
+            to(OLD, ACK).remembers(flow(), SERVICE, OLD)
+        }),
+        one("hit of another service: SYN is a new flow", slot, of_another, SYN, {
+            to(NEAR, SYN).forgets(flow()).half_open(flow(), SERVICE, NEAR)
+        }),
+        one("hit of another service: a marked slot forgets it", marked(NEAR), of_another, ACK, {
+            to(NEAR, ACK).forgets(flow())
+        }),
+    ]);
     let dead = |flags| to(OLD, flags).remembers(flow(), SERVICE, OLD);
     let removed = || drop(DropReason::RealDown).forgets(flow());
     cases.extend([
@@ -135,6 +151,12 @@ fn half_open_hits() -> Vec<Case> {
     let goes_on = |flags| to(FAR, flags).half_open_gone(flow()).remembers(flow(), SERVICE, FAR);
     let ends = |flags| to(FAR, flags).half_open_gone(flow());
     vec![
+        one("half-open of another service: ACK", slot, half_of_another, ACK, {
+            to(OLD, ACK).half_open_gone(flow()).remembers(flow(), SERVICE, OLD)
+        }),
+        one("half-open of another service: SYN", slot, half_of_another, SYN, {
+            to(NEAR, SYN).half_open(flow(), SERVICE, NEAR)
+        }),
         one("half-open: the SYN comes again", slot, half(FAR), SYN, to(FAR, SYN)),
         one("half-open: ACK", slot, half(FAR), ACK, goes_on(ACK)),
         one("half-open: data", slot, half(FAR), PSH | ACK, goes_on(PSH | ACK)),

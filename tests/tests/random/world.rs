@@ -168,13 +168,18 @@ fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
             if has_room && rng.u8(..100) < known {
                 // Nothing but a TCP flag makes a flow other than open.
                 let flow_state = if front.protocol == PROTOCOL_TCP { rng.u16(..3) } else { 0 };
-                state.put_flow(key, front.id, pick_real(rng, family, mode), flow_state);
+                state.put_flow(key, pick_service(rng, front), pick_real(rng, family, mode), flow_state);
             }
             if rng.u8(..100) < 25 {
-                state.put_half_open(key, front.id, pick_real(rng, family, mode));
+                state.put_half_open(key, pick_service(rng, front), pick_real(rng, family, mode));
             }
         }
     }
+}
+
+/// The service that an entry names: mostly the one that has the port now.
+fn pick_service(rng: &mut Rng, front: &Front) -> u32 {
+    if rng.u8(..100) < 5 { FRONTS[rng.usize(..FRONTS.len())].id } else { front.id }
 }
 
 fn random_fragments(rng: &mut Rng, state: &mut State) {

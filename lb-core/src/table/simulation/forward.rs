@@ -61,13 +61,6 @@ impl Maps {
         ((u64::from(flow_hash(key)) * slots as u64) >> 32) as usize
     }
 
-    /// Whether an entry under the key was written for another service.
-    pub(super) fn remembers_for_another(&self, key: &FlowKey, service: u32) -> bool {
-        let flow = self.flows.get(key).map(|flow| flow.service);
-        let half_open = self.half_open.get(key).map(|entry| entry.service);
-        flow.into_iter().chain(half_open).any(|other| u32::from(other) != service)
-    }
-
     fn is_alive(&self, real: u16) -> bool {
         real != NO_REAL && self.rows.reals.get(&real).is_some_and(|row| row.flags & REAL_ALIVE != 0)
     }
@@ -88,7 +81,7 @@ impl Maps {
         if slot.state == SLOT_CLEAN {
             return Some((slot.real, Rule::Clean));
         }
-        if let Some(real) = self.remembered(key, packet, now_ms) {
+        if let Some(real) = self.remembered(key, packet, place) {
             return Some((real, Rule::Flow));
         }
         if key.service.protocol == PROTOCOL_TCP
@@ -115,25 +108,27 @@ impl Maps {
         Some((real, if goes_back { Rule::RemembersPrevious } else { Rule::RemembersReal }))
     }
 
-    fn remembered(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<u16> {
+    fn remembered(&mut self, key: &FlowKey, packet: Packet, place: Place) -> Option<u16> {
         let entry = *self.flows.get(key)?;
         let is_used_anew = packet == Packet::Syn && entry.state != FLOW_OPEN;
-        if is_used_anew || !self.is_alive(entry.real) {
+        if is_used_anew || entry.service != place.service || !self.is_alive(entry.real) {
             self.flows.remove(key);
             return None;
         }
-        let entry = FlowValue { last_seen_ns: now_ms, state: next_state(entry.state, packet), ..entry };
+        let entry = FlowValue { last_seen_ns: place.now_ms, state: next_state(entry.state, packet), ..entry };
         self.flows.insert(*key, entry);
         Some(entry.real)
     }
 
     fn half_opened(&mut self, key: &FlowKey, packet: Packet, place: Place) -> Option<u16> {
         let entry = *self.half_open.get(key)?;
-        if !self.is_alive(entry.real) {
+        if entry.service != place.service || !self.is_alive(entry.real) {
             self.half_open.remove(key);
             return None;
         }
-        if packet != Packet::Syn {
+        if packet == Packet::Syn {
+            self.half_open.insert(*key, HalfOpenValue { began_ns: place.now_ms, ..entry });
+        } else {
             self.half_open.remove(key);
             if packet != Packet::Rst {
                 self.remember(key, packet, entry.real, place);
@@ -178,8 +173,7 @@ fn next_state(state: u16, packet: Packet) -> u16 {
     match packet {
         Packet::Rst => FLOW_RST,
         Packet::Fin => FLOW_FIN,
-        Packet::Udp => state,
-        Packet::Syn | Packet::Data if state == FLOW_RST => FLOW_OPEN,
-        Packet::Syn | Packet::Data => state,
+        _ if state == FLOW_RST => FLOW_OPEN,
+        _ => state,
     }
 }
