@@ -104,6 +104,37 @@ fn an_interface_that_goes_away_and_comes_back_is_used_again() {
 }
 
 #[test]
+fn an_interface_that_was_made_anew_while_no_daemon_ran_is_used() {
+    let mut stage = set();
+    stage.lbd.kill().unwrap();
+    stage.network.switch.ip("link del lb").unwrap();
+    stage.network.wire_lb().unwrap();
+    stage.network.client.ip("neighbour flush all").unwrap();
+    start(&mut stage);
+    serves(&stage);
+    let attachments = fs::read_dir(stage.lbd.bpf_dir()).unwrap().flatten();
+    let names = attachments.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let links: Vec<String> = names.filter(|name| name.starts_with("link_")).collect();
+    assert_eq!(links.len(), 1, "only that to the new interface is left: {links:?}");
+}
+
+#[test]
+fn an_interface_that_left_the_configuration_while_no_daemon_ran_is_let_go() {
+    let mut stage = prepare();
+    stage.network.lb.ip("link add other0 type veth peer name other1").unwrap();
+    let one = config(&stage).text();
+    stage.lbd.write_config(&one.replace("[\"eth0\"]", "[\"eth0\", \"other0\"]")).unwrap();
+    start(&mut stage);
+    let has_program = |stage: &Stage| stage.network.lb.ip("link show dev other0").unwrap().contains("xdp");
+    assert!(has_program(&stage));
+    stage.lbd.kill().unwrap();
+    stage.lbd.write_config(&one).unwrap();
+    start(&mut stage);
+    assert!(!has_program(&stage));
+    serves(&stage);
+}
+
+#[test]
 fn another_xdp_program_is_left_alone_and_waited_for() {
     let mut stage = prepare();
     stage.network.lb.attach_xdp("eth0", &lab_object().unwrap(), "pass_all").unwrap();
