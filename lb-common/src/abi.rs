@@ -11,6 +11,8 @@ pub const ABI_VERSION: u32 = 1;
 pub const RING_SLOTS: u32 = 65_537;
 /// Most services; a service id is below it.
 pub const MAX_SERVICES: u32 = 4_096;
+/// Rows of the index of services: a power of two, and enough for most of [`MAX_SERVICES`] to have one of their own.
+pub const SERVICE_INDEX_ROWS: u32 = 16_384;
 /// Real ids are below it. Id 0 is no real ([`NO_REAL`]).
 pub const DEFAULT_MAX_REALS: u32 = 4_096;
 /// The most reals that a 16-bit id can name, plus one for [`NO_REAL`].
@@ -57,6 +59,8 @@ pub mod map {
     pub const VIPS: &str = "vips";
     /// Hash of [`super::ServiceKey`] to [`super::ServiceValue`]: services of a single port.
     pub const SERVICES: &str = "services";
+    /// Array of [`super::IndexedService`], indexed by [`crate::service_row`]: most of `services`, for a quicker look.
+    pub const SERVICE_INDEX: &str = "service_index";
     /// LPM trie of [`super::PortRangeKey`] to [`super::ServiceValue`]: port ranges and any-port services.
     pub const PORT_RANGES: &str = "port_ranges";
     /// Array of maps, indexed by service id; each inner map is an array of [`super::RING_SLOTS`] [`super::Slot`]s.
@@ -79,10 +83,11 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         ABI,
         VIPS,
         SERVICES,
+        SERVICE_INDEX,
         PORT_RANGES,
         RINGS,
         REALS,
@@ -161,6 +166,18 @@ pub struct ServiceValue {
     pub mode: u8,
     /// Zero.
     pub reserved: [u8; 3],
+}
+
+/// A row of the index of services. A free one is all zero: no service has family 0.
+///
+/// Two services may want the same row. One of them gets it, the other is found in `services`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct IndexedService {
+    /// The service.
+    pub key: ServiceKey,
+    /// As in `services`.
+    pub value: ServiceValue,
 }
 
 /// Forward mode: rewrite the MAC addresses only.
@@ -325,6 +342,7 @@ const _: () = {
     assert!(size_of::<ServiceKey>() == 20);
     assert!(size_of::<PortRangeKey>() == 20);
     assert!(size_of::<ServiceValue>() == 8);
+    assert!(size_of::<IndexedService>() == 28);
     assert!(size_of::<Slot>() == 8);
     assert!(size_of::<RealValue>() == 64);
     assert!(size_of::<FlowKey>() == 40);

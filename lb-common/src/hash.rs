@@ -1,7 +1,7 @@
 //! From a flow to its slot. Both nodes of a pair, and a program and its successor, must agree on it:
 //! a change here moves every flow, and raises [`crate::ABI_VERSION`].
 
-use crate::abi::{FAMILY_V4, FlowKey, RING_SLOTS};
+use crate::abi::{FAMILY_V4, FlowKey, RING_SLOTS, SERVICE_INDEX_ROWS, ServiceKey};
 
 const SEED: u64 = 0x756e_6465_7273_7475;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -14,17 +14,39 @@ const FINAL_MULTIPLIER: u64 = 0xd6e8_feb8_6659_fd93;
 #[inline(always)]
 #[must_use]
 pub fn flow_hash(key: &FlowKey) -> u32 {
-    let ports = u64::from(key.client_port)
-        | u64::from(key.service.port) << 16
-        | u64::from(key.service.protocol) << 32
-        | u64::from(key.service.family) << 40;
-    let hash = if key.service.family == FAMILY_V4 {
-        mix(SEED, word4(&key.client, &key.service.vip))
-    } else {
-        let hash = mix(mix(SEED, word8(key.client.first_chunk())), word8(key.client.last_chunk()));
-        mix(mix(hash, word8(key.service.vip.first_chunk())), word8(key.service.vip.last_chunk()))
-    };
+    let ports = u64::from(key.client_port) | service_word(&key.service) << 16;
+    if key.service.family == FAMILY_V4 {
+        return flow_hash_v4(word4(&key.client, &key.service.vip), ports);
+    }
+    let words =
+        [&key.client, &key.service.vip].map(|address| (word8(address.first_chunk()), word8(address.last_chunk())));
+    let [(client, client_end), (vip, vip_end)] = words;
+    flow_hash_v6([client, client_end, vip, vip_end], ports)
+}
+
+/// [`flow_hash`] of an IPv4 flow of which the words are at hand: client and VIP, and the ports with protocol and family.
+#[inline(always)]
+#[must_use]
+pub const fn flow_hash_v4(addresses: u64, ports: u64) -> u32 {
+    finish(mix(SEED, addresses), ports)
+}
+
+/// [`flow_hash`] of an IPv6 flow of which the words are at hand.
+#[inline(always)]
+#[must_use]
+pub const fn flow_hash_v6([client, client_end, vip, vip_end]: [u64; 4], ports: u64) -> u32 {
+    finish(mix(mix(mix(mix(SEED, client), client_end), vip), vip_end), ports)
+}
+
+#[inline(always)]
+const fn finish(hash: u64, ports: u64) -> u32 {
     (mix(hash, ports).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
+}
+
+/// Port, protocol and family of a service as one word.
+#[inline(always)]
+fn service_word(key: &ServiceKey) -> u64 {
+    u64::from(key.port) | u64::from(key.protocol) << 16 | u64::from(key.family) << 24
 }
 
 /// The slot of a flow with this hash: the hash scaled to the ring's size, which costs a multiplication and no division.
@@ -32,6 +54,23 @@ pub fn flow_hash(key: &FlowKey) -> u32 {
 #[must_use]
 pub const fn slot_of(hash: u32) -> u32 {
     ((hash as u64 * RING_SLOTS as u64) >> 32) as u32
+}
+
+/// The row of a service in the index of services.
+#[inline(always)]
+#[must_use]
+pub fn service_row(key: &ServiceKey) -> u32 {
+    let vip = [word8(key.vip.first_chunk()), word8(key.vip.last_chunk())];
+    service_row_of(vip, service_word(key))
+}
+
+/// [`service_row`] of a service of which the words are at hand: the VIP, and port, protocol and family.
+#[inline(always)]
+#[must_use]
+pub const fn service_row_of([vip, vip_end]: [u64; 2], rest: u64) -> u32 {
+    // Two multiplications apart, lest addresses that differ in one half only hide behind ports.
+    let hash = (SEED ^ vip ^ rest << 32).wrapping_mul(MULTIPLIER) ^ vip_end.wrapping_mul(FINAL_MULTIPLIER);
+    (hash >> (u64::BITS - SERVICE_INDEX_ROWS.ilog2())) as u32
 }
 
 #[inline(always)]

@@ -13,4 +13,4 @@ mod pod;
 
 pub use abi::*;
 pub use counter::{DropReason, Event};
-pub use hash::{flow_hash, slot_of};
+pub use hash::{flow_hash, flow_hash_v4, flow_hash_v6, service_row, service_row_of, slot_of};

@@ -1,8 +1,8 @@
 //! Lets aya copy the map types to and from the kernel.
 
 use crate::abi::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, RealValue, ServiceKey, ServiceValue,
-    Slot, TrafficCounters, VipKey, VipValue,
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
+    ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 macro_rules! pod {
@@ -20,6 +20,7 @@ pod!(
     VipValue,
     ServiceKey,
     ServiceValue,
+    IndexedService,
     PortRangeKey,
     Slot,
     RealValue,

@@ -11,7 +11,7 @@ use std::{
 use lb_common::{
     FAMILY_V4, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, MODE_DSR, PROTOCOL_TCP, PortRangeKey,
     REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceValue, Slot, VipKey, VipValue, flow_hash,
-    slot_of,
+    service_row, slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
@@ -113,6 +113,43 @@ fn a_packet_for_a_service_goes_to_its_real() {
     assert_eq!((counters.packets, counters.bytes, counters.syn), (2, 80, 2));
     assert_eq!(dataplane.service_counters(7).unwrap(), counters);
     assert!(dataplane.drops().unwrap().iter().all(|count| *count == 0));
+}
+
+/// Where a packet for the port is sent: the last byte of its real's MAC address.
+fn real_of(dataplane: &Dataplane, port: u16) -> Option<u8> {
+    let verdict = dataplane.test_run(&syn(port), 1).unwrap();
+    (verdict.action == XDP_TX).then_some(verdict.frame[5])
+}
+
+#[test]
+fn services_that_want_one_row_of_the_index_are_both_served() {
+    let (mut dataplane, _) = Dataplane::open(&options(None)).unwrap();
+    let mut rows = rows();
+    let (&first, &value) = rows.services.iter().next().unwrap();
+    let second = (1..u16::MAX)
+        .map(|port| ServiceKey { port, ..first })
+        .find(|key| key.port != first.port && service_row(key) == service_row(&first))
+        .unwrap();
+    let vip = *rows.vips.keys().next().unwrap();
+    // No port ranges, which would serve the port of a service that is gone.
+    rows.vips.insert(vip, VipValue { flags: 0 });
+    rows.reals.insert(2, RealValue { next_hop_mac: [2, 0, 0, 0, 0, 12], ..rows.reals[&1] });
+    rows.rings.insert(8, vec![Slot { real: 2, ..Slot::default() }; RING_SLOTS as usize].into());
+    dataplane.apply(&diff(&Rows::default(), &rows)).unwrap();
+    let other = ServiceValue { id: 8, ..value };
+    let set = |key, value| [MapWrite::Service { key, value }];
+
+    dataplane.apply(&set(second, Some(other))).unwrap();
+    assert_eq!((real_of(&dataplane, 80), real_of(&dataplane, second.port)), (Some(11), Some(12)));
+    dataplane.apply(&set(first, Some(other))).unwrap();
+    assert_eq!((real_of(&dataplane, 80), real_of(&dataplane, second.port)), (Some(12), Some(12)), "changed");
+    dataplane.apply(&set(first, None)).unwrap();
+    assert_eq!((real_of(&dataplane, 80), real_of(&dataplane, second.port)), (None, Some(12)), "the other has the row");
+    dataplane.apply(&set(first, Some(value))).unwrap();
+    dataplane.apply(&set(second, Some(value))).unwrap();
+    assert_eq!((real_of(&dataplane, 80), real_of(&dataplane, second.port)), (Some(11), Some(11)));
+    dataplane.apply(&set(second, None)).unwrap();
+    assert_eq!((real_of(&dataplane, 80), real_of(&dataplane, second.port)), (Some(11), None));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod attach;
 mod counters;
 mod error;
 mod flows;
+mod index;
 mod log;
 mod open;
 mod repeat;
@@ -24,8 +25,8 @@ use aya::{
     programs::Xdp,
 };
 use lb_common::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, PortRangeKey, RealValue, ServiceKey, ServiceValue,
-    TrafficCounters, VipKey, VipValue,
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
+    ServiceValue, TrafficCounters, VipKey, VipValue,
 };
 
 pub use attach::{AttachMode, Attached};
@@ -74,6 +75,7 @@ pub struct Dataplane {
 struct Maps {
     vips: HashMap<MapData, VipKey, VipValue>,
     services: HashMap<MapData, ServiceKey, ServiceValue>,
+    service_index: Array<MapData, IndexedService>,
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
     rings: ArrayOfMaps<MapData, MapData>,
     reals: Array<MapData, RealValue>,

@@ -43,7 +43,10 @@ impl Dataplane {
             log::start(&mut ebpf)?;
         }
         let mut maps = take_maps(&mut ebpf)?;
-        if adoption != Adoption::Adopted {
+        if adoption == Adoption::Adopted {
+            // An lbd that ended between two writes has left a service out.
+            maps.index_services()?;
+        } else {
             // Written last: maps without it are unfinished, and the next lbd replaces them.
             maps.abi.set(0, ABI_VERSION, 0).map_err(|source| DataplaneError::Map {
                 action: "write",
@@ -135,6 +138,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
     Ok(Maps {
         vips: take(ebpf, map::VIPS)?,
         services: take(ebpf, map::SERVICES)?,
+        service_index: take(ebpf, map::SERVICE_INDEX)?,
         port_ranges: take(ebpf, map::PORT_RANGES)?,
         rings: take(ebpf, map::RINGS)?,
         reals: take(ebpf, map::REALS)?,

@@ -58,10 +58,8 @@ impl Dataplane {
             MapWrite::Slots { service, changes } => maps.write_slots(*service, changes),
             MapWrite::Vip { key, value: Some(value) } => written(maps.vips.insert(key, value, 0), map::VIPS),
             MapWrite::Vip { key, value: None } => gone(maps.vips.remove(key), map::VIPS),
-            MapWrite::Service { key, value: Some(value) } => {
-                written(maps.services.insert(key, value, 0), map::SERVICES)
-            }
-            MapWrite::Service { key, value: None } => gone(maps.services.remove(key), map::SERVICES),
+            MapWrite::Service { key, value: Some(value) } => maps.set_service(key, *value),
+            MapWrite::Service { key, value: None } => maps.remove_service(key),
             MapWrite::PortRange { bits, key, value: Some(value) } => {
                 written(maps.port_ranges.insert(&prefix(*bits, *key), value, 0), map::PORT_RANGES)
             }
@@ -135,12 +133,12 @@ fn reset(
     counters.set(index, zero, 0).map_err(|source| DataplaneError::Map { action: "reset", map, source })
 }
 
-fn written(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
+pub(super) fn written(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
     result.map_err(|source| DataplaneError::Map { action: "write", map, source })
 }
 
 /// A removal of what is not there is as good.
-fn gone(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
+pub(super) fn gone(result: Result<(), MapError>, map: &'static str) -> Result<(), DataplaneError> {
     match result {
         Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),

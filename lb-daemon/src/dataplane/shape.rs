@@ -4,9 +4,9 @@ use std::{fs, io, path::Path};
 
 use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
-    ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, MAX_FRAGMENTS,
-    MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RealValue, ServiceKey, ServiceValue, TrafficCounters,
-    VipKey, VipValue, map,
+    ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
+    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RealValue, SERVICE_INDEX_ROWS,
+    ServiceKey, ServiceValue, TrafficCounters, VipKey, VipValue, map,
 };
 
 use super::{DataplaneError, Options};
@@ -93,6 +93,7 @@ fn shapes(options: &Options) -> Vec<Shape> {
     vec![
         shape::<VipKey, VipValue>(map::VIPS, MAX_SERVICES),
         shape::<ServiceKey, ServiceValue>(map::SERVICES, MAX_SERVICES),
+        shape::<u32, IndexedService>(map::SERVICE_INDEX, SERVICE_INDEX_ROWS),
         port_ranges,
         shape::<u32, u32>(map::RINGS, MAX_SERVICES),
         shape::<u32, RealValue>(map::REALS, options.max_reals),

@@ -16,7 +16,7 @@ use super::{
 /// The verdict on a packet of any class but [`Class::FLOW`].
 #[inline(never)]
 pub fn handle(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
-    if class == Class::NOT_IP || service::vip(&packet.key).is_none() {
+    if service::vip(&packet.key).is_none() {
         return XDP_PASS;
     }
     if class == Class::MALFORMED {
@@ -62,7 +62,7 @@ fn later_fragment(frame: Frame, packet: &mut Packet) -> u32 {
     };
     packet.service = first.service;
     packet.mode = first.mode;
-    forward::send(frame, packet, first.real)
+    forward::send(frame, packet, packet.l3, packet.key.service.family == FAMILY_V4, first.real)
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_redirect};
 use lb_common::{
-    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE,
+    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE,
     REAL_RESOLVED, RealValue,
 };
 
@@ -17,23 +17,14 @@ use super::{
     too_big,
 };
 
-/// Sends the packet to the real, or drops it.
+/// Sends the packet to the real, or drops it. `l3` and `v4` are the packet's: most callers know them for constants.
 #[inline(always)]
-pub fn send(frame: Frame, packet: &Packet, id: u16) -> u32 {
-    if id == NO_REAL {
-        return drop(DropReason::NoReal);
-    }
+pub fn send(frame: Frame, packet: &Packet, l3: usize, v4: bool, id: u16) -> u32 {
     let Some(real) = REALS.get(u32::from(id)) else { return drop(DropReason::NoReal) };
-    if real.flags & REAL_ALIVE == 0 {
-        return drop(DropReason::RealDown);
-    }
     let tunnel = packet.mode == MODE_IPIP;
-    let family = packet.key.service.family;
-    if real.family != family && !(tunnel && family == FAMILY_V4) {
-        return drop(DropReason::FamilyMismatch);
-    }
-    if real.flags & REAL_RESOLVED == 0 {
-        return drop(DropReason::NoNextHop);
+    let fits = real.family == if v4 { FAMILY_V4 } else { FAMILY_V6 } || (tunnel && v4);
+    if real.flags & READY != READY || !fits {
+        return drop(refusal(id, real.flags, fits));
     }
     if tunnel && packet.length + outer_length(real) > real.mtu {
         return too_big::answer(frame, packet, real.mtu.saturating_sub(outer_length(real)));
@@ -41,21 +32,46 @@ pub fn send(frame: Frame, packet: &Packet, id: u16) -> u32 {
     if packet.kind == Kind::FIRST_FRAGMENT {
         note_fragment(packet, id);
     }
-    let written = if tunnel { encapsulate(frame, packet, real) } else { write_macs(frame, real) };
+    let written = if tunnel { encapsulate(frame, packet, l3, v4, real) } else { write_macs(frame, real) };
     if !written {
         return drop(DropReason::NoHeadroom);
     }
     forwarded(packet, id);
-    if packet.kind == Kind::LATER_FRAGMENT {
-        event(Event::FragmentForwarded);
-    } else if packet.kind == Kind::ICMP_ERROR {
-        event(Event::IcmpErrorForwarded);
+    if packet.kind != Kind::WHOLE {
+        count_kind(packet.kind);
     }
     if real.ifindex == frame.ingress_ifindex() {
         return XDP_TX;
     }
     // SAFETY: the helper has no precondition.
     unsafe { bpf_redirect(real.ifindex, 0) as u32 }
+}
+
+/// What a real that may be sent to has.
+const READY: u32 = REAL_ALIVE | REAL_RESOLVED;
+
+/// Why the real is not sent the packet. The row of no real is all zero.
+#[inline(always)]
+fn refusal(id: u16, flags: u32, fits: bool) -> DropReason {
+    if id == NO_REAL {
+        DropReason::NoReal
+    } else if flags & REAL_ALIVE == 0 {
+        DropReason::RealDown
+    } else if !fits {
+        DropReason::FamilyMismatch
+    } else {
+        DropReason::NoNextHop
+    }
+}
+
+/// Counts what is special about a packet that was forwarded.
+#[inline(always)]
+fn count_kind(kind: Kind) {
+    if kind == Kind::LATER_FRAGMENT {
+        event(Event::FragmentForwarded);
+    } else if kind == Kind::ICMP_ERROR {
+        event(Event::IcmpErrorForwarded);
+    }
 }
 
 #[inline(always)]
@@ -100,23 +116,23 @@ fn write_macs(frame: Frame, real: &RealValue) -> bool {
 
 /// Puts an outer header between the Ethernet header and the packet.
 #[inline(always)]
-fn encapsulate(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
-    let Some(tags) = Tags::read(frame, packet.l3) else { return false };
+fn encapsulate(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
+    let Some(tags) = Tags::read(frame, l3) else { return false };
     let outer = outer_length(real);
     if !frame.move_start(-(outer as i32)) || !write_macs(frame, real) {
         return false;
     }
     if real.family == FAMILY_V4 {
-        tags.write(frame, packet.l3, ETHER_TYPE_IPV4) && write_outer4(frame, packet, real)
+        tags.write(frame, l3, ETHER_TYPE_IPV4) && write_outer4(frame, packet, l3, real)
     } else {
-        tags.write(frame, packet.l3, ETHER_TYPE_IPV6) && write_outer6(frame, packet, real)
+        tags.write(frame, l3, ETHER_TYPE_IPV6) && write_outer6(frame, packet, l3, v4, real)
     }
 }
 
 /// RFC 2003. DF is set and the identification zero, since no packet that needs a fragment gets here (RFC 6864 section 4.1).
 #[inline(always)]
-fn write_outer4(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
-    let Some(ip) = frame.at::<Ipv4Header>(packet.l3) else { return false };
+fn write_outer4(frame: Frame, packet: &Packet, l3: usize, real: &RealValue) -> bool {
+    let Some(ip) = frame.at::<Ipv4Header>(l3) else { return false };
     let mut outer = Ipv4Header {
         version_ihl: 0x45,
         tos: packet.tos,
@@ -137,13 +153,12 @@ fn write_outer4(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
 
 /// RFC 2473.
 #[inline(always)]
-fn write_outer6(frame: Frame, packet: &Packet, real: &RealValue) -> bool {
-    let Some(ip) = frame.at::<Ipv6Header>(packet.l3) else { return false };
-    let inner4 = packet.key.service.family == FAMILY_V4;
+fn write_outer6(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
+    let Some(ip) = frame.at::<Ipv6Header>(l3) else { return false };
     let outer = Ipv6Header {
         version_class_label: (6 << 28 | u32::from(packet.tos) << 20).to_be(),
         payload_length: (packet.length as u16).to_be(),
-        next_header: if inner4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 },
+        next_header: if v4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 },
         hop_limit: DEFAULT_TTL,
         source: words(&real.tunnel_source),
         destination: words(&real.address),

@@ -22,6 +22,12 @@ impl Frame {
         if start + size_of::<T>() > self.data_end() { None } else { Some(start as *mut T) }
     }
 
+    /// Whether `length` bytes from `offset` on are inside the frame.
+    #[inline(always)]
+    pub fn holds(self, offset: usize, length: u32) -> bool {
+        self.data() + offset + length as usize <= self.data_end()
+    }
+
     /// The frame's length in bytes.
     #[inline(always)]
     pub fn len(self) -> usize {

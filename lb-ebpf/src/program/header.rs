@@ -2,12 +2,12 @@
 
 use lb_common::MAX_VLAN_TAGS;
 
-use super::frame::Frame;
+use super::{frame::Frame, packet::Ports};
 
 pub const ETHER_TYPE_IPV4: u16 = 0x0800;
 pub const ETHER_TYPE_IPV6: u16 = 0x86dd;
-const ETHER_TYPE_VLAN: u16 = 0x8100;
-const ETHER_TYPE_QINQ: u16 = 0x88a8;
+pub const ETHER_TYPE_VLAN: u16 = 0x8100;
+pub const ETHER_TYPE_QINQ: u16 = 0x88a8;
 /// Length of an Ethernet header without tags.
 pub const ETHERNET_LENGTH: usize = 14;
 /// Length of one VLAN tag.
@@ -78,6 +78,15 @@ pub struct Ipv6Header {
 }
 
 impl Ipv6Header {
+    /// Both addresses as the words of a flow's key.
+    #[inline(always)]
+    pub fn address_words(&self) -> [u64; 4] {
+        let words: *const u64 = (&raw const self.source).cast();
+        // SAFETY: the addresses are four words, one after the other (asserted below); their alignment does not matter to BPF.
+        // Volatile, since LLVM makes a plain copy a call of memcpy, which goes byte by byte.
+        unsafe { [0, 1, 2, 3].map(|word| words.add(word).read_volatile()) }
+    }
+
     /// The traffic class.
     #[inline(always)]
     pub fn traffic_class(&self) -> u8 {
@@ -85,12 +94,16 @@ impl Ipv6Header {
     }
 }
 
+const _: () = {
+    let source = core::mem::offset_of!(Ipv6Header, source);
+    assert!(core::mem::offset_of!(Ipv6Header, destination) == source + 16 && size_of::<Ipv6Header>() == source + 32);
+};
+
 /// RFC 9293 section 3.1, without the options.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct TcpHeader {
-    pub source: u16,
-    pub destination: u16,
+    pub ports: Ports,
     pub sequence: u32,
     pub acknowledgment: u32,
     pub data_offset: u8,
@@ -104,8 +117,7 @@ pub struct TcpHeader {
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct UdpHeader {
-    pub source: u16,
-    pub destination: u16,
+    pub ports: Ports,
     pub length: u16,
     pub checksum: u16,
 }
@@ -141,20 +153,6 @@ pub fn address16(address: [u32; 4]) -> [u8; 16] {
     unsafe { core::mem::transmute(address) }
 }
 
-/// Copies an IPv6 address. By two 64-bit moves: LLVM makes a plain copy a call of memcpy, which goes byte by byte.
-///
-/// # Safety
-/// `from` and `to` are valid for sixteen bytes; their alignment does not matter to BPF.
-#[inline(always)]
-pub unsafe fn copy_address(from: *const [u32; 4], to: *mut [u8; 16]) {
-    let (from, to): (*const u64, *mut u64) = (from.cast(), to.cast());
-    // SAFETY: by the function's own contract.
-    unsafe {
-        to.write_volatile(from.read_volatile());
-        to.add(1).write_volatile(from.add(1).read_volatile());
-    }
-}
-
 /// The words of an address of lb-common's, in network order as they were.
 #[inline(always)]
 pub fn words(address: &[u8; 16]) -> [u32; 4] {
@@ -177,8 +175,9 @@ pub fn ethernet(frame: Frame) -> Option<(usize, u16)> {
     Some((end, ether_type))
 }
 
+/// The EtherType that ends at offset `end`; `None` where the frame is too short.
 #[inline(always)]
-fn ether_type_before(frame: Frame, end: usize) -> Option<u16> {
+pub fn ether_type_before(frame: Frame, end: usize) -> Option<u16> {
     let field: *mut u16 = frame.at(end - 2)?;
     // SAFETY: `at` has checked that the field is inside the frame.
     Some(u16::from_be(unsafe { *field }))

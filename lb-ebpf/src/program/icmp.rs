@@ -107,14 +107,14 @@ pub fn swap_macs(frame: Frame) -> bool {
 #[inline(always)]
 pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     let Some(key) = quoted_flow(frame, packet) else { return pass_for_vip() };
-    let Some(service) = service::find(&key) else { return pass_for_vip() };
+    let Some(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return pass_for_vip() };
     packet.kind = Kind::ICMP_ERROR;
     packet.service = service.id;
     packet.mode = service.mode;
     let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
     let Some(slot) = ring.get(slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
-    forward::send(frame, packet, real)
+    forward::send(frame, packet, packet.l3, packet.key.service.family == FAMILY_V4, real)
 }
 
 /// The flow whose packet, sent by the VIP, the error quotes.

@@ -1,36 +1,48 @@
 //! IPv4 (docs/reference/forwarding.md section 2).
 
+use core::mem::MaybeUninit;
+
 use lb_common::{FAMILY_V4, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::Frame,
-    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader, address4},
-    packet::{Class, Kind, Packet},
+    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader},
+    packet::{Class, Kind, Packet, service_end},
 };
 
 const HEADER: u32 = size_of::<Ipv4Header>() as u32;
 
-/// Reads the headers into `packet`.
+/// Reads the headers. `None` where it is no IPv4 packet.
 #[inline(always)]
-pub fn parse(frame: Frame, packet: &mut Packet) -> Class {
-    let Some(ip) = frame.at::<Ipv4Header>(packet.l3) else { return Class::NOT_IP };
+pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
+    let ip = frame.at::<Ipv4Header>(l3)?;
     // SAFETY: `at` has checked that the header is inside the frame.
     let ip = unsafe { &*ip };
     if ip.version_ihl >> 4 != 4 {
-        return Class::NOT_IP;
+        return None;
     }
-    packet.key.client = address4(ip.source);
-    packet.key.service.vip = address4(ip.destination);
-    packet.key.service.family = FAMILY_V4;
-    packet.key.service.protocol = ip.protocol;
+    let end = service_end(FAMILY_V4, ip.protocol);
+    let packet = Packet::begin(place, l3, [ip.source.into(), 0, ip.destination.into(), 0, end]);
     packet.tos = ip.tos;
     packet.length = u32::from(u16::from_be(ip.total_length));
+    // Most headers have no options: what follows them is at a fixed offset.
+    if ip.version_ihl == 0x45 {
+        let class = payload(frame, packet, ip, HEADER);
+        return Some((packet, class));
+    }
+    packet.extended = true;
     let header = u32::from(ip.version_ihl & 0xf) * 4;
-    packet.extended = header != HEADER;
-    if header < HEADER || packet.length < header {
+    let class = if header < HEADER { Class::MALFORMED } else { payload(frame, packet, ip, header) };
+    Some((packet, class))
+}
+
+/// What the packet is by all that follows the first `header` bytes.
+#[inline(always)]
+fn payload(frame: Frame, packet: &mut Packet, ip: &Ipv4Header, header: u32) -> Class {
+    if packet.length < header {
         return Class::MALFORMED;
     }
-    if packet.length as usize > frame.len() - packet.l3 {
+    if !frame.holds(packet.l3, packet.length) {
         return Class::TRUNCATED;
     }
     let fragment = u16::from_be(ip.fragment);
@@ -61,7 +73,6 @@ fn fragment_class(packet: &mut Packet, fragment: u16) -> Option<Class> {
 #[inline(always)]
 fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
     let l4 = packet.l3 + header as usize;
-    packet.l4 = l4 as u32;
     let payload = packet.length - header;
     if packet.key.service.protocol == PROTOCOL_TCP {
         if payload < size_of::<TcpHeader>() as u32 {
@@ -70,8 +81,7 @@ fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
         let Some(tcp) = frame.at::<TcpHeader>(l4) else { return Class::TRUNCATED };
         // SAFETY: `at` has checked that the header is inside the frame.
         let tcp = unsafe { &*tcp };
-        packet.key.client_port = u16::from_be(tcp.source);
-        packet.key.service.port = u16::from_be(tcp.destination);
+        packet.set_ports(FAMILY_V4, PROTOCOL_TCP, tcp.ports);
         packet.tcp_flags = tcp.flags;
         return Class::FLOW;
     }
@@ -82,12 +92,12 @@ fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
         let Some(udp) = frame.at::<UdpHeader>(l4) else { return Class::TRUNCATED };
         // SAFETY: as above.
         let udp = unsafe { &*udp };
-        packet.key.client_port = u16::from_be(udp.source);
-        packet.key.service.port = u16::from_be(udp.destination);
+        packet.set_ports(FAMILY_V4, PROTOCOL_UDP, udp.ports);
         return Class::FLOW;
     }
     if packet.key.service.protocol != PROTOCOL_ICMP {
         return Class::OTHER;
     }
+    packet.l4 = l4 as u32;
     if payload < 8 { Class::MALFORMED } else { Class::ICMP }
 }

@@ -1,11 +1,13 @@
 //! IPv6 (docs/reference/forwarding.md section 3).
 
+use core::mem::MaybeUninit;
+
 use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::Frame,
-    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, copy_address},
-    packet::{Class, Kind, Packet},
+    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader},
+    packet::{Class, Kind, Packet, service_end},
 };
 
 const HEADER: u32 = size_of::<Ipv6Header>() as u32;
@@ -14,35 +16,38 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Reads the headers into `packet`.
+/// Reads the headers. `None` where it is no IPv6 packet.
 #[inline(always)]
-pub fn parse(frame: Frame, packet: &mut Packet) -> Class {
-    let Some(ip) = frame.at::<Ipv6Header>(packet.l3) else { return Class::NOT_IP };
+pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
+    let ip = frame.at::<Ipv6Header>(l3)?;
     // SAFETY: `at` has checked that the header is inside the frame.
     let ip = unsafe { &*ip };
     if u32::from_be(ip.version_class_label) >> 28 != 6 {
-        return Class::NOT_IP;
+        return None;
     }
-    // SAFETY: both are whole addresses, inside the checked header and inside the key.
-    unsafe {
-        copy_address(&raw const ip.source, &raw mut packet.key.client);
-        copy_address(&raw const ip.destination, &raw mut packet.key.service.vip);
-    }
-    packet.key.service.family = FAMILY_V6;
-    packet.key.service.protocol = ip.next_header;
+    let [client, client_end, vip, vip_end] = ip.address_words();
+    let end = service_end(FAMILY_V6, ip.next_header);
+    let packet = Packet::begin(place, l3, [client, client_end, vip, vip_end, end]);
     packet.tos = ip.traffic_class();
     packet.length = HEADER + u32::from(u16::from_be(ip.payload_length));
-    if packet.length as usize > frame.len() - packet.l3 {
+    let class = payload(frame, packet, ip.next_header);
+    Some((packet, class))
+}
+
+/// What the packet is by all that follows its first header.
+#[inline(always)]
+fn payload(frame: Frame, packet: &mut Packet, next_header: u8) -> Class {
+    if !frame.holds(packet.l3, packet.length) {
         return Class::TRUNCATED;
     }
     let l4 = packet.l3 + HEADER as usize;
-    packet.l4 = l4 as u32;
-    if ip.next_header == PROTOCOL_TCP {
+    if next_header == PROTOCOL_TCP {
         return tcp(frame, packet, l4);
     }
-    if ip.next_header == PROTOCOL_UDP {
+    if next_header == PROTOCOL_UDP {
         return udp(frame, packet, l4);
     }
+    packet.l4 = l4 as u32;
     extended(frame, packet)
 }
 
@@ -54,8 +59,7 @@ fn tcp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
     let Some(tcp) = frame.at::<TcpHeader>(l4) else { return Class::TRUNCATED };
     // SAFETY: `at` has checked that the header is inside the frame.
     let tcp = unsafe { &*tcp };
-    packet.key.client_port = u16::from_be(tcp.source);
-    packet.key.service.port = u16::from_be(tcp.destination);
+    packet.set_ports(FAMILY_V6, PROTOCOL_TCP, tcp.ports);
     packet.tcp_flags = tcp.flags;
     Class::FLOW
 }
@@ -68,8 +72,7 @@ fn udp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
     let Some(udp) = frame.at::<UdpHeader>(l4) else { return Class::TRUNCATED };
     // SAFETY: as above.
     let udp = unsafe { &*udp };
-    packet.key.client_port = u16::from_be(udp.source);
-    packet.key.service.port = u16::from_be(udp.destination);
+    packet.set_ports(FAMILY_V6, PROTOCOL_UDP, udp.ports);
     Class::FLOW
 }
 
@@ -143,8 +146,7 @@ fn transport(frame: Frame, packet: &mut Packet, end: u32) -> Class {
             return Class::MALFORMED;
         }
         let Some(tcp) = frame.load::<TcpHeader>(at) else { return Class::TRUNCATED };
-        packet.key.client_port = u16::from_be(tcp.source);
-        packet.key.service.port = u16::from_be(tcp.destination);
+        packet.set_ports(FAMILY_V6, PROTOCOL_TCP, tcp.ports);
         packet.tcp_flags = tcp.flags;
         return Class::FLOW;
     }
@@ -153,8 +155,7 @@ fn transport(frame: Frame, packet: &mut Packet, end: u32) -> Class {
             return Class::MALFORMED;
         }
         let Some(udp) = frame.load::<UdpHeader>(at) else { return Class::TRUNCATED };
-        packet.key.client_port = u16::from_be(udp.source);
-        packet.key.service.port = u16::from_be(udp.destination);
+        packet.set_ports(FAMILY_V6, PROTOCOL_UDP, udp.ports);
         return Class::FLOW;
     }
     if protocol != PROTOCOL_ICMPV6 || packet.kind == Kind::FIRST_FRAGMENT {

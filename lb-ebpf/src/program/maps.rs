@@ -6,8 +6,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RING_SLOTS, RealValue,
-    ServiceKey, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey,
+    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 /// Lets the daemon write a ring by mmap.
@@ -20,6 +20,8 @@ pub static ABI: Array<u32, 1> = Array::new();
 pub static VIPS: HashMap<VipKey, VipValue, { MAX_SERVICES as usize }> = HashMap::new();
 #[btf_map(name = "services")]
 pub static SERVICES: HashMap<ServiceKey, ServiceValue, { MAX_SERVICES as usize }> = HashMap::new();
+#[btf_map(name = "service_index")]
+pub static SERVICE_INDEX: Array<IndexedService, { SERVICE_INDEX_ROWS as usize }> = Array::new();
 #[btf_map(name = "port_ranges")]
 pub static PORT_RANGES: LpmTrie<PortRangeKey, ServiceValue, { MAX_PORT_RANGES as usize }> = LpmTrie::new();
 /// One ring: the template of the inner maps.

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use lb_common::FlowKey;
+use lb_common::{FlowKey, ServiceKey, flow_hash_v4, flow_hash_v6};
 
 /// A parsed packet, and what the lookups add.
 pub struct Packet {
@@ -10,7 +10,7 @@ pub struct Packet {
     pub key: FlowKey,
     /// Offset of the IP header.
     pub l3: usize,
-    /// Offset of the transport header, where there is one.
+    /// Of an ICMP packet: offset of the ICMP header.
     pub l4: u32,
     /// IP length in bytes, header counted and Ethernet padding not.
     pub length: u32,
@@ -33,22 +33,87 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Makes `place` a packet of which only the IP header's offset is known.
+    /// Makes `place` a packet of which the IP header's offset and the flow's key are known.
     ///
-    /// Zeroed in place by single stores: LLVM makes a plain initialisation, or a move, a call of memset, which goes byte by byte.
+    /// Filled in place by single stores: LLVM makes a plain initialisation, or a move, a call of memset, which goes byte by byte.
     #[inline(always)]
-    pub fn begin(place: &mut MaybeUninit<Self>, l3: usize) -> &mut Self {
+    pub fn begin(place: &mut MaybeUninit<Self>, l3: usize, key: [u64; KEY_WORDS]) -> &mut Self {
         let words: *mut u64 = place.as_mut_ptr().cast();
-        for word in 0..size_of::<Self>() / size_of::<u64>() {
-            // SAFETY: inside the packet, whose size and alignment are multiples of a word's (asserted below).
-            unsafe { words.add(word).write_volatile(0) };
+        for (word, value) in key.into_iter().enumerate() {
+            // SAFETY: the key has as many words, and is the packet's first field (asserted below).
+            unsafe { words.add(word).write_volatile(value) };
         }
-        // SAFETY: every byte is zero, which is a value of each field.
-        let packet = unsafe { place.assume_init_mut() };
-        packet.l3 = l3;
-        packet
+        for word in KEY_WORDS..size_of::<Self>() / size_of::<u64>() {
+            let value = if word == L3_WORD { l3 as u64 } else { 0 };
+            // SAFETY: inside the packet, whose size and alignment are multiples of a word's (asserted below).
+            unsafe { words.add(word).write_volatile(value) };
+        }
+        // SAFETY: every byte is set, and zero is a value of each field.
+        unsafe { place.assume_init_mut() }
+    }
+
+    /// Sets the key's ports, and what lies beside them. By one store: the map lookups read words, and a load that spans several
+    /// stores waits until all of them have left the CPU's buffer.
+    #[inline(always)]
+    pub fn set_ports(&mut self, family: u8, protocol: u8, ports: Ports) {
+        let word = service_end(family, protocol) | ports.word();
+        // SAFETY: the key has that word (asserted below). Volatile, so that LLVM does not split the store.
+        unsafe { (&raw mut self.key).cast::<u64>().add(PORTS_WORD).write_volatile(word) };
     }
 }
+
+/// The last word of a key without ports.
+#[inline(always)]
+pub fn service_end(family: u8, protocol: u8) -> u64 {
+    u64::from(protocol) << 16 | u64::from(family) << 24
+}
+
+/// The ports of a TCP or UDP header as they are on the wire: the source's first.
+#[repr(transparent)]
+#[derive(Clone, Copy, Default)]
+pub struct Ports(u32);
+
+impl Ports {
+    /// The ports where a key's last word has them.
+    #[inline(always)]
+    fn word(self) -> u64 {
+        let ports = u64::from(u32::from_be(self.0));
+        (ports & 0xffff) | ports >> 16 << 32
+    }
+}
+
+/// The words of a key.
+#[inline(always)]
+pub fn key_words(key: &FlowKey) -> [u64; KEY_WORDS] {
+    // SAFETY: as many words, of a multiple of a word's alignment (asserted below).
+    unsafe { *(&raw const *key).cast() }
+}
+
+/// [`lb_common::flow_hash`], by words.
+#[inline(always)]
+pub fn flow_hash(key: &FlowKey, v4: bool) -> u32 {
+    let [client, client_end, vip, vip_end, ports] = key_words(key);
+    let ports = ports >> 32 | (ports & u64::from(u32::MAX)) << 16;
+    if v4 { flow_hash_v4(client | vip << 32, ports) } else { flow_hash_v6([client, client_end, vip, vip_end], ports) }
+}
+
+const KEY_WORDS: usize = size_of::<FlowKey>() / size_of::<u64>();
+/// Port, protocol, family and client port.
+const PORTS_WORD: usize = 4;
+const L3_WORD: usize = core::mem::offset_of!(Packet, l3) / size_of::<u64>();
+
+const _: () = {
+    use core::mem::offset_of;
+    let port = offset_of!(FlowKey, service) + offset_of!(ServiceKey, port);
+    assert!(offset_of!(Packet, key) == 0 && align_of::<FlowKey>() == 8);
+    assert!(offset_of!(FlowKey, client) == 0);
+    assert!(offset_of!(FlowKey, service) + offset_of!(ServiceKey, vip) == 2 * 8);
+    assert!(port == PORTS_WORD * 8);
+    assert!(offset_of!(ServiceKey, protocol) == offset_of!(ServiceKey, port) + 2);
+    assert!(offset_of!(ServiceKey, family) == offset_of!(ServiceKey, port) + 3);
+    assert!(offset_of!(FlowKey, client_port) == port + 4);
+    assert!(KEY_WORDS == PORTS_WORD + 1);
+};
 
 const _: () = assert!(size_of::<Packet>().is_multiple_of(8) && align_of::<Packet>() == 8);
 
@@ -57,7 +122,7 @@ const _: () = assert!(size_of::<Packet>().is_multiple_of(8) && align_of::<Packet
 pub struct Kind(u8);
 
 impl Kind {
-    // 0 is a whole packet.
+    pub const WHOLE: Self = Self(0);
     pub const FIRST_FRAGMENT: Self = Self(1);
     pub const LATER_FRAGMENT: Self = Self(2);
     pub const ICMP_ERROR: Self = Self(3);
@@ -70,8 +135,6 @@ pub struct Class(u8);
 impl Class {
     /// A TCP or UDP packet with ports.
     pub const FLOW: Self = Self(0);
-    /// No IP packet.
-    pub const NOT_IP: Self = Self(1);
     /// Another protocol than TCP, UDP, ICMP.
     pub const OTHER: Self = Self(2);
     /// A fragment without ports.

@@ -1,14 +1,43 @@
 //! From a packet's destination to its service.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use lb_common::{FlowKey, PORT_RANGE_FIXED_BITS, PortRangeKey, ServiceValue, VIP_HAS_PORT_RANGES, VipKey, VipValue};
+use lb_common::{
+    FlowKey, IndexedService, PORT_RANGE_FIXED_BITS, PortRangeKey, ServiceValue, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    service_row_of,
+};
 
-use super::maps::{PORT_RANGES, SERVICES, VIPS};
+use super::{
+    maps::{PORT_RANGES, SERVICE_INDEX, SERVICES, VIPS},
+    packet::key_words,
+};
 
-/// The service of the flow's destination.
+/// The service of the flow's destination. `v4` says that the key is an IPv4 flow's.
 #[inline(always)]
+pub fn find(key: &FlowKey, v4: bool) -> Option<ServiceValue> {
+    let [_, _, vip, vip_end, ports] = key_words(key);
+    // The rest of an IPv4 address is zero.
+    let (vip, rest) = ([vip, if v4 { 0 } else { vip_end }], ports as u32);
+    match SERVICE_INDEX.get(service_row_of(vip, rest.into())) {
+        // A row loses its key some time before it is given to another service, longer than a packet takes.
+        Some(row) if is_of(row, vip, rest, v4) => Some(row.value),
+        _ => look_up(key),
+    }
+}
+
+/// Whether the row is that of the service with these words. By words, since LLVM makes a plain comparison of the keys a call
+/// of bcmp, which goes byte by byte.
+#[inline(always)]
+fn is_of(row: &IndexedService, [vip, vip_end]: [u64; 2], rest: u32, v4: bool) -> bool {
+    let (row_vip, row_rest): (*const u64, *const u32) =
+        ((&raw const row.key.vip).cast(), (&raw const row.key.port).cast());
+    // SAFETY: sixteen bytes and four, both within the key; their alignment does not matter to BPF.
+    unsafe { row_vip.read() == vip && row_rest.read() == rest && (v4 || row_vip.add(1).read() == vip_end) }
+}
+
+/// The service of a destination that the index does not have. Out of line: most services are in the index.
+#[inline(never)]
 #[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
-pub fn find(key: &FlowKey) -> Option<ServiceValue> {
+fn look_up(key: &FlowKey) -> Option<ServiceValue> {
     // SAFETY: the value is copied at once. A service that is deleted meanwhile may give its slot to another, whose ring and
     // reals are then in the maps too: rows are written in that order.
     match unsafe { SERVICES.get(&key.service) } {
@@ -26,8 +55,8 @@ pub fn vip(key: &FlowKey) -> Option<VipValue> {
     unsafe { VIPS.get(&vip) }.copied()
 }
 
-/// The service whose port range holds the flow's port. Out of line: most packets find their port at once.
-#[inline(never)]
+/// The service whose port range holds the flow's port.
+#[inline(always)]
 fn find_range(key: &FlowKey) -> Option<ServiceValue> {
     if vip(key)?.flags & VIP_HAS_PORT_RANGES == 0 {
         return None;
