@@ -1,7 +1,7 @@
 //! Real ICMP and fragments through the real daemon: echo, errors about a flow, path MTU discovery through a tunnel, and
 //! datagrams in pieces. Needs root.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result};
@@ -129,12 +129,17 @@ fn owner_of_flow(stage: &Stage, sockets: &[UdpSocket], client: SocketAddr, servi
     wait_for_one(sockets, |socket| matches!(socket.recv(&mut [0; 16]), Ok(6)))
 }
 
-/// The real server whose socket hears that nobody listens, after the first one has sent something.
+/// The real server whose socket hears that nobody listens, when the first one sends something. It sends again and again:
+/// the client's socket may live on for a moment, in a child process of another test between fork and exec.
 fn told_of_error(sockets: &[UdpSocket]) -> Result<String> {
-    sockets[0].send(b"nobody there?").context("cannot send")?;
-    wait_for_one(sockets, |socket| {
-        socket.recv(&mut [0; 16]).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-    })
+    let refused = |result: io::Result<usize>| result.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    let told = wait_for("an error at one of the real servers", LIMIT, || {
+        if refused(sockets[0].send(b"nobody there?")) {
+            return Ok(Some(0));
+        }
+        Ok(sockets.iter().position(|socket| refused(socket.recv(&mut [0; 16]))))
+    })?;
+    Ok(real_name(told as u8))
 }
 
 /// A socket on each real server, with the VIP as its address, for this client only.
