@@ -80,7 +80,7 @@ pub enum DataplaneError {
     /// Another XDP program is attached.
     #[error(
         "interface {interface} has another XDP program already: see it with `bpftool net show dev {interface}`, \
-         remove it with `ip link set dev {interface} xdp off`"
+         remove it with `ip link set dev {interface} xdp off`, or with `lbd detach --config ..` if it is another lbd's"
     )]
     Occupied {
         /// The interface.
