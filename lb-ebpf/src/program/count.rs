@@ -50,8 +50,14 @@ fn add(counters: *mut TrafficCounters, packet: &Packet) {
     counters.bytes += u64::from(packet.length);
     let flags = packet.tcp_flags;
     if flags & (TCP_SYN | TCP_FIN | TCP_RST) != 0 {
-        counters.syn += u64::from(flags & (TCP_SYN | TCP_ACK) == TCP_SYN);
-        counters.fin += u64::from(flags & TCP_FIN != 0);
-        counters.rst += u64::from(flags & TCP_RST != 0);
+        if flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
+            counters.syn += 1;
+        }
+        if flags & TCP_FIN != 0 {
+            counters.fin += 1;
+        }
+        if flags & TCP_RST != 0 {
+            counters.rst += 1;
+        }
     }
 }

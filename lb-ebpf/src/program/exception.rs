@@ -62,7 +62,7 @@ fn later_fragment(frame: Frame, packet: &mut Packet) -> u32 {
     };
     packet.service = first.service;
     packet.mode = first.mode;
-    forward::send(frame, packet, packet.l3, packet.key.service.family == FAMILY_V4, first.real)
+    forward::send(frame, frame.bounds(), packet, packet.l3, packet.key.service.family == FAMILY_V4, first.real)
 }
 
 #[inline(always)]

@@ -8,7 +8,7 @@ use lb_common::{
 
 use super::{
     count::{drop, event, forwarded},
-    frame::Frame,
+    frame::{Bounds, Frame},
     header::{
         ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV4_DF, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags, words,
     },
@@ -17,9 +17,10 @@ use super::{
     too_big,
 };
 
-/// Sends the packet to the real, or drops it. `l3` and `v4` are the packet's: most callers know them for constants.
+/// Sends the packet to the real, or drops it. `l3` and `v4` are the packet's: most callers know them for constants. `bounds` are
+/// the frame's.
 #[inline(always)]
-pub fn send(frame: Frame, packet: &Packet, l3: usize, v4: bool, id: u16) -> u32 {
+pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, id: u16) -> u32 {
     let Some(real) = REALS.get(u32::from(id)) else { return drop(DropReason::NoReal) };
     let tunnel = packet.mode == MODE_IPIP;
     let fits = real.family == if v4 { FAMILY_V4 } else { FAMILY_V6 } || (tunnel && v4);
@@ -32,7 +33,7 @@ pub fn send(frame: Frame, packet: &Packet, l3: usize, v4: bool, id: u16) -> u32 
     if packet.kind == Kind::FIRST_FRAGMENT {
         note_fragment(packet, id);
     }
-    let written = if tunnel { encapsulate(frame, packet, l3, v4, real) } else { write_macs(frame, real) };
+    let written = if tunnel { encapsulate(frame, packet, l3, v4, real) } else { write_macs(bounds, real) };
     if !written {
         return drop(DropReason::NoHeadroom);
     }
@@ -103,7 +104,7 @@ fn note_fragment(packet: &Packet, real: u16) {
 
 /// Addresses the frame to the real's next hop.
 #[inline(always)]
-fn write_macs(frame: Frame, real: &RealValue) -> bool {
+fn write_macs(frame: Bounds, real: &RealValue) -> bool {
     let Some(macs) = frame.at::<[u32; 3]>(0) else { return false };
     let (macs, source): (*mut u32, *const u32) = (macs.cast(), (&raw const real.next_hop_mac).cast());
     for word in 0..3 {
@@ -119,7 +120,7 @@ fn write_macs(frame: Frame, real: &RealValue) -> bool {
 fn encapsulate(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
     let Some(tags) = Tags::read(frame, l3) else { return false };
     let outer = outer_length(real);
-    if !frame.move_start(-(outer as i32)) || !write_macs(frame, real) {
+    if !frame.move_start(-(outer as i32)) || !write_macs(frame.bounds(), real) {
         return false;
     }
     if real.family == FAMILY_V4 {

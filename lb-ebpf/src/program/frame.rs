@@ -11,21 +11,42 @@ use aya_ebpf::{
 #[derive(Clone, Copy)]
 pub struct Frame(pub *mut xdp_md);
 
-impl Frame {
+/// The bounds of a frame, until they move: read once for several looks at it.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    start: usize,
+    end: usize,
+}
+
+impl Bounds {
     /// A pointer to a `T` at `offset`, or `None` where the frame ends before it does.
     ///
     /// Valid until the frame's bounds move. `T`'s alignment is the header's within an IP packet that begins 2 bytes off a
     /// word, as the kernel lays received packets out; BPF loads need none.
     #[inline(always)]
     pub fn at<T>(self, offset: usize) -> Option<*mut T> {
-        let start = self.data() + offset;
-        if start + size_of::<T>() > self.data_end() { None } else { Some(start as *mut T) }
+        let start = self.start + offset;
+        if start + size_of::<T>() > self.end { None } else { Some(start as *mut T) }
     }
 
     /// Whether `length` bytes from `offset` on are inside the frame.
     #[inline(always)]
     pub fn holds(self, offset: usize, length: u32) -> bool {
-        self.data() + offset + length as usize <= self.data_end()
+        self.start + offset + length as usize <= self.end
+    }
+}
+
+impl Frame {
+    /// The bounds as they are now.
+    #[inline(always)]
+    pub fn bounds(self) -> Bounds {
+        Bounds { start: self.data(), end: self.data_end() }
+    }
+
+    /// As [`Bounds::at`].
+    #[inline(always)]
+    pub fn at<T>(self, offset: usize) -> Option<*mut T> {
+        self.bounds().at(offset)
     }
 
     /// The frame's length in bytes.

@@ -2,7 +2,10 @@
 
 use lb_common::MAX_VLAN_TAGS;
 
-use super::{frame::Frame, packet::Ports};
+use super::{
+    frame::{Bounds, Frame},
+    packet::Ports,
+};
 
 pub const ETHER_TYPE_IPV4: u16 = 0x0800;
 pub const ETHER_TYPE_IPV6: u16 = 0x86dd;
@@ -162,7 +165,7 @@ pub fn words(address: &[u8; 16]) -> [u32; 4] {
 
 /// Offset of what follows the Ethernet header and its tags, and its EtherType; `None` where the frame is too short.
 #[inline(always)]
-pub fn ethernet(frame: Frame) -> Option<(usize, u16)> {
+pub fn ethernet(frame: Bounds) -> Option<(usize, u16)> {
     let mut end = ETHERNET_LENGTH;
     let mut ether_type = ether_type_before(frame, end)?;
     for _ in 0..MAX_VLAN_TAGS {
@@ -177,7 +180,7 @@ pub fn ethernet(frame: Frame) -> Option<(usize, u16)> {
 
 /// The EtherType that ends at offset `end`; `None` where the frame is too short.
 #[inline(always)]
-pub fn ether_type_before(frame: Frame, end: usize) -> Option<u16> {
+pub fn ether_type_before(frame: Bounds, end: usize) -> Option<u16> {
     let field: *mut u16 = frame.at(end - 2)?;
     // SAFETY: `at` has checked that the field is inside the frame.
     Some(u16::from_be(unsafe { *field }))

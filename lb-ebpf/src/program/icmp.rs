@@ -114,7 +114,7 @@ pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
     let Some(slot) = ring.get(slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
-    forward::send(frame, packet, packet.l3, packet.key.service.family == FAMILY_V4, real)
+    forward::send(frame, frame.bounds(), packet, packet.l3, packet.key.service.family == FAMILY_V4, real)
 }
 
 /// The flow whose packet, sent by the VIP, the error quotes.

@@ -5,20 +5,23 @@ use core::mem::MaybeUninit;
 use lb_common::{FAMILY_V4, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
-    frame::Frame,
+    frame::{Bounds, Frame},
     header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader},
     packet::{Class, Kind, Packet, service_end},
 };
 
 const HEADER: u32 = size_of::<Ipv4Header>() as u32;
+/// Version 4 and a header without options.
+const PLAIN: u8 = 0x45;
 
 /// Reads the headers. `None` where it is no IPv4 packet.
 #[inline(always)]
-pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
-    let ip = frame.at::<Ipv4Header>(l3)?;
+pub fn parse(frame: Frame, bounds: Bounds, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
+    let ip = bounds.at::<Ipv4Header>(l3)?;
     // SAFETY: `at` has checked that the header is inside the frame.
     let ip = unsafe { &*ip };
-    if ip.version_ihl >> 4 != 4 {
+    let plain = ip.version_ihl == PLAIN;
+    if !plain && ip.version_ihl >> 4 != 4 {
         return None;
     }
     let end = service_end(FAMILY_V4, ip.protocol);
@@ -26,23 +29,23 @@ pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option
     packet.tos = ip.tos;
     packet.length = u32::from(u16::from_be(ip.total_length));
     // Most headers have no options: what follows them is at a fixed offset.
-    if ip.version_ihl == 0x45 {
-        let class = payload(frame, packet, ip, HEADER);
+    if plain {
+        let class = payload(frame, bounds, packet, ip, HEADER);
         return Some((packet, class));
     }
     packet.extended = true;
     let header = u32::from(ip.version_ihl & 0xf) * 4;
-    let class = if header < HEADER { Class::MALFORMED } else { payload(frame, packet, ip, header) };
+    let class = if header < HEADER { Class::MALFORMED } else { payload(frame, bounds, packet, ip, header) };
     Some((packet, class))
 }
 
 /// What the packet is by all that follows the first `header` bytes.
 #[inline(always)]
-fn payload(frame: Frame, packet: &mut Packet, ip: &Ipv4Header, header: u32) -> Class {
+fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, ip: &Ipv4Header, header: u32) -> Class {
     if packet.length < header {
         return Class::MALFORMED;
     }
-    if !frame.holds(packet.l3, packet.length) {
+    if !bounds.holds(packet.l3, packet.length) {
         return Class::TRUNCATED;
     }
     let fragment = u16::from_be(ip.fragment);

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
-    frame::Frame,
+    frame::{Bounds, Frame},
     header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader},
     packet::{Class, Kind, Packet, service_end},
 };
@@ -18,8 +18,8 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 /// Reads the headers. `None` where it is no IPv6 packet.
 #[inline(always)]
-pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
-    let ip = frame.at::<Ipv6Header>(l3)?;
+pub fn parse(frame: Frame, bounds: Bounds, place: &mut MaybeUninit<Packet>, l3: usize) -> Option<(&mut Packet, Class)> {
+    let ip = bounds.at::<Ipv6Header>(l3)?;
     // SAFETY: `at` has checked that the header is inside the frame.
     let ip = unsafe { &*ip };
     if u32::from_be(ip.version_class_label) >> 28 != 6 {
@@ -30,14 +30,14 @@ pub fn parse(frame: Frame, place: &mut MaybeUninit<Packet>, l3: usize) -> Option
     let packet = Packet::begin(place, l3, [client, client_end, vip, vip_end, end]);
     packet.tos = ip.traffic_class();
     packet.length = HEADER + u32::from(u16::from_be(ip.payload_length));
-    let class = payload(frame, packet, ip.next_header);
+    let class = payload(frame, bounds, packet, ip.next_header);
     Some((packet, class))
 }
 
 /// What the packet is by all that follows its first header.
 #[inline(always)]
-fn payload(frame: Frame, packet: &mut Packet, next_header: u8) -> Class {
-    if !frame.holds(packet.l3, packet.length) {
+fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, next_header: u8) -> Class {
+    if !bounds.holds(packet.l3, packet.length) {
         return Class::TRUNCATED;
     }
     let l4 = packet.l3 + HEADER as usize;

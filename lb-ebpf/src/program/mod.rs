@@ -20,39 +20,41 @@ use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use lb_common::{SLOT_CLEAN, slot_of};
 
 use count::drop;
-use frame::Frame;
+use frame::{Bounds, Frame};
 use packet::{Class, flow_hash};
 
 /// The verdict on one frame.
 #[inline(always)]
 pub fn run(ctx: *mut xdp_md) -> u32 {
     let frame = Frame(ctx);
-    let Some(ether_type) = header::ether_type_before(frame, header::ETHERNET_LENGTH) else { return XDP_PASS };
+    let bounds = frame.bounds();
+    let Some(ether_type) = header::ether_type_before(bounds, header::ETHERNET_LENGTH) else { return XDP_PASS };
     // Most frames have no tags: where headers are at fixed offsets they are read by fewer instructions.
     match ether_type {
-        header::ETHER_TYPE_IPV4 => network(frame, header::ETHERNET_LENGTH, header::ETHER_TYPE_IPV4),
-        header::ETHER_TYPE_IPV6 => network(frame, header::ETHERNET_LENGTH, header::ETHER_TYPE_IPV6),
-        header::ETHER_TYPE_VLAN | header::ETHER_TYPE_QINQ => tagged(frame),
+        header::ETHER_TYPE_IPV4 => network(frame, bounds, header::ETHERNET_LENGTH, header::ETHER_TYPE_IPV4),
+        header::ETHER_TYPE_IPV6 => network(frame, bounds, header::ETHERNET_LENGTH, header::ETHER_TYPE_IPV6),
+        header::ETHER_TYPE_VLAN | header::ETHER_TYPE_QINQ => tagged(frame, bounds),
         _ => XDP_PASS,
     }
 }
 
 /// The verdict on a frame with VLAN tags.
 #[inline(always)]
-fn tagged(frame: Frame) -> u32 {
-    let Some((l3, ether_type)) = header::ethernet(frame) else { return XDP_PASS };
-    network(frame, l3, ether_type)
+fn tagged(frame: Frame, bounds: Bounds) -> u32 {
+    let Some((l3, ether_type)) = header::ethernet(bounds) else { return XDP_PASS };
+    network(frame, bounds, l3, ether_type)
 }
 
 /// The verdict on what is behind the Ethernet header.
 #[inline(always)]
-fn network(frame: Frame, l3: usize, ether_type: u16) -> u32 {
+fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
     let mut place = MaybeUninit::uninit();
     let v4 = ether_type == header::ETHER_TYPE_IPV4;
     if !v4 && ether_type != header::ETHER_TYPE_IPV6 {
         return XDP_PASS;
     }
-    let parsed = if v4 { ipv4::parse(frame, &mut place, l3) } else { ipv6::parse(frame, &mut place, l3) };
+    let parsed =
+        if v4 { ipv4::parse(frame, bounds, &mut place, l3) } else { ipv6::parse(frame, bounds, &mut place, l3) };
     let Some((packet, class)) = parsed else { return XDP_PASS };
     if class != Class::FLOW {
         return exception::handle(frame, packet, class);
@@ -64,5 +66,5 @@ fn network(frame: Frame, l3: usize, ether_type: u16) -> u32 {
     packet.slot = slot_of(flow_hash(&packet.key, v4));
     let Some(slot) = ring.get(packet.slot) else { return drop(lb_common::DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::decide(packet, *slot) };
-    forward::send(frame, packet, l3, v4, real)
+    forward::send(frame, bounds, packet, l3, v4, real)
 }
