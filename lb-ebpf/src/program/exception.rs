@@ -1,7 +1,7 @@
 //! Packets that are no whole TCP or UDP packet of a service: not for a VIP, broken, fragments, ICMP.
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
-use lb_common::{DropReason, Event, FAMILY_V4, FlowKey};
+use lb_common::{DropReason, Event, FAMILY_V4};
 
 use super::{
     count::{drop, event},
@@ -10,7 +10,7 @@ use super::{
     icmp,
     maps::FRAGMENTS,
     packet::{Class, Packet},
-    service,
+    service::{self, Missing},
 };
 
 /// The verdict on a packet of any class but [`Class::FLOW`].
@@ -38,12 +38,9 @@ pub fn handle(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
 }
 
 /// The verdict on a TCP or UDP packet that no service claims.
-#[inline(never)]
-pub fn no_service(key: &FlowKey) -> u32 {
-    if service::vip(key).is_none() {
-        return XDP_PASS;
-    }
-    pass_for_vip()
+#[inline(always)]
+pub fn no_service(missing: Missing) -> u32 {
+    if missing == Missing::VIP { XDP_PASS } else { pass_for_vip() }
 }
 
 /// The kernel gets what is for a VIP and no service's.

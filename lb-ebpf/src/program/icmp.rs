@@ -107,7 +107,7 @@ pub fn swap_macs(frame: Frame) -> bool {
 #[inline(always)]
 pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     let Some(key) = quoted_flow(frame, packet) else { return pass_for_vip() };
-    let Some(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return pass_for_vip() };
+    let Ok(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return pass_for_vip() };
     packet.kind = Kind::ICMP_ERROR;
     packet.service = service.id;
     packet.mode = service.mode;

@@ -59,7 +59,10 @@ fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
     if class != Class::FLOW {
         return exception::handle(frame, packet, class);
     }
-    let Some(service) = service::find(&packet.key, v4) else { return exception::no_service(&packet.key) };
+    let service = match service::find(&packet.key, v4) {
+        Ok(service) => service,
+        Err(missing) => return exception::no_service(missing),
+    };
     packet.service = service.id;
     packet.mode = service.mode;
     let Some(ring) = maps::RINGS.get(service.id) else { return drop(lb_common::DropReason::NoRing) };

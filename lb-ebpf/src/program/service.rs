@@ -11,15 +11,26 @@ use super::{
     packet::key_words,
 };
 
+/// What a packet's destination lacks. Not an enum, as [`super::packet::Kind`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Missing(u8);
+
+impl Missing {
+    /// It is no VIP.
+    pub const VIP: Self = Self(0);
+    /// It is a VIP, and no service has the port.
+    pub const SERVICE: Self = Self(1);
+}
+
 /// The service of the flow's destination. `v4` says that the key is an IPv4 flow's.
 #[inline(always)]
-pub fn find(key: &FlowKey, v4: bool) -> Option<ServiceValue> {
+pub fn find(key: &FlowKey, v4: bool) -> Result<ServiceValue, Missing> {
     let [_, _, vip, vip_end, ports] = key_words(key);
     // The rest of an IPv4 address is zero.
     let (vip, rest) = ([vip, if v4 { 0 } else { vip_end }], ports as u32);
     match SERVICE_INDEX.get(service_row_of(vip, rest.into())) {
         // A row loses its key some time before it is given to another service, longer than a packet takes.
-        Some(row) if is_of(row, vip, rest, v4) => Some(row.value),
+        Some(row) if is_of(row, vip, rest, v4) => Ok(row.value),
         _ => look_up(key),
     }
 }
@@ -34,15 +45,18 @@ fn is_of(row: &IndexedService, [vip, vip_end]: [u64; 2], rest: u32, v4: bool) ->
     unsafe { row_vip.read() == vip && row_rest.read() == rest && (v4 || row_vip.add(1).read() == vip_end) }
 }
 
-/// The service of a destination that the index does not have. Out of line: most services are in the index.
+/// The service of a destination that the index does not have: most often there is none, and the VIP is none either. Out of line:
+/// most packets for a service find it in the index.
 #[inline(never)]
 #[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
-fn look_up(key: &FlowKey) -> Option<ServiceValue> {
+fn look_up(key: &FlowKey) -> Result<ServiceValue, Missing> {
+    let vip = vip(key).ok_or(Missing::VIP)?;
     // SAFETY: the value is copied at once. A service that is deleted meanwhile may give its slot to another, whose ring and
     // reals are then in the maps too: rows are written in that order.
     match unsafe { SERVICES.get(&key.service) } {
-        Some(service) => Some(*service),
-        None => find_range(key),
+        Some(service) => Ok(*service),
+        None if vip.flags & VIP_HAS_PORT_RANGES != 0 => find_range(key).ok_or(Missing::SERVICE),
+        None => Err(Missing::SERVICE),
     }
 }
 
@@ -58,9 +72,6 @@ pub fn vip(key: &FlowKey) -> Option<VipValue> {
 /// The service whose port range holds the flow's port.
 #[inline(always)]
 fn find_range(key: &FlowKey) -> Option<ServiceValue> {
-    if vip(key)?.flags & VIP_HAS_PORT_RANGES == 0 {
-        return None;
-    }
     let data = PortRangeKey {
         vip: key.service.vip,
         family: key.service.family,
