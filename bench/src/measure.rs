@@ -14,13 +14,15 @@ use crate::{
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
-/// Nanoseconds a round of one run of a case.
+/// Nanoseconds a packet of one run of a case.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// Of the program that is measured.
     pub with: f64,
     /// Of the program that does all but what is measured.
     pub without: f64,
+    /// Of the floor that does nothing, in the same round.
+    pub drop: f64,
 }
 
 /// A case and how far it is.
@@ -64,18 +66,18 @@ impl Runner {
         } else {
             self.bare(dataplane).with_context(context)?
         };
-        Ok(Sample { with, without })
+        Ok(Sample { with, without, drop: with })
     }
 
     /// A program that knows nothing of the bench's frame.
     fn bare(&self, dataplane: &Dataplane) -> Result<f64> {
         let frame = frame::first(&self.case, self.next, XDP_TX)?;
-        Ok(dataplane.run_repeated(self.case.program, &frame, self.case.rounds)?.ns)
+        Ok(dataplane.run_repeated(self.case.program, &frame, self.case.packets)?.ns)
     }
 
     fn floor(&self, dataplane: &Dataplane, program: &'static str) -> Result<f64> {
         let frame = frame::first(&self.case, self.next, XDP_TX)?;
-        let result = dataplane.run_repeated(program, &frame, self.case.rounds)?;
+        let result = dataplane.run_repeated(program, &frame, self.case.packets)?;
         self.check_rounds(&result)?;
         Ok(result.ns)
     }
@@ -84,7 +86,7 @@ impl Runner {
         let wanted = if self.case.front.slots == Slots::None { XDP_PASS } else { XDP_TX };
         let frame = frame::first(&self.case, self.next, wanted)?;
         let before = counts(dataplane, world, &self.case)?;
-        let result = dataplane.run_repeated(self.case.program, &frame, self.case.rounds)?;
+        let result = dataplane.run_repeated(self.case.program, &frame, self.case.packets)?;
         let after = counts(dataplane, world, &self.case)?;
         self.next = self.check_rounds(&result)?;
         self.check_counts(&before, &after)?;
@@ -94,15 +96,15 @@ impl Runner {
     /// Every round had the wanted verdict and the next flow; returns the flow that is next.
     fn check_rounds(&self, result: &Repeated) -> Result<u64> {
         let (next, met) = frame::outcome(&result.frame)?;
-        let rounds = u64::from(self.case.rounds);
+        let packets = u64::from(self.case.packets);
         ensure!(
-            met == rounds,
-            "{met} of {rounds} rounds had the verdict that was wanted (the last: {})",
+            met == packets,
+            "{met} of {packets} packets had the verdict that was wanted (the last: {})",
             result.action
         );
         let expected = match self.case.flows {
-            Some(flows) => (self.next + rounds) % u64::from(flows),
-            None => self.next + rounds,
+            Some(flows) => (self.next + packets) % u64::from(flows),
+            None => self.next + packets,
         };
         ensure!(next == expected, "the next flow is {next} instead of {expected}");
         Ok(next)
@@ -110,8 +112,8 @@ impl Runner {
 
     /// The counters have grown by the rounds, and no others have.
     fn check_counts(&self, before: &Counts, after: &Counts) -> Result<()> {
-        let rounds = u64::from(self.case.rounds);
-        let forwarded = if self.case.front.slots == Slots::None { 0 } else { rounds };
+        let packets = u64::from(self.case.packets);
+        let forwarded = if self.case.front.slots == Slots::None { 0 } else { packets };
         let syn = if self.case.flags & SYN != 0 { forwarded } else { 0 };
         let grown: Vec<_> = after.reals.iter().zip(&before.reals).map(|(after, before)| after - before).collect();
         let expected = Counts {

@@ -1,7 +1,6 @@
 //! The slots that remember: which real an exception's packet goes to (docs/reference/forwarding.md section 4).
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use aya_log_ebpf::debug;
 use lb_common::{
     Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, PROTOCOL_TCP, REAL_ALIVE, SLOT_MARKED,
     Slot,
@@ -125,7 +124,6 @@ fn remember(packet: &Packet, real: u16) {
     };
     let written = FLOWS.insert(packet.key, value, 0).is_ok();
     event(if written { Event::FlowRemembered } else { Event::FlowTableFull });
-    debug!((), "flow of service {} slot {} remembered: real {}", packet.service, packet.slot, real);
 }
 
 #[inline(always)]

@@ -120,19 +120,22 @@ fn write_macs(frame: Bounds, real: &RealValue) -> bool {
 fn encapsulate(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
     let Some(tags) = Tags::read(frame, l3) else { return false };
     let outer = outer_length(real);
-    if !frame.move_start(-(outer as i32)) || !write_macs(frame.bounds(), real) {
+    if !frame.move_start(-(outer as i32)) {
         return false;
     }
-    if real.family == FAMILY_V4 {
-        tags.write(frame, l3, ETHER_TYPE_IPV4) && write_outer4(frame, packet, l3, real)
+    // From the end to the start: what is before a header that is inside the frame needs no look at the frame's end.
+    let frame = frame.bounds();
+    let (written, ether_type) = if real.family == FAMILY_V4 {
+        (write_outer4(frame, packet, l3, real), ETHER_TYPE_IPV4)
     } else {
-        tags.write(frame, l3, ETHER_TYPE_IPV6) && write_outer6(frame, packet, l3, v4, real)
-    }
+        (write_outer6(frame, packet, l3, v4, real), ETHER_TYPE_IPV6)
+    };
+    written && tags.write(frame, l3, ether_type) && write_macs(frame, real)
 }
 
 /// RFC 2003. DF is set and the identification zero, since no packet that needs a fragment gets here (RFC 6864 section 4.1).
 #[inline(always)]
-fn write_outer4(frame: Frame, packet: &Packet, l3: usize, real: &RealValue) -> bool {
+fn write_outer4(frame: Bounds, packet: &Packet, l3: usize, real: &RealValue) -> bool {
     let Some(ip) = frame.at::<Ipv4Header>(l3) else { return false };
     let mut outer = Ipv4Header {
         version_ihl: 0x45,
@@ -154,7 +157,7 @@ fn write_outer4(frame: Frame, packet: &Packet, l3: usize, real: &RealValue) -> b
 
 /// RFC 2473.
 #[inline(always)]
-fn write_outer6(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
+fn write_outer6(frame: Bounds, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
     let Some(ip) = frame.at::<Ipv6Header>(l3) else { return false };
     let outer = Ipv6Header {
         version_class_label: (6 << 28 | u32::from(packet.tos) << 20).to_be(),

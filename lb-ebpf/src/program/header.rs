@@ -1,5 +1,7 @@
 //! Headers as they are on the wire, and the Ethernet header. Multi-byte fields are in network order.
 
+use core::arch::asm;
+
 use lb_common::MAX_VLAN_TAGS;
 
 use super::{
@@ -136,6 +138,17 @@ pub struct IcmpHeader {
     pub rest: u32,
 }
 
+/// A field of 16 bits in the host's order, as a length or an offset.
+///
+/// Linux 6.1's verifier knows nothing of the result of a byte swap, and LLVM drops a mask that it can prove to be idle.
+#[inline(always)]
+pub fn host16(field: u16) -> u32 {
+    let mut value = u64::from(u16::from_be(field));
+    // SAFETY: clears the upper bits of a register.
+    unsafe { asm!("{0} &= 0xffff", inout(reg) value, options(pure, nomem, nostack)) };
+    value as u32
+}
+
 /// A ones' complement sum folded to 16 bits (RFC 1071).
 #[inline(always)]
 pub fn fold(sum: u32) -> u16 {
@@ -210,7 +223,7 @@ impl Tags {
 
     /// Writes the tags and the EtherType after them; the network header is at `l3`.
     #[inline(always)]
-    pub fn write(&self, frame: Frame, l3: usize, ether_type: u16) -> bool {
+    pub fn write(&self, frame: Bounds, l3: usize, ether_type: u16) -> bool {
         if l3 >= ETHERNET_LENGTH + VLAN_TAG_LENGTH {
             let Some(tag) = frame.at(TAGS_AT) else { return false };
             // SAFETY: `at` has checked that the tag is inside the frame.

@@ -12,7 +12,7 @@ use super::{
     flow, forward,
     frame::Frame,
     header::{IPV4_OFFSET, IcmpHeader, Ipv4Header, Ipv6Header, address4, address16, fold},
-    maps::RINGS,
+    maps::{self, RINGS},
     packet::{Kind, Packet},
     service,
 };
@@ -112,7 +112,7 @@ pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     packet.service = service.id;
     packet.mode = service.mode;
     let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
-    let Some(slot) = ring.get(slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
+    let Some(slot) = maps::slot(ring, slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
     forward::send(frame, frame.bounds(), packet, packet.l3, packet.key.service.family == FAMILY_V4, real)
 }

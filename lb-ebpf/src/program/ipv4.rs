@@ -6,7 +6,7 @@ use lb_common::{FAMILY_V4, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::{Bounds, Frame},
-    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader},
+    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader, host16},
     packet::{Class, Kind, Packet, service_end},
 };
 
@@ -27,7 +27,7 @@ pub fn parse(frame: Frame, bounds: Bounds, place: &mut MaybeUninit<Packet>, l3: 
     let end = service_end(FAMILY_V4, ip.protocol);
     let packet = Packet::begin(place, l3, [ip.source.into(), 0, ip.destination.into(), 0, end]);
     packet.tos = ip.tos;
-    packet.length = u32::from(u16::from_be(ip.total_length));
+    packet.length = host16(ip.total_length);
     // Most headers have no options: what follows them is at a fixed offset.
     if plain {
         let class = payload(frame, bounds, packet, ip, HEADER);

@@ -6,7 +6,7 @@ use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::{Bounds, Frame},
-    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader},
+    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, host16},
     packet::{Class, Kind, Packet, service_end},
 };
 
@@ -29,7 +29,7 @@ pub fn parse(frame: Frame, bounds: Bounds, place: &mut MaybeUninit<Packet>, l3: 
     let end = service_end(FAMILY_V6, ip.next_header);
     let packet = Packet::begin(place, l3, [client, client_end, vip, vip_end, end]);
     packet.tos = ip.traffic_class();
-    packet.length = HEADER + u32::from(u16::from_be(ip.payload_length));
+    packet.length = HEADER + host16(ip.payload_length);
     let class = payload(frame, bounds, packet, ip.next_header);
     Some((packet, class))
 }

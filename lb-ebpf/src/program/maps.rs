@@ -24,8 +24,9 @@ pub static SERVICES: HashMap<ServiceKey, ServiceValue, { MAX_SERVICES as usize }
 pub static SERVICE_INDEX: Array<IndexedService, { SERVICE_INDEX_ROWS as usize }> = Array::new();
 #[btf_map(name = "port_ranges")]
 pub static PORT_RANGES: LpmTrie<PortRangeKey, ServiceValue, { MAX_PORT_RANGES as usize }> = LpmTrie::new();
-/// One ring: the template of the inner maps.
-pub type Ring = Array<Slot, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
+/// One ring: the template of the inner maps. Its values are slots, declared as words: Linux 6.1 takes no ring without BTF, as
+/// the daemon makes them, where the template's BTF says that the values are structs.
+pub type Ring = Array<u64, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
 #[btf_map(name = "rings")]
 pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
 /// Default size.
@@ -47,3 +48,12 @@ pub static REAL_COUNTERS: PerCpuArray<TrafficCounters, { DEFAULT_MAX_REALS as us
 pub static DROPS: PerCpuArray<u64, { DropReason::COUNT as usize }> = PerCpuArray::new();
 #[btf_map(name = "events")]
 pub static EVENTS: PerCpuArray<u64, { Event::COUNT as usize }> = PerCpuArray::new();
+
+/// A slot of the ring.
+#[inline(always)]
+pub fn slot(ring: &Ring, index: u32) -> Option<&Slot> {
+    // SAFETY: a slot has a word's size and alignment (asserted below), and any bytes are a slot.
+    ring.get(index).map(|word| unsafe { &*(&raw const *word).cast() })
+}
+
+const _: () = assert!(size_of::<Slot>() == size_of::<u64>() && align_of::<Slot>() == align_of::<u64>());

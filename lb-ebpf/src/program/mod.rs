@@ -67,7 +67,7 @@ fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
     packet.mode = service.mode;
     let Some(ring) = maps::RINGS.get(service.id) else { return drop(lb_common::DropReason::NoRing) };
     packet.slot = slot_of(flow_hash(&packet.key, v4));
-    let Some(slot) = ring.get(packet.slot) else { return drop(lb_common::DropReason::NoRing) };
+    let Some(slot) = maps::slot(ring, packet.slot) else { return drop(lb_common::DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::decide(packet, *slot) };
     forward::send(frame, bounds, packet, l3, v4, real)
 }

@@ -54,7 +54,7 @@ fn turn_frame(frame: Frame, packet: &Packet, v4: bool, added: usize) -> Option<(
     }
     // SAFETY: as above.
     unsafe { *frame.at::<[[u16; 3]; 2]>(0)? = [macs[1], macs[0]] };
-    tags.write(frame, packet.l3, if v4 { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }).then_some(())
+    tags.write(frame.bounds(), packet.l3, if v4 { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }).then_some(())
 }
 
 /// RFC 792, with the next-hop MTU of RFC 1191 section 4.
