@@ -17,25 +17,26 @@ use lb_core::rows::{MapWrite, Rows};
 use super::{Dataplane, DataplaneError, Maps};
 
 impl Dataplane {
-    /// What the maps hold.
+    /// What the maps hold. Of the rings only those of services: a ring that a crash has left without its service is
+    /// replaced when its id is given out again. (Each look at a ring may wait for an RCU grace period: Linux 6.1 makes it.)
     ///
     /// # Errors
     /// The kernel refuses to read a map.
     pub fn rows(&self) -> Result<Rows, DataplaneError> {
         let maps = &self.maps;
+        let services = collect(maps.services.iter(), map::SERVICES)?;
+        let port_ranges = maps.read_port_ranges()?;
         let mut rings = BTreeMap::new();
-        for service in 0..MAX_SERVICES {
-            if let Some(slots) = maps.read_ring(service)? {
-                rings.insert(service, Arc::from(slots));
+        for value in services.values().chain(port_ranges.values()) {
+            if value.id < MAX_SERVICES
+                && !rings.contains_key(&value.id)
+                && let Some(slots) = maps.read_ring(value.id)?
+            {
+                rings.insert(value.id, Arc::from(slots));
             }
         }
-        Ok(Rows {
-            vips: collect(maps.vips.iter(), map::VIPS)?,
-            services: collect(maps.services.iter(), map::SERVICES)?,
-            port_ranges: maps.read_port_ranges()?,
-            reals: self.read_reals()?,
-            rings,
-        })
+        let vips = collect(maps.vips.iter(), map::VIPS)?;
+        Ok(Rows { vips, services, port_ranges, reals: self.read_reals()?, rings })
     }
 
     /// Makes the changes, in order. On an error those before it stay made.
