@@ -34,22 +34,23 @@ pub fn event(event: Event) {
 /// Counts a forwarded packet for its service and its real.
 #[inline(always)]
 pub fn forwarded(packet: &Packet, real: u16) {
+    let flagged = packet.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) != 0;
     if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(packet.service) {
-        add(counters, packet);
+        add(counters, packet, flagged);
     }
     if let Some(counters) = REAL_COUNTERS.get_ptr_mut(u32::from(real)) {
-        add(counters, packet);
+        add(counters, packet, flagged);
     }
 }
 
 #[inline(always)]
-fn add(counters: *mut TrafficCounters, packet: &Packet) {
+fn add(counters: *mut TrafficCounters, packet: &Packet, flagged: bool) {
     // SAFETY: the entry is this CPU's own, and the program is not preempted by itself.
     let counters = unsafe { &mut *counters };
     counters.packets += 1;
     counters.bytes += u64::from(packet.length);
-    let flags = packet.tcp_flags;
-    if flags & (TCP_SYN | TCP_FIN | TCP_RST) != 0 {
+    if flagged {
+        let flags = packet.tcp_flags;
         if flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
             counters.syn += 1;
         }

@@ -9,10 +9,11 @@ use super::{
     packet::Ports,
 };
 
-pub const ETHER_TYPE_IPV4: u16 = 0x0800;
-pub const ETHER_TYPE_IPV6: u16 = 0x86dd;
-pub const ETHER_TYPE_VLAN: u16 = 0x8100;
-pub const ETHER_TYPE_QINQ: u16 = 0x88a8;
+/// EtherTypes, in network order as everything here.
+pub const ETHER_TYPE_IPV4: u16 = 0x0800_u16.to_be();
+pub const ETHER_TYPE_IPV6: u16 = 0x86dd_u16.to_be();
+pub const ETHER_TYPE_VLAN: u16 = 0x8100_u16.to_be();
+pub const ETHER_TYPE_QINQ: u16 = 0x88a8_u16.to_be();
 /// Length of an Ethernet header without tags.
 pub const ETHERNET_LENGTH: usize = 14;
 /// Length of one VLAN tag.
@@ -196,7 +197,7 @@ pub fn ethernet(frame: Bounds) -> Option<(usize, u16)> {
 pub fn ether_type_before(frame: Bounds, end: usize) -> Option<u16> {
     let field: *mut u16 = frame.at(end - 2)?;
     // SAFETY: `at` has checked that the field is inside the frame.
-    Some(u16::from_be(unsafe { *field }))
+    Some(unsafe { *field })
 }
 
 /// The VLAN tags of a frame, to be written again where its start has moved.
@@ -236,7 +237,7 @@ impl Tags {
         }
         let Some(field) = frame.at::<u16>(l3 - 2) else { return false };
         // SAFETY: as above.
-        unsafe { *field = ether_type.to_be() };
+        unsafe { *field = ether_type };
         true
     }
 }

@@ -48,10 +48,9 @@ fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, ip: &Ipv4Header, h
     if !bounds.holds(packet.l3, packet.length) {
         return Class::TRUNCATED;
     }
-    let fragment = u16::from_be(ip.fragment);
-    if fragment & (IPV4_MF | IPV4_OFFSET) != 0 {
+    if ip.fragment & (IPV4_MF | IPV4_OFFSET).to_be() != 0 {
         packet.fragment_id = u32::from(u16::from_be(ip.id));
-        if let Some(class) = fragment_class(packet, fragment) {
+        if let Some(class) = fragment_class(packet, u16::from_be(ip.fragment)) {
             return class;
         }
     }
@@ -88,7 +87,9 @@ fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
         packet.tcp_flags = tcp.flags;
         return Class::FLOW;
     }
-    if packet.key.service.protocol == PROTOCOL_UDP {
+    // SAFETY: reads a field. Volatile, since LLVM would else make a switch of the comparisons, with TCP last.
+    let protocol = unsafe { (&raw const packet.key.service.protocol).read_volatile() };
+    if protocol == PROTOCOL_UDP {
         if payload < size_of::<UdpHeader>() as u32 {
             return Class::MALFORMED;
         }
@@ -98,7 +99,7 @@ fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
         packet.set_ports(FAMILY_V4, PROTOCOL_UDP, udp.ports);
         return Class::FLOW;
     }
-    if packet.key.service.protocol != PROTOCOL_ICMP {
+    if protocol != PROTOCOL_ICMP {
         return Class::OTHER;
     }
     packet.l4 = l4 as u32;
