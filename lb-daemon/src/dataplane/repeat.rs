@@ -9,6 +9,9 @@ use aya::{
 
 use super::{Dataplane, DataplaneError, Options, open, sys::thread_cpu_ns};
 
+/// Bytes before a frame that a program may add to it.
+const HEADROOM: usize = 256;
+
 /// What came of running a program many times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repeated {
@@ -48,7 +51,7 @@ impl Dataplane {
         let failed = |source| DataplaneError::Program { step: "run", source };
         let program: &Xdp =
             self.ebpf.program(program).ok_or(DataplaneError::Object { what: program })?.try_into().map_err(failed)?;
-        let mut out = vec![0; frame.len()];
+        let mut out = vec![0; frame.len() + HEADROOM];
         let began_ns = thread_cpu_ns();
         let result = program
             .test_run(TestRunOptions {
