@@ -234,6 +234,21 @@ pub struct RealValue {
 pub const REAL_ALIVE: u32 = 1;
 /// `next_hop_mac`, `source_mac`, `ifindex`, `mtu` and `tunnel_source` are known.
 pub const REAL_RESOLVED: u32 = 2;
+/// The real is overloaded for the moment: a SYN whose slot is not clean and leads to it takes its second slot.
+pub const REAL_HOT: u32 = 4;
+
+/// What the program does with a service's packets that no real is there for: a row of `service_options`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceOptions {
+    /// [`FALLBACK_DROP`] or [`FALLBACK_RESET`].
+    pub fallback: u32,
+}
+
+/// A packet whose slot has no real is dropped.
+pub const FALLBACK_DROP: u32 = 0;
+/// A TCP packet whose slot has no real is answered with a RST, anything else is dropped.
+pub const FALLBACK_RESET: u32 = 1;
 
 /// A client's 5-tuple.
 #[repr(C, align(8))]
@@ -343,6 +358,7 @@ const _: () = {
     assert!(size_of::<PortRangeKey>() == 20);
     assert!(size_of::<ServiceValue>() == 8);
     assert!(size_of::<IndexedService>() == 28);
+    assert!(size_of::<ServiceOptions>() == 4);
     assert!(size_of::<Slot>() == 8);
     assert!(size_of::<RealValue>() == 64);
     assert!(size_of::<FlowKey>() == 40);

@@ -1,15 +1,20 @@
 //! The load balancer's logic, without I/O: what is configured ([`service`]), what each real server is to be sent
 //! ([`table`]), the lookup table of one service ([`ring`], first filled by [`maglev`]), and what the XDP program's maps
-//! shall hold for it ([`rows`]).
+//! shall hold for it ([`rows`]). How the reals are is known from their [`report`]s and from [`check`]s; what to make of that is
+//! configured in [`monitoring`], and the [`scheduler`] turns load into weights.
 //!
 //! Nothing here reads a clock, a socket or a file. Time is an argument (`now_ms`, milliseconds of any clock that does
 //! not jump), and effects are values: a change of the [`table::SchedulingTable`] becomes a list of
 //! [`rows::MapWrite`]s, which the daemon performs.
 
 pub mod api;
+pub mod check;
 pub mod maglev;
+pub mod monitoring;
+pub mod report;
 pub mod ring;
 pub mod rows;
+pub mod scheduler;
 pub mod service;
 pub mod table;
 
