@@ -77,7 +77,17 @@ async fn every_get_answers_with_its_type() {
 #[tokio::test]
 async fn the_reference_has_every_path_and_field() {
     let page = include_str!("../../../docs/reference/api.md");
-    let gets = [path::STATUS, path::SERVICES, path::REALS, path::FLOWS, path::STATS, path::DROPS];
+    let gets = [
+        path::STATUS,
+        path::SERVICES,
+        path::REALS,
+        path::FLOWS,
+        path::STATS,
+        path::DROPS,
+        path::TABLE,
+        &path::explain("NAME"),
+        path::REPORTS,
+    ];
     let posts = [path::admin("NAME"), path::weight("NAME"), path::RELOAD.to_owned()];
     let mut headings: Vec<String> = gets.iter().map(|path| format!("## `GET {path}`")).collect();
     headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));

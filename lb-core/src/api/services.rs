@@ -1,0 +1,128 @@
+//! `GET /v1/services`: what is balanced, and to whom.
+
+use core::net::IpAddr;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AdminState, Counters};
+
+words! {
+    /// A service's transport protocol.
+    Protocol {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+    }
+}
+
+words! {
+    /// How a service's packets reach their real.
+    Mode {
+        /// The MAC addresses are rewritten.
+        Dsr = "dsr",
+        /// The packet gets an outer IP header.
+        Ipip = "ipip",
+    }
+}
+
+/// Every service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceList {
+    /// The scheduling table's generation.
+    pub generation: u64,
+    /// The services, in the order of the configuration file.
+    pub services: Vec<Service>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Index of its ring and counters in the maps. Stays the same over reload and restart.
+    pub id: u32,
+    /// The address clients use.
+    pub vip: IpAddr,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The ports clients use.
+    pub ports: Ports,
+    /// How packets reach the reals.
+    pub mode: Mode,
+    /// The states of its slots.
+    pub slots: SlotStates,
+    /// What it has been sent.
+    pub counters: Counters,
+    /// Its reals, in the order of the configuration file.
+    pub reals: Vec<ServiceReal>,
+}
+
+/// Ports of a service: the first and the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ports {
+    /// The lowest port.
+    pub first: u16,
+    /// The highest port; equal to `first` for a single port.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Every port.
+    pub const ANY: Self = Self { first: 0, last: u16::MAX };
+}
+
+/// `80`, `8000-8099` or `any`.
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ANY => f.pad("any"),
+            Self { first, last } if first == last => f.pad(&first.to_string()),
+            Self { first, last } => f.pad(&format!("{first}-{last}")),
+        }
+    }
+}
+
+/// How many slots of a ring are in which state. They add up to the ring's 65,537.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotStates {
+    /// Every flow goes to the slot's real.
+    pub clean: u32,
+    /// Moved lately: older flows go to the previous real.
+    pub remembering: u32,
+    /// Moved a while ago: flows that are in the flow table go where that says.
+    pub marked: u32,
+}
+
+/// A real as a member of one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceReal {
+    /// The real's name.
+    pub name: String,
+    /// The real's address.
+    pub address: IpAddr,
+    /// The weight that the configuration gives it in this service.
+    pub weight: u32,
+    /// The weight in use: the operator's override where there is one, and 0 while drained or disabled.
+    pub effective_weight: u32,
+    /// Slots of this service that send new flows to it.
+    pub slots: u32,
+    /// What the operator says of it.
+    pub admin: AdminState,
+    /// Whether its next hop is known.
+    pub next_hop_resolved: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_print_as_they_are_configured() {
+        assert_eq!(Ports { first: 80, last: 80 }.to_string(), "80");
+        assert_eq!(Ports { first: 8000, last: 8099 }.to_string(), "8000-8099");
+        assert_eq!(Ports::ANY.to_string(), "any");
+        assert_eq!(format!("{:>5}|{:<8}|", Ports { first: 80, last: 80 }, Protocol::Tcp), "   80|tcp     |");
+    }
+}
