@@ -12,8 +12,8 @@ use std::{
 };
 
 use lb_common::{
-    FAMILY_V4, FAMILY_V6, PortRangeKey, REAL_RESOLVED, RealValue, ServiceKey, ServiceValue, Slot, VIP_HAS_PORT_RANGES,
-    VipKey, VipValue,
+    FAMILY_V4, FAMILY_V6, PortRangeKey, REAL_RESOLVED, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
+    VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 pub use diff::diff;
@@ -38,6 +38,8 @@ pub struct Rows {
     pub reals: BTreeMap<u16, RealValue>,
     /// The map `rings` by service id.
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
+    /// The map `service_options` by service id, without the rows that are all zero.
+    pub service_options: BTreeMap<u32, ServiceOptions>,
 }
 
 /// One change of the maps.
@@ -91,6 +93,13 @@ pub enum MapWrite {
         key: PortRangeKey,
         /// The new row.
         value: Option<ServiceValue>,
+    },
+    /// Sets a service's options; all zero when it has gone.
+    ServiceOptions {
+        /// The service's id.
+        service: u32,
+        /// The new row.
+        value: ServiceOptions,
     },
     /// Sets a service's counters to zero: its id has just been handed out.
     ResetServiceCounters {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use lb_common::ServiceOptions;
 use proptest::test_runner::{Config, RngSeed};
 
 use crate::rows::{MapWrite, Rows};
@@ -42,6 +43,12 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
         MapWrite::Vip { key, value } => set(&mut maps.vips, *key, *value),
         MapWrite::Service { key, value } => set(&mut maps.services, *key, *value),
         MapWrite::PortRange { bits, key, value } => set(&mut maps.port_ranges, (*bits, *key), *value),
+        MapWrite::ServiceOptions { service, value } if *value == ServiceOptions::default() => {
+            assert!(maps.service_options.remove(service).is_some(), "options of {service} are removed and are not there");
+        }
+        MapWrite::ServiceOptions { service, value } => {
+            maps.service_options.insert(*service, *value);
+        }
         MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
     }
 }

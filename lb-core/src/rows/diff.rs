@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, Slot, VipKey, VipValue};
+use lb_common::{PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue};
 
 use super::{MapWrite, Rows};
 
 /// The writes that turn maps that hold `old` into maps that hold `new`. Empty when the two are equal.
 ///
-/// First comes what others will point at (reals, rings, slots), then what points at it (VIPs, services), then what
+/// First comes what others will point at (reals, options, rings, slots), then what points at it (VIPs, services), then what
 /// nothing points at any more. A real that is alive no more is made so after the slots have left it.
 #[must_use]
 pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
@@ -20,6 +20,7 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     reset_counters(old, new, &mut writes);
     let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
     writes.extend(living);
+    set_options(old, new, &mut writes);
     new_rings(old, new, &mut writes);
     changed_slots(old, new, &mut writes);
     writes.extend(dying);
@@ -49,6 +50,11 @@ fn is_dying(write: &MapWrite, old: &BTreeMap<u16, RealValue>) -> bool {
     let MapWrite::Real { id, value: Some(row) } = write else { return false };
     let was_alive = old.get(id).is_some_and(|was| was.flags & REAL_ALIVE != 0);
     was_alive && row.flags & REAL_ALIVE == 0
+}
+
+fn set_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let changed = new.service_options.iter().filter(|(service, value)| old.service_options.get(service) != Some(value));
+    writes.extend(changed.map(|(&service, &value)| MapWrite::ServiceOptions { service, value }));
 }
 
 fn new_rings(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
@@ -110,6 +116,8 @@ fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 }
 
 fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let options = old.service_options.keys().filter(|id| !new.service_options.contains_key(id));
+    writes.extend(options.map(|&service| MapWrite::ServiceOptions { service, value: ServiceOptions::default() }));
     let rings = old.rings.keys().filter(|id| !new.rings.contains_key(id));
     writes.extend(rings.map(|&service| MapWrite::RemoveRing { service }));
     let reals = old.reals.keys().filter(|id| !new.reals.contains_key(id));

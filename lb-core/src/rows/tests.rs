@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use lb_common::{MODE_DSR, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
+use lb_common::{FALLBACK_RESET, MODE_DSR, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
 use proptest::prelude::*;
 
 use super::*;
@@ -57,8 +57,16 @@ fn any_rows() -> impl Strategy<Value = Rows> {
         prop::collection::hash_map((0..4u8, 0..4u32).prop_map(range), (0..5u32).prop_map(value), 0..6),
         prop::collection::btree_map(1..6u16, a_real(), 0..5),
         prop::collection::btree_map(0..5u32, ring, 0..5),
+        prop::collection::btree_map(0..5u32, (1..3u32).prop_map(|fallback| ServiceOptions { fallback }), 0..5),
     )
-        .prop_map(|(vips, services, port_ranges, reals, rings)| Rows { vips, services, port_ranges, reals, rings })
+        .prop_map(|(vips, services, port_ranges, reals, rings, service_options)| Rows {
+            vips,
+            services,
+            port_ranges,
+            reals,
+            rings,
+            service_options,
+        })
 }
 
 /// Rows in which all that is pointed at is there, as those of a scheduling table are.
@@ -157,6 +165,9 @@ proptest! {
                 }
                 MapWrite::Service { key, value } => old.services.get(key) != value.as_ref(),
                 MapWrite::PortRange { bits, key, value } => old.port_ranges.get(&(*bits, *key)) != value.as_ref(),
+                MapWrite::ServiceOptions { service, value } => {
+                    old.service_options.get(service).copied().unwrap_or_default() != *value
+                }
                 MapWrite::Vip { key, value } => old.vips.get(key) != value.as_ref(),
                 MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => true,
             };
@@ -194,6 +205,28 @@ fn a_real_dies_after_the_slots_have_left_it() {
     assert!(slots < real, "disabled before the slots have left");
     let (real, slots) = order(&diff(&new, &old));
     assert!(real < slots, "slots arrive before it is enabled");
+}
+
+#[test]
+fn a_service_has_its_options_from_its_first_packet_to_its_last() {
+    let key = ServiceKey { vip: [1; 16], port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+    let options = ServiceOptions { fallback: FALLBACK_RESET };
+    let with = Rows {
+        vips: HashMap::from([(VipKey { address: [1; 16], family: FAMILY_V6, reserved: [0; 3] }, VipValue { flags: 0 })]),
+        services: HashMap::from([(key, ServiceValue::default())]),
+        rings: ring_of(0, 0, SLOT_CLEAN),
+        service_options: BTreeMap::from([(0, options)]),
+        ..Rows::default()
+    };
+    let without = Rows::default();
+    for (old, new) in [(&without, &with), (&with, &without)] {
+        let mut maps = old.clone();
+        for write in diff(old, new) {
+            apply(&mut maps, &write);
+            let is_served = maps.services.contains_key(&key);
+            assert!(!is_served || maps.service_options.get(&0) == Some(&options), "after {write:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lb_common::{DropReason, Event, FlowKey, FlowValue, TrafficCounters};
+use lb_common::{DropReason, Event, FlowKey, FlowValue, ServiceOptions, TrafficCounters};
 use lb_core::rows::{MapWrite, Rows};
 use lb_core::table::NextHop;
 
@@ -167,6 +167,10 @@ fn write_row(rows: &mut Rows, write: &MapWrite) {
         MapWrite::Service { key, value: None } => drop(rows.services.remove(&key)),
         MapWrite::PortRange { bits, key, value: Some(value) } => drop(rows.port_ranges.insert((bits, key), value)),
         MapWrite::PortRange { bits, key, value: None } => drop(rows.port_ranges.remove(&(bits, key))),
+        MapWrite::ServiceOptions { service, value } if value == ServiceOptions::default() => {
+            rows.service_options.remove(&service);
+        }
+        MapWrite::ServiceOptions { service, value } => drop(rows.service_options.insert(service, value)),
         MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
     }
 }
