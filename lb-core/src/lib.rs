@@ -8,6 +8,7 @@
 //! [`rows::MapWrite`]s, which the daemon performs.
 
 pub mod api;
+pub mod auth;
 pub mod check;
 pub mod maglev;
 pub mod monitoring;

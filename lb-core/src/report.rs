@@ -1,4 +1,16 @@
-//! What a real server reports of itself.
+//! What a real server reports of itself: [`encode`] makes a datagram of a [`Report`], and the [`Inbox`] takes in those of
+//! reals that it knows, each once and the newest only.
+
+mod inbox;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use inbox::{Inbox, Mark, Refusal, WINDOW};
+pub use wire::{EncodeError, MAX_INTERVAL_MS, MAX_REPORT_SIZE, VERSION, decode, encode};
 
 /// One report. docs/reference/reports.md has the wire format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +27,14 @@ pub struct Report {
     pub availability: Availability,
     /// How much it has to do.
     pub load: Load,
+}
+
+impl Report {
+    /// Where it stands among the reports of its real.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { generation: self.generation, sequence: self.sequence }
+    }
 }
 
 /// What a real says of itself.
@@ -57,6 +77,71 @@ pub struct Network {
     pub sent: u64,
     /// What the link carries in each direction; 0 where that is not known.
     pub limit: u64,
+}
+
+/// What a real may run out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// CPU time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// The link, towards the real.
+    NetworkReceived,
+    /// The link, from the real.
+    NetworkSent,
+    /// What the operator measures.
+    Custom,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::NetworkReceived => "network in",
+            Self::NetworkSent => "network out",
+            Self::Custom => "custom",
+        })
+    }
+}
+
+impl Load {
+    /// How much of its busiest resource the real uses (1.0: all of it), and which one that is. `None` where nothing was
+    /// measured that has a limit. Of resources that are equally busy the first of [`Resource`]'s order is named.
+    #[must_use]
+    pub fn utilisation(&self) -> Option<(f64, Resource)> {
+        let network = self.network.as_ref();
+        let used = [
+            (self.cpu.map(Share::fraction), Resource::Cpu),
+            (self.memory.map(Share::fraction), Resource::Memory),
+            (network.and_then(Network::received_share), Resource::NetworkReceived),
+            (network.and_then(Network::sent_share), Resource::NetworkSent),
+            (self.custom.map(Share::fraction), Resource::Custom),
+        ];
+        let known = used.into_iter().filter_map(|(share, resource)| Some((share?, resource)));
+        known.reduce(|busiest, next| if next.0 > busiest.0 { next } else { busiest })
+    }
+
+    /// Hits per second.
+    #[must_use]
+    pub fn hits_per_second(&self) -> Option<f64> {
+        self.hits.map(|thousandths| thousandths as f64 / 1_000.0)
+    }
+}
+
+impl Network {
+    /// How much of the link is used towards the real (1.0: all of it); `None` where its limit is not known.
+    #[must_use]
+    pub fn received_share(&self) -> Option<f64> {
+        (self.limit > 0).then(|| self.received as f64 / self.limit as f64)
+    }
+
+    /// How much of the link is used from the real (1.0: all of it); `None` where its limit is not known.
+    #[must_use]
+    pub fn sent_share(&self) -> Option<f64> {
+        (self.limit > 0).then(|| self.sent as f64 / self.limit as f64)
+    }
 }
 
 impl Share {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{ClusterError, Problem, Subject};
+pub use check::{ClusterError, Problem, Subject, is_name};
 pub use ports::{Ports, PortsError, port_prefixes};
 
 /// The longest name of a service or real, in bytes.

@@ -325,7 +325,9 @@ fn check_prefix_count(services: &[Service], found: &mut Findings) {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether this can be the name of a service or real: 1 to [`MAX_NAME_LENGTH`] of the characters `A-Za-z0-9._-`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_LENGTH).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
