@@ -1,16 +1,7 @@
 //! Every key that a configuration file may have, by table. docs/reference/config.md describes each; a test holds
 //! the two together.
 
-/// The keys of one table.
-#[derive(Debug)]
-pub struct TableKeys {
-    /// What messages call the table.
-    pub title: &'static str,
-    /// What stands before the key's name in the documentation.
-    pub prefix: &'static str,
-    /// Names of the keys.
-    pub keys: &'static [&'static str],
-}
+use lb_config::TableKeys;
 
 /// Keys outside every table.
 pub const TOP: TableKeys = TableKeys {

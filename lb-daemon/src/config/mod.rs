@@ -3,26 +3,19 @@
 //! `raw` reads values of the right type out of the TOML, `validate` decides what they mean together. Both go on after an
 //! error, so that one `lbd check` shows everything that is wrong. docs/reference/config.md is the reference.
 
-mod diagnostic;
 pub mod keys;
 mod raw;
-mod reader;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lb_config::{ConfigError, Problems, read_file};
 use lb_core::service::Cluster;
 
-pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
-
-/// The largest configuration file that is read, in bytes.
-pub const MAX_FILE_SIZE: u64 = 16 << 20;
 /// Most interfaces.
 pub const MAX_INTERFACES: usize = 64;
 /// The highest weight.
@@ -158,28 +151,11 @@ impl Config {
     /// # Errors
     /// The text is wrong.
     pub fn parse(path: &Path, source: &str, group_id: &dyn Fn(&str) -> Option<u32>) -> Result<Self, ConfigError> {
-        let mut problems = reader::Problems::default();
+        let mut problems = Problems::default();
         let raw = raw::read(source, &mut problems);
-        match validate::validate(raw, group_id, &mut problems) {
-            Some(config) if problems.0.is_empty() => Ok(config),
-            _ => Err(ConfigError::invalid(path, source, problems.0)),
-        }
+        let config = validate::validate(raw, group_id, &mut problems);
+        problems.refuse(path, source, config)
     }
-}
-
-fn read_file(path: &Path) -> Result<String, ConfigError> {
-    let failed = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(failed(format!("it is larger than {} MiB", MAX_FILE_SIZE >> 20)));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        failed(format!("line {line} is not UTF-8: save the file as UTF-8"))
-    })
 }
 
 fn group_id(name: &str) -> Option<u32> {

@@ -5,12 +5,9 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, array, document, integer, string, type_name, word};
 use lb_core::service::{Mode, Ports, Protocol};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::Diagnostic;
-use super::reader::{self, Problems, Table};
 use super::{AttachMode, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, LogLevel, MAX_WEIGHT, REALS_RANGE, keys};
 
 /// A file whose values can each be used.
@@ -63,22 +60,14 @@ pub(super) struct RawMember {
 
 /// Reads what can be read, and notes everything that is wrong.
 pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
-    let (document, errors) = DeTable::parse_recoverable(source);
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        let title = format!("this is not TOML: {}", error.message());
-        problems.add(Diagnostic::new(span, title, "here", "https://toml.io has TOML's rules on one page"));
-    }
-    if !problems.0.is_empty() {
-        return RawConfig::default();
-    }
-    let top = Table::new(&keys::TOP, 0..0, document.get_ref(), problems);
+    let Some(document) = document(source, problems) else { return RawConfig::default() };
+    let top = Table::top(&keys::TOP, &document, problems);
     let (max_reals, max_flows) = limits(&top, problems);
     let (interfaces_span, interfaces) = interfaces(&top, problems);
     RawConfig {
         interfaces_span,
         interfaces,
-        attach_mode: reader::word(
+        attach_mode: word(
             "attach_mode",
             top.string("attach_mode", "\"auto\"", problems),
             &[("auto", AttachMode::Auto), ("driver", AttachMode::Driver), ("generic", AttachMode::Generic)],
@@ -87,45 +76,37 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         state_dir: top.string("state_dir", "\"/var/lib/understudy\"", problems),
         run_dir: top.string("run_dir", "\"/run/understudy\"", problems),
         bpf_dir: top.string("bpf_dir", "\"/sys/fs/bpf/understudy\"", problems),
-        flow_idle_timeout: flow_idle_timeout(&top, problems),
-        log: reader::word("log", top.string("log", "\"info\"", problems), &LogLevel::WORDS, problems),
+        flow_idle_timeout: top
+            .duration("flow_idle_timeout", FLOW_IDLE_TIMEOUT_RANGE, "\"15m\"", problems)
+            .map(Spanned::into_inner),
+        log: word("log", top.string("log", "\"info\"", problems), &LogLevel::WORDS, problems),
         bpf_log: top.boolean("bpf_log", problems),
         max_reals,
         max_flows,
-        api_group: top
-            .get("api")
-            .and_then(|value| Table::from_value(&keys::API, value, problems))
-            .and_then(|api| api.string("group", "\"adm\"", problems)),
-        reals: tables(&top, "real", problems).into_iter().filter_map(|value| real(value, problems)).collect(),
-        services: tables(&top, "service", problems).into_iter().filter_map(|value| service(value, problems)).collect(),
+        api_group: top.table("api", &keys::API, problems).and_then(|api| api.string("group", "\"adm\"", problems)),
+        reals: top.tables("real", problems).iter().filter_map(|value| real(value, problems)).collect(),
+        services: top.tables("service", problems).iter().filter_map(|value| service(value, problems)).collect(),
     }
 }
 
 fn interfaces(top: &Table<'_, '_>, problems: &mut Problems) -> (Range<usize>, Vec<Spanned<String>>) {
     let example = "[\"eth0\"]";
     let Some(value) = top.required("interfaces", example, problems) else { return (0..0, Vec::new()) };
-    let elements = reader::array("interfaces", value, &format!("interfaces = {example}"), problems);
-    let names = elements.iter().filter_map(|value| reader::string("interfaces", value, example, problems)).collect();
+    let elements = array("interfaces", value, &format!("interfaces = {example}"), problems);
+    let names = elements.iter().filter_map(|value| string("interfaces", value, example, problems)).collect();
     (value.span(), names)
 }
 
 fn limits(top: &Table<'_, '_>, problems: &mut Problems) -> (Option<u32>, Option<u32>) {
-    let Some(limits) = top.get("limits").and_then(|value| Table::from_value(&keys::LIMITS, value, problems)) else {
-        return (None, None);
-    };
+    let Some(limits) = top.table("limits", &keys::LIMITS, problems) else { return (None, None) };
     let mut number = |key, range| limits.integer(key, range, problems).map(Spanned::into_inner);
     (number("reals", REALS_RANGE), number("flows", FLOWS_RANGE))
-}
-
-/// The elements of an array of tables.
-fn tables<'a, 'i>(top: &Table<'a, 'i>, key: &str, problems: &mut Problems) -> Vec<&'a Spanned<DeValue<'i>>> {
-    top.array(key, &format!("[[{key}]] on a line of its own, and below it the keys"), problems).iter().collect()
 }
 
 fn real(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawReal> {
     let table = Table::from_value(&keys::REAL, value, problems)?;
     let name = table.required_string("name", "\"web1\"", problems);
-    let address = address(&table, "address", "\"192.0.2.11\"", problems);
+    let address = table.required_ip_address("address", "\"192.0.2.11\"", problems);
     let weight = table.integer("weight", 0..=MAX_WEIGHT, problems);
     Some(RawReal { name: name?, address: address?, weight })
 }
@@ -133,15 +114,15 @@ fn real(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawReal
 fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawService> {
     let table = Table::from_value(&keys::SERVICE, value, problems)?;
     let name = table.required_string("name", "\"web\"", problems);
-    let vip = address(&table, "vip", "\"192.0.2.1\"", problems);
-    let protocol = reader::word(
+    let vip = table.required_ip_address("vip", "\"192.0.2.1\"", problems);
+    let protocol = word(
         "protocol",
         table.required_string("protocol", "\"tcp\"", problems),
         &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)],
         problems,
     );
     let ports = table.required("port", "80", problems).and_then(|value| ports(value, problems));
-    let mode = reader::word(
+    let mode = word(
         "mode",
         table.required_string("mode", "\"dsr\"", problems),
         &[("dsr", Mode::Dsr), ("ipip", Mode::Ipip)],
@@ -153,14 +134,14 @@ fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawS
 }
 
 fn members(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<RawMember> {
-    let elements = reader::array("reals", value, "reals = [\"web1\", { name = \"web2\", weight = 50 }]", problems);
+    let elements = array("reals", value, "reals = [\"web1\", { name = \"web2\", weight = 50 }]", problems);
     elements.iter().filter_map(|value| member(value, problems)).collect()
 }
 
 /// A name alone, or a table of a name and a weight.
 fn member(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawMember> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
-        let real = reader::string("reals", value, "[\"web1\", { name = \"web2\", weight = 50 }]", problems)?;
+        let real = string("reals", value, "[\"web1\", { name = \"web2\", weight = 50 }]", problems)?;
         return Some(RawMember { real, weight: None });
     }
     let table = Table::from_value(&keys::MEMBER, value, problems)?;
@@ -169,33 +150,14 @@ fn member(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawMe
     Some(RawMember { real: real?, weight })
 }
 
-fn address(table: &Table<'_, '_>, key: &str, example: &str, problems: &mut Problems) -> Option<Spanned<IpAddr>> {
-    let text = table.required_string(key, example, problems)?;
-    if let Ok(address) = text.get_ref().parse() {
-        return Some(Spanned::new(text.span(), address));
-    }
-    let help = if text.get_ref().contains('/') {
-        "write the address alone, without a prefix length".to_owned()
-    } else {
-        format!("write an IPv4 or IPv6 address, as in {key} = {example}; names are not looked up")
-    };
-    problems.add(Diagnostic::new(
-        text.span(),
-        format!("`{key}` is not an IP address: {:?}", text.get_ref()),
-        "not an IP address",
-        help,
-    ));
-    None
-}
-
 fn ports(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Spanned<Ports>> {
     let ports = match value.get_ref() {
-        DeValue::Integer(_) => reader::integer("port", value, 1..=u32::from(u16::MAX), problems)
+        DeValue::Integer(_) => integer("port", value, 1..=u32::from(u16::MAX), problems)
             .and_then(|port| u16::try_from(port.into_inner()).ok())
             .map(Ports::Single),
         DeValue::String(text) => ports_in_words(value.span(), text, problems),
         other => {
-            problems.add(wrong_ports(value.span(), reader::type_name(other)));
+            problems.add(wrong_ports(value.span(), type_name(other)));
             None
         }
     };
@@ -217,39 +179,4 @@ fn wrong_ports(span: Range<usize>, what: &str) -> Diagnostic {
         "not a port, a range of ports or \"any\"",
         "write port = 80, or port = \"8000-8099\", or port = \"any\"; ports go from 1 to 65535",
     )
-}
-
-fn flow_idle_timeout(top: &Table<'_, '_>, problems: &mut Problems) -> Option<Duration> {
-    let text = top.string("flow_idle_timeout", "\"15m\"", problems)?;
-    let Some(duration) = parse_duration(text.get_ref()) else {
-        problems.add(Diagnostic::new(
-            text.span(),
-            format!("`flow_idle_timeout` is not a duration: {:?}", text.get_ref()),
-            "not a duration",
-            "write a whole number and a unit: s, m or h, as in flow_idle_timeout = \"15m\"",
-        ));
-        return None;
-    };
-    if !FLOW_IDLE_TIMEOUT_RANGE.contains(&duration) {
-        problems.add(Diagnostic::new(
-            text.span(),
-            "`flow_idle_timeout` is out of range",
-            "not in the range",
-            "it can be 1s to 24h",
-        ));
-        return None;
-    }
-    Some(duration)
-}
-
-/// `90s`, `15m` or `2h`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
 }

@@ -1,8 +1,10 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use lb_config::{MAX_FILE_SIZE, MAX_SHOWN};
 use lb_core::service::{Mode, Ports, Protocol};
 
 use super::*;
@@ -274,7 +276,7 @@ fn values_without_a_meaning() {
         ("log = \"Info\"", "1:7 `log` cannot be \"Info\" | did you mean `info`?"),
         (
             "flow_idle_timeout = \"15 minutes\"",
-            "1:21 `flow_idle_timeout` is not a duration: \"15 minutes\" | write a whole number and a unit: s, m or h, as in flow_idle_timeout = \"15m\"",
+            "1:21 `flow_idle_timeout` is not a duration: \"15 minutes\" | write a whole number and a unit: ms, s, m or h, as in flow_idle_timeout = \"15m\"",
         ),
         (
             "state_dir = \"state\"",

@@ -3,12 +3,10 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated, suggestion};
 use lb_core::service::{Cluster, ClusterError, Member, Problem, Real, Service, Subject};
-use toml::Spanned;
 
-use super::diagnostic::Diagnostic;
 use super::raw::{RawConfig, RawMember, RawReal, RawService};
-use super::reader::{Problems, refuse_repeated, suggestion};
 use super::{
     AttachMode, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
     Group, Limits, LogLevel, MAX_INTERFACES, SOCKET_NAME, Settings,
@@ -28,7 +26,7 @@ pub(super) fn validate(
     group_id: &dyn Fn(&str) -> Option<u32>,
     problems: &mut Problems,
 ) -> Option<Config> {
-    let all_read = problems.0.is_empty();
+    let all_read = problems.is_empty();
     let limits = Limits {
         reals: raw.max_reals.unwrap_or(DEFAULT_REALS),
         flows: raw.max_flows.unwrap_or(lb_common::DEFAULT_MAX_FLOWS),
@@ -65,7 +63,7 @@ fn interfaces(span: Range<usize>, names: Vec<Spanned<String>>, problems: &mut Pr
     if span.is_empty() {
         return Vec::new();
     }
-    if names.is_empty() && problems.0.is_empty() {
+    if names.is_empty() && problems.is_empty() {
         problems.add(Diagnostic::new(
             span.clone(),
             "`interfaces` is empty",
@@ -104,16 +102,10 @@ fn is_interface_name(name: &str) -> bool {
 }
 
 fn directory(key: &str, path: Option<Spanned<String>>, default: &str, problems: &mut Problems) -> PathBuf {
-    let Some(path) = path else { return PathBuf::from(default) };
-    if !path.get_ref().starts_with('/') || path.get_ref().contains('\0') {
-        problems.add(Diagnostic::new(
-            path.span(),
-            format!("`{key}` is not an absolute path: {:?}", path.get_ref()),
-            "not an absolute path",
-            format!("write the whole path, as in {key} = \"{default}\""),
-        ));
+    match path {
+        Some(path) => absolute_path(key, path, &format!("{default:?}"), problems),
+        None => PathBuf::from(default),
     }
-    PathBuf::from(path.into_inner())
 }
 
 fn run_dir(path: Option<Spanned<String>>, problems: &mut Problems) -> PathBuf {

@@ -90,10 +90,35 @@ pub enum ConfigError {
 /// Most errors shown: a file with more has one cause for many of them.
 pub const MAX_SHOWN: usize = 50;
 
-impl ConfigError {
-    pub(super) fn invalid(path: &Path, source: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
-        diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
-        Self::Invalid { path: path.to_owned(), source: source.to_owned(), diagnostics }
+/// What is wrong with a file so far.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    /// Notes one thing more.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value`, which `source` (the text of the file at `path`) was turned into, if nothing is wrong.
+    ///
+    /// # Errors
+    /// Something is wrong: all of it, in the order of the file. Without a value something has to be.
+    pub fn refuse<T>(self, path: &Path, source: &str, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => {
+                let mut diagnostics = self.0;
+                diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+                Err(ConfigError::Invalid { path: path.to_owned(), source: source.to_owned(), diagnostics })
+            }
+        }
     }
 }
 
