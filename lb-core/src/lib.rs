@@ -7,6 +7,7 @@
 //! not jump), and effects are values: a change of the [`table::SchedulingTable`] becomes a list of
 //! [`rows::MapWrite`]s, which the daemon performs.
 
+pub mod agent_check;
 pub mod api;
 pub mod auth;
 pub mod check;
