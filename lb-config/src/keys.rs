@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use lb_core::auth::Keys;
 use thiserror::Error;
 
 /// The largest key file that is read, in bytes.
@@ -12,32 +13,34 @@ pub const MAX_KEY_FILE_SIZE: u64 = 1 << 20;
 
 /// A key file that cannot be used.
 #[derive(Debug, Error)]
-#[error("cannot use the key file {}: {reason}; {fix}", .path.display())]
+#[error("cannot use the key file {}: {problem}", .path.display())]
 pub struct KeyFileError {
     /// The file.
     pub path: PathBuf,
-    /// Why.
-    pub reason: String,
-    /// What to do.
-    pub fix: String,
+    /// What is wrong, and what to do. No secret is quoted.
+    pub problem: String,
 }
 
-/// The text of a key file.
+/// The keys of a key file.
 ///
 /// # Errors
 /// It cannot be read, is no regular file, is owned by another user than root and this process's, can be read or written
-/// by others, is too large, or is not UTF-8.
-pub fn read(path: &Path) -> Result<String, KeyFileError> {
-    let failed = |(reason, fix)| KeyFileError { path: path.to_owned(), reason, fix };
-    let file = open(path).map_err(|error| failed(cannot_read(path, &error)))?;
-    let metadata = file.metadata().map_err(|error| failed(cannot_read(path, &error)))?;
-    refuse_unsafe(path, &metadata).map_err(failed)?;
+/// by others, is too large, or does not hold keys.
+pub fn read(path: &Path) -> Result<Keys, KeyFileError> {
+    let text = read_text(path).map_err(|problem| KeyFileError { path: path.to_owned(), problem })?;
+    Keys::parse(&text).map_err(|error| KeyFileError { path: path.to_owned(), problem: error.to_string() })
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let cannot_read = |error: io::Error| cannot_read(path, &error);
+    let file = open(path).map_err(cannot_read)?;
+    refuse_unsafe(path, &file.metadata().map_err(cannot_read)?)?;
     let mut bytes = Vec::new();
-    file.take(MAX_KEY_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(|error| failed(cannot_read(path, &error)))?;
+    file.take(MAX_KEY_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
     if bytes.len() as u64 > MAX_KEY_FILE_SIZE {
-        return Err(failed(too_large(path)));
+        return Err(format!("it is larger than {} KiB; leave only the keys that are in use", MAX_KEY_FILE_SIZE >> 10));
     }
-    String::from_utf8(bytes).map_err(|_| failed(("it is not UTF-8".to_owned(), "write it again as UTF-8".to_owned())))
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8; write it again as UTF-8".to_owned())
 }
 
 /// Opens without waiting for a writer, should the file be a pipe.
@@ -45,43 +48,32 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
-type Refused = (String, String);
-
 /// Looks at the file that was opened, so that it cannot be another one by now.
-fn refuse_unsafe(path: &Path, metadata: &Metadata) -> Result<(), Refused> {
-    let shown = path.display();
+fn refuse_unsafe(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    let path = path.display();
     let me = nix::unistd::geteuid().as_raw();
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     if !metadata.is_file() {
-        return Err(("it is not a regular file".to_owned(), "name a file that has one key a line".to_owned()));
+        return Err("it is not a regular file; name a file that has one key a line".to_owned());
     }
-    if metadata.uid() != 0 && metadata.uid() != me {
-        let reason = format!("it belongs to user {}, who could change it", metadata.uid());
-        return Err((reason, format!("give it to the user that reads it: chown {me} {shown}")));
+    if owner != 0 && owner != me {
+        return Err(format!(
+            "it belongs to user {owner}, who could change it; give it to its reader: chown {me} {path}"
+        ));
     }
-    let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        let reason = format!("others than its owner can get at it (mode {mode:04o})");
-        return Err((reason, format!("shut them out: chmod 600 {shown}")));
-    }
-    if metadata.len() > MAX_KEY_FILE_SIZE {
-        return Err(too_large(path));
+        return Err(format!("others than its owner can get at it (mode {mode:04o}); shut them out: chmod 600 {path}"));
     }
     Ok(())
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> Refused {
-    let fix = match error.kind() {
+fn cannot_read(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("make one: (umask 077; echo \"1 $(openssl rand -hex 32)\" > {})", path.display())
+            format!("{error}; make one: (umask 077; echo \"1 $(openssl rand -hex 32)\" > {})", path.display())
         }
-        _ => "see that this process may read it".to_owned(),
-    };
-    (error.to_string(), fix)
-}
-
-fn too_large(path: &Path) -> Refused {
-    let reason = format!("it is larger than {} KiB", MAX_KEY_FILE_SIZE >> 10);
-    (reason, format!("leave only the keys that are in use in {}", path.display()))
+        _ => format!("{error}; see that this process may read it"),
+    }
 }
 
 #[cfg(test)]
@@ -113,10 +105,12 @@ mod tests {
         }
     }
 
+    const GOOD: &[u8] = b"1 000102030405060708090a0b0c0d0e0f\n";
+
     #[test]
     fn a_file_of_ones_own_is_read() {
         for mode in [0o600, 0o400] {
-            assert_eq!(read(&KeyFile::new(b"1 00ff\n", mode).path).unwrap(), "1 00ff\n");
+            assert!(read(&KeyFile::new(GOOD, mode).path).unwrap().get(1).is_some());
         }
     }
 
@@ -125,27 +119,28 @@ mod tests {
         for mode in [0o640, 0o620, 0o604, 0o602, 0o601] {
             let expected =
                 format!("others than its owner can get at it (mode {mode:04o}); shut them out: chmod 600 PATH");
-            assert_eq!(KeyFile::new(b"1 00ff\n", mode).refusal(), expected);
+            assert_eq!(KeyFile::new(GOOD, mode).refusal(), expected);
         }
     }
 
     #[test]
     fn a_file_of_another_user_is_refused() {
-        let file = KeyFile::new(b"1 00ff\n", 0o600);
+        let file = KeyFile::new(GOOD, 0o600);
         if nix::unistd::geteuid().is_root() {
             chown(&file.path, Some(65_534), None).unwrap();
-            let expected =
-                "it belongs to user 65534, who could change it; give it to the user that reads it: chown 0 PATH";
+            let expected = "it belongs to user 65534, who could change it; give it to its reader: chown 0 PATH";
             assert_eq!(file.refusal(), expected);
         }
     }
 
     #[test]
-    fn what_is_no_file_of_text_is_refused() {
+    fn what_is_no_file_of_keys_is_refused() {
         let file = KeyFile::new(b"1 \xff", 0o600);
         assert_eq!(file.refusal(), "it is not UTF-8; write it again as UTF-8");
+        std::fs::write(&file.path, "# none\n1 00\n").unwrap();
+        assert!(file.refusal().starts_with("line 2: the secret must be 32 to 128 hex digits"), "{}", file.refusal());
         File::create(&file.path).unwrap().set_len(MAX_KEY_FILE_SIZE + 1).unwrap();
-        assert_eq!(file.refusal(), "it is larger than 1024 KiB; leave only the keys that are in use in PATH");
+        assert_eq!(file.refusal(), "it is larger than 1024 KiB; leave only the keys that are in use");
         std::fs::remove_file(&file.path).unwrap();
         let missing = "No such file or directory (os error 2); \
                        make one: (umask 077; echo \"1 $(openssl rand -hex 32)\" > PATH)";
