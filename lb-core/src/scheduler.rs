@@ -1,8 +1,18 @@
-//! From reported load to weights: the law of scheduling.
+//! From reported load to weights: the law of scheduling. docs/balance.md says what it does and why.
+//!
+//! [`Scheduler::observe`] takes in what reals report, [`Scheduler::step`] decides once every interval. What is decided is a
+//! factor for each real, that multiplies its configured weights. Reals are compared only where they serve together: the hits of
+//! one service say nothing about those of another.
+
+mod group;
+mod law;
+mod load;
+mod step;
 
 use std::collections::BTreeMap;
 
-use crate::report::Load;
+use group::groups;
+use load::Observed;
 
 /// The configurable parts of the law.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +56,9 @@ impl Default for SchedulerOptions {
 /// Load factor of a real that is sent flows by its configured weight alone.
 pub const NEUTRAL_FACTOR: u32 = 1_000;
 
+/// The greatest factor: a configured weight (16 bits) times a factor fits 32 bits.
+pub const MAX_FACTOR: u32 = 65_535;
+
 /// What a real's load was, as its report said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
@@ -60,6 +73,8 @@ pub struct Sample {
 pub struct Candidate<'a> {
     /// Its name.
     pub real: &'a str,
+    /// The services that it serves. Reals are compared with those that they serve with, directly or by way of others.
+    pub services: Vec<&'a str>,
     /// The configured weight: where the law starts, and what the factor multiplies.
     pub weight: u32,
     /// It may get new flows: it is up and enabled.
@@ -122,7 +137,29 @@ pub enum Why {
 #[derive(Clone, Debug, Default)]
 pub struct Scheduler {
     options: SchedulerOptions,
-    _reals: BTreeMap<String, Load>,
+    reals: BTreeMap<String, Real>,
+    stepped_ms: Option<u64>,
+}
+
+/// What is remembered of a real.
+#[derive(Clone, Debug)]
+struct Real {
+    /// Multiplies the configured weight; 1.0 is neutral.
+    factor: f64,
+    /// A move has begun and has not come to its goal.
+    moving: bool,
+    hot: bool,
+    /// Since when it is eased in.
+    joined_ms: Option<u64>,
+    /// Its factor comes from before a restart: it holds for a while though there is no report.
+    restored: bool,
+    observed: Observed,
+}
+
+impl Default for Real {
+    fn default() -> Self {
+        Self { factor: 1.0, moving: false, hot: false, joined_ms: None, restored: false, observed: Observed::default() }
+    }
 }
 
 impl Scheduler {
@@ -137,4 +174,57 @@ impl Scheduler {
     pub fn options(&self) -> &SchedulerOptions {
         &self.options
     }
+
+    /// Goes on with other options. What is known of the reals stays.
+    pub fn set_options(&mut self, options: SchedulerOptions) {
+        self.options = options;
+    }
+
+    /// Takes in a report. `interval_ms` is how often the real means to report. What is no number is ignored, and what no
+    /// real can have is cut.
+    pub fn observe(&mut self, real: &str, sample: Sample, interval_ms: u64, now_ms: u64) {
+        let smoothing_ms = self.options.smoothing_ms;
+        self.real(real).observed.report(sample, interval_ms, smoothing_ms, now_ms);
+    }
+
+    /// A real has come (back): from now on it is eased in, and what it reported before is forgotten. Its factor is not.
+    pub fn joined(&mut self, real: &str, now_ms: u64) {
+        let real = self.real(real);
+        real.joined_ms = Some(now_ms);
+        real.observed = Observed::default();
+    }
+
+    /// Where a daemon that was restarted goes on: the factor that the real had.
+    pub fn restore(&mut self, real: &str, factor: u32) {
+        let real = self.real(real);
+        real.factor = f64::from(factor.clamp(1, MAX_FACTOR)) / f64::from(NEUTRAL_FACTOR);
+        real.restored = true;
+    }
+
+    /// Forgets all reals but those that `keep` names.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.reals.retain(|real, _| keep(real));
+    }
+
+    /// Decides about all reals; to be called every `interval_ms`. A call that comes early moves weights by less, and one that
+    /// comes late by no more. A candidate is named once.
+    pub fn step(&mut self, candidates: &[Candidate<'_>], now_ms: u64) -> BTreeMap<String, Decision> {
+        let passed_ms = self.passed_ms(now_ms);
+        let groups = groups(candidates);
+        groups.iter().flat_map(|group| self.step_group(group, passed_ms, now_ms)).collect()
+    }
+
+    fn real(&mut self, name: &str) -> &mut Real {
+        self.reals.entry(name.to_owned()).or_default()
+    }
+
+    /// Time since the last step, at most an interval.
+    fn passed_ms(&mut self, now_ms: u64) -> u64 {
+        let interval_ms = self.options.interval_ms.max(1);
+        let last_ms = self.stepped_ms.replace(now_ms);
+        last_ms.map_or(interval_ms, |last_ms| now_ms.saturating_sub(last_ms).min(interval_ms))
+    }
 }
+
+#[cfg(test)]
+mod tests;

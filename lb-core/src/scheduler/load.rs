@@ -1,0 +1,125 @@
+//! What a real has reported, smoothed.
+
+use super::Sample;
+
+/// Utilisation above this is taken for this.
+const MOST_UTILISATION: f64 = 6.5;
+/// More hits or flows per second than this are taken for this.
+const MOST_RATE: f64 = 1e9;
+/// A real that says that it reports less often than this is taken to report so often, in milliseconds.
+const LONGEST_INTERVAL_MS: u64 = 60_000;
+
+/// What is known of a real's load.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observed {
+    utilisation: Smoothed,
+    hits: Smoothed,
+    flows: Smoothed,
+    newest: Option<Newest>,
+    /// Reports so far.
+    pub(super) reports: u32,
+}
+
+/// The newest report.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    at_ms: u64,
+    interval_ms: u64,
+    utilisation: f64,
+}
+
+/// How old the newest report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    Never,
+    Fresh,
+    /// Reports are missing.
+    Late,
+    /// It says nothing any more.
+    Expired,
+}
+
+impl Observed {
+    /// Takes in a report. What is no number is not taken in.
+    pub(super) fn report(&mut self, sample: Sample, interval_ms: u64, smoothing_ms: u64, now_ms: u64) {
+        if sample.utilisation.is_nan() {
+            return;
+        }
+        let utilisation = sample.utilisation.clamp(0.0, MOST_UTILISATION);
+        let hits = sample.hits.filter(|hits| !hits.is_nan());
+        let passed_ms = self.newest.map_or(interval_ms, |newest| now_ms.saturating_sub(newest.at_ms));
+        self.utilisation.add(utilisation, passed_ms, smoothing_ms);
+        match hits {
+            Some(hits) => self.hits.add(hits.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms),
+            None => self.hits = Smoothed::default(),
+        }
+        let interval_ms = interval_ms.clamp(1, LONGEST_INTERVAL_MS);
+        self.newest = Some(Newest { at_ms: now_ms, interval_ms, utilisation });
+        self.reports = self.reports.saturating_add(1);
+    }
+
+    /// Takes in how many new flows per second the real has been sent.
+    pub(super) fn new_flows(&mut self, flows: f64, passed_ms: u64, smoothing_ms: u64) {
+        if !flows.is_nan() {
+            self.flows.add(flows.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms);
+        }
+    }
+
+    /// Counts the real as heard of now, though it has said nothing.
+    pub(super) fn presume(&mut self, now_ms: u64) {
+        let silent = Newest { at_ms: now_ms, interval_ms: 1, utilisation: 0.0 };
+        self.newest.get_or_insert(silent);
+    }
+
+    pub(super) fn age(&self, hold_after: u32, expire_ms: u64, now_ms: u64) -> Age {
+        let Some(newest) = self.newest else { return Age::Never };
+        let age_ms = now_ms.saturating_sub(newest.at_ms);
+        if age_ms > expire_ms {
+            Age::Expired
+        } else if self.reports == 0 || age_ms > newest.interval_ms.saturating_mul(hold_after.into()) {
+            Age::Late
+        } else {
+            Age::Fresh
+        }
+    }
+
+    /// Smoothed utilisation.
+    pub(super) fn utilisation(&self) -> Option<f64> {
+        self.utilisation.value()
+    }
+
+    /// Utilisation as last reported.
+    pub(super) fn newest_utilisation(&self) -> Option<f64> {
+        self.newest.filter(|_| self.reports > 0).map(|newest| newest.utilisation)
+    }
+
+    /// Smoothed hits per second.
+    pub(super) fn hits(&self) -> Option<f64> {
+        self.hits.value()
+    }
+
+    /// Smoothed new flows per second.
+    pub(super) fn flows(&self) -> Option<f64> {
+        self.flows.value()
+    }
+}
+
+/// An exponential moving average; the plain mean as long as there are few values.
+#[derive(Clone, Copy, Debug, Default)]
+struct Smoothed {
+    mean: f64,
+    count: u32,
+}
+
+impl Smoothed {
+    fn add(&mut self, value: f64, passed_ms: u64, smoothing_ms: u64) {
+        self.count = self.count.saturating_add(1);
+        let by_time = 1.0 - (-(passed_ms as f64) / smoothing_ms.max(1) as f64).exp();
+        let part = by_time.max(1.0 / f64::from(self.count));
+        self.mean += (value - self.mean) * part;
+    }
+
+    fn value(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.mean)
+    }
+}
