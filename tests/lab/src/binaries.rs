@@ -1,4 +1,4 @@
-//! Finds what the workspace has built: `lbd`, `lbctl` and the object of the lab's own XDP programs.
+//! Finds what the workspace has built: `lbd`, `lbctl`, `lb-agent` and the object of the lab's own XDP programs.
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,11 @@ pub fn lbd() -> Result<PathBuf> {
 /// The daemon's command line client.
 pub fn lbctl() -> Result<PathBuf> {
     find("lbctl", "cargo build -p lb-ctl")
+}
+
+/// The agent of the real servers.
+pub fn lb_agent() -> Result<PathBuf> {
+    find("lb-agent", "cargo build -p lb-agent")
 }
 
 /// Looks in the directories above the running program: it lies in the target directory itself.

@@ -6,6 +6,7 @@
 //! [`Run`] takes down what crashed ones left.
 
 mod binaries;
+mod cgroup;
 mod command;
 mod echo;
 mod http;
@@ -17,7 +18,8 @@ mod real;
 mod run;
 mod topology;
 
-pub use binaries::{lab_object, lbctl, lbd};
+pub use binaries::{lab_object, lb_agent, lbctl, lbd};
+pub use cgroup::SlowMachine;
 pub use command::{describe, output, tool};
 pub use echo::{Server, checksum};
 pub use http::{Connection, Load, REQUEST_LIMIT, Tally};

@@ -1,7 +1,7 @@
 //! One run: the names and the directory of everything that a lab makes, and the removal of what crashed runs left.
 //!
 //! A run has a directory under [`RUN_ROOT`] before it has anything else. The file `owner` in it names the process;
-//! once that is gone, the next run takes down the namespaces, processes, mounts and files that bear the run's name.
+//! once that is gone, the next run takes down the namespaces, processes, control groups, mounts and files that bear the run's name.
 //! A file `kept` beside it protects a run that was left up on purpose.
 
 use std::collections::HashSet;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cgroup::remove_groups;
 use crate::command::ip;
 
 /// Where the directories of all runs are.
@@ -149,6 +150,7 @@ fn remove_runs(_: &Lock, unwanted: impl Fn(&Found) -> bool) -> Result<Vec<String
     let mut removed = Vec::new();
     for run in list_runs()?.into_iter().filter(|run| unwanted(run)) {
         remove_namespaces(&run.id)?;
+        remove_groups(&run.id)?;
         remove_dir(&run.dir)?;
         removed.push(run.id);
     }
