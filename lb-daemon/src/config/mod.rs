@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use lb_config::logging::LogLevel;
 use lb_config::{ConfigError, Problems, read_file};
 use lb_core::service::Cluster;
 
@@ -109,32 +110,6 @@ pub enum AttachMode {
     Driver,
     /// In the kernel's generic path.
     Generic,
-}
-
-/// What is logged: this and what is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What failed.
-    Error,
-    /// What an operator should look at.
-    Warn,
-    /// What happens.
-    Info,
-    /// How it happens.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// Each with its name in the file.
-    pub const WORDS: [(&'static str, Self); 5] = [
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
 }
 
 impl Config {
