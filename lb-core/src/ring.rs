@@ -10,6 +10,9 @@
 //! | marked | remembers its old real, from now on | flows begun while it was marked are in no table |
 //! | clean or marked, and its real is gone | stays what it is | the flows older than the move are gone too |
 //!
+//! Slots of a hot real are never clean: they are marked when it becomes hot ([`Ring::heated`]), and their time begins anew when
+//! it is hot no more ([`Ring::cooled`]).
+//!
 //! Methods take a ring and give a new one, or `None` where nothing changes, so that a caller (and a comparison by
 //! pointer) can tell.
 
@@ -207,16 +210,43 @@ impl Ring {
         Some(draft.finish())
     }
 
-    /// Makes those marked slots clean that have been marked at least since `since_ms` and of which `in_use` says that no
-    /// flow of theirs is in the flow table.
+    /// Marks the clean slots of hot reals: only in a slot that is not clean the program looks whether a real is hot, and remembers
+    /// the flows that it sends elsewhere for that.
     #[must_use]
-    pub fn cleaned(&self, in_use: impl Fn(u32) -> bool, since_ms: u64) -> Option<Self> {
+    pub fn heated(&self, hot: &RealIds, now_ms: u64) -> Option<Self> {
+        let is_due = |slot: &Slot| slot.state == SLOT_CLEAN && hot.contains(slot.real);
+        self.marked_where(hot, is_due, now_ms)
+    }
+
+    /// Lets the marked slots of reals that are hot no more begin their time anew: flows that were sent elsewhere may have had their
+    /// SYN just now.
+    #[must_use]
+    pub fn cooled(&self, cooled: &RealIds, now_ms: u64) -> Option<Self> {
+        let is_due = |slot: &Slot| slot.state == SLOT_MARKED && cooled.contains(slot.real);
+        self.marked_where(cooled, is_due, now_ms)
+    }
+
+    /// Marks those slots of `reals` that are due, from now on.
+    fn marked_where(&self, reals: &RealIds, is_due: impl Fn(&Slot) -> bool, now_ms: u64) -> Option<Self> {
+        let holds_any = self.tally.held.keys().any(|&id| reals.contains(id));
+        if !holds_any || !self.slots.iter().any(&is_due) {
+            return None;
+        }
+        let mut draft = Draft::of(self, now_ms);
+        draft.mark(|slot, _| is_due(slot));
+        Some(draft.finish())
+    }
+
+    /// Makes those marked slots clean that have been marked at least since `since_ms` and of which `is_needed` does not say that
+    /// they must stay, as when a flow of theirs is in the flow table.
+    #[must_use]
+    pub fn cleaned(&self, is_needed: impl Fn(u32, &Slot) -> bool, since_ms: u64) -> Option<Self> {
         if self.tally.marked == 0 {
             return None;
         }
         let unused: Vec<u32> = self
             .exceptions()
-            .filter(|(index, slot, since)| slot.state == SLOT_MARKED && *since <= since_ms && !in_use(*index))
+            .filter(|(index, slot, since)| slot.state == SLOT_MARKED && *since <= since_ms && !is_needed(*index, slot))
             .map(|(index, ..)| index)
             .collect();
         if unused.is_empty() {

@@ -14,6 +14,7 @@
 //! and only the operator's wishes (administrative state, weight) stay with the name.
 
 mod ids;
+mod plan;
 mod replace;
 mod restore;
 mod view;
@@ -25,15 +26,16 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{DEFAULT_MAX_REALS, REAL_ALIVE, RING_SLOTS, Slot};
+use lb_common::{DEFAULT_MAX_REALS, RING_SLOTS, ServiceOptions, Slot};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use restore::{RestoreError, SAVED_STATE_VERSION, SavedReal, SavedService, SavedState};
+pub use plan::{Fallback, MAX_FACTOR, Plan, RealPlan, ServicePlan};
+pub use restore::{Learned, RestoreError, SAVED_STATE_VERSION, SavedReal, SavedService, SavedState};
 pub use view::{MemberView, RealView, ServiceView};
 
 use crate::{
-    ring::{Ring, Share},
+    ring::{RealIds, Ring, Share},
     rows::{Rows, real_row},
     service::{Cluster, MAX_WEIGHT, Real, Service},
 };
@@ -159,6 +161,7 @@ pub struct SchedulingTable {
 struct ServiceEntry {
     id: u32,
     ring: Arc<Ring>,
+    plan: ServicePlan,
 }
 
 #[derive(Clone, Debug)]
@@ -169,21 +172,7 @@ struct RealEntry {
     /// Stands in for every configured weight of the real.
     weight: Option<u32>,
     next_hop: Option<NextHop>,
-}
-
-impl RealEntry {
-    /// The weight that counts, where `configured` is what the configuration says.
-    fn weight(&self, configured: u32) -> u32 {
-        match self.admin {
-            AdminState::Enabled => self.weight.unwrap_or(configured),
-            AdminState::Drained | AdminState::Disabled => 0,
-        }
-    }
-
-    fn row(&self) -> lb_common::RealValue {
-        let flags = if self.admin == AdminState::Disabled { 0 } else { REAL_ALIVE };
-        real_row(self.address, flags, self.next_hop.as_ref())
-    }
+    plan: RealPlan,
 }
 
 impl SchedulingTable {
@@ -295,7 +284,7 @@ impl SchedulingTable {
         })
     }
 
-    /// Makes marked slots clean that no remembered flow needs any more. Returns how many.
+    /// Makes marked slots clean that no remembered flow needs any more, but for those of hot reals. Returns how many.
     ///
     /// `in_use` names service id and slot of every entry of the flow table, and `now_ms` is when the look at that table
     /// *began*. A slot must have been marked for as long as a handshake may take before that: a flow whose SYN came while the
@@ -303,9 +292,11 @@ impl SchedulingTable {
     pub fn flows_in_use(&mut self, in_use: &HashSet<(u16, u32)>, now_ms: u64) -> u32 {
         let wait_ms = HANDSHAKE_TIMEOUT_MS.min(self.options.flow_idle_timeout_ms);
         let Some(marked_at_ms) = now_ms.checked_sub(wait_ms) else { return 0 };
+        let hot = self.hot_ids();
         self.change_rings(|id, ring| {
             // Service ids are below MAX_SERVICES, so they fit.
-            let next = ring.cleaned(|slot| in_use.contains(&(id as u16, slot)), marked_at_ms)?;
+            let is_needed = |index, slot: &Slot| hot.contains(slot.real) || in_use.contains(&(id as u16, index));
+            let next = ring.cleaned(is_needed, marked_at_ms)?;
             Some((ring.tally().marked - next.tally().marked, next))
         })
     }
@@ -324,9 +315,13 @@ impl SchedulingTable {
         for (service, entry) in self.configured_services() {
             rows.add_front(service, entry.id);
             rows.rings.insert(entry.id, entry.ring.slots().clone());
+            let options = entry.plan.options();
+            if options != ServiceOptions::default() {
+                rows.service_options.insert(entry.id, options);
+            }
         }
         for (_, entry) in self.configured_reals() {
-            rows.reals.insert(entry.id, entry.row());
+            rows.reals.insert(entry.id, real_row(entry.address, entry.flags(), entry.next_hop.as_ref()));
         }
         rows
     }
@@ -349,19 +344,25 @@ impl SchedulingTable {
 
     /// Brings the rings of all services that list the real in line with the weights.
     fn edit_rings_with(&mut self, real: &str, now_ms: u64) {
+        let lists_it = |service: &Service| service.reals.iter().any(|member| member.real == real);
+        self.edit_rings(lists_it, RealIds::default(), now_ms);
+    }
+
+    /// Brings the rings of these services in line with weights and plan. `cooled` are the reals that are hot no more.
+    fn edit_rings(&mut self, which: impl Fn(&Service) -> bool, cooled: RealIds, now_ms: u64) {
         let cluster = self.cluster.clone();
-        for service in cluster.services().iter().filter(|service| service.reals.iter().any(|m| m.real == real)) {
-            self.edit_ring(service, now_ms);
+        let heat = Heat { hot: self.hot_ids(), cooled };
+        for service in cluster.services().iter().filter(|service| which(service)) {
+            let Some(entry) = self.services.get_mut(&service.name) else { continue };
+            let shares = shares(&cluster, &self.reals, service, &entry.plan);
+            if let Some(ring) = in_line(&entry.ring, &shares, &heat, now_ms) {
+                entry.ring = Arc::new(ring);
+            }
         }
     }
 
-    fn edit_ring(&mut self, service: &Service, now_ms: u64) {
-        let shares = shares(&self.cluster, &self.reals, service);
-        if let Some(entry) = self.services.get_mut(&service.name)
-            && let Some(ring) = entry.ring.edited(&shares, now_ms)
-        {
-            entry.ring = Arc::new(ring);
-        }
+    fn hot_ids(&self) -> RealIds {
+        self.reals.values().filter(|entry| entry.plan.hot).map(|entry| entry.id).collect()
     }
 
     /// Puts new rings in place of those for which `change` gives one; returns the sum of what it counts.
@@ -379,18 +380,38 @@ impl SchedulingTable {
 }
 
 /// The claims on a service's ring, sorted by name.
-fn shares<'a>(cluster: &Cluster, reals: &BTreeMap<String, RealEntry>, service: &'a Service) -> Vec<Share<'a>> {
+fn shares<'a>(
+    cluster: &Cluster,
+    reals: &BTreeMap<String, RealEntry>,
+    service: &'a Service,
+    plan: &ServicePlan,
+) -> Vec<Share<'a>> {
     let mut shares: Vec<Share<'a>> = service
         .reals
         .iter()
         .filter_map(|member| {
             let entry = reals.get(&member.real)?;
             let configured = member.weight.or_else(|| cluster.real(&member.real).map(|real| real.weight))?;
-            Some(Share { name: &member.real, real: entry.id, weight: entry.weight(configured) })
+            let weight = entry.share(configured, &member.real, plan);
+            Some(Share { name: &member.real, real: entry.id, weight })
         })
         .collect();
     shares.sort_unstable_by_key(|share| share.name);
     shares
+}
+
+/// Which reals are hot, and which have been until now.
+struct Heat {
+    hot: RealIds,
+    cooled: RealIds,
+}
+
+/// The ring with its slots given out by these shares, and no clean slot with a hot real; `None` where it is so already.
+fn in_line(ring: &Ring, shares: &[Share<'_>], heat: &Heat, now_ms: u64) -> Option<Ring> {
+    let cooled = ring.cooled(&heat.cooled, now_ms);
+    let edited = cooled.as_ref().unwrap_or(ring).edited(shares, now_ms).or(cooled);
+    let heated = edited.as_ref().unwrap_or(ring).heated(&heat.hot, now_ms);
+    heated.or(edited)
 }
 
 #[cfg(test)]

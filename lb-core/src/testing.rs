@@ -44,7 +44,10 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
         MapWrite::Service { key, value } => set(&mut maps.services, *key, *value),
         MapWrite::PortRange { bits, key, value } => set(&mut maps.port_ranges, (*bits, *key), *value),
         MapWrite::ServiceOptions { service, value } if *value == ServiceOptions::default() => {
-            assert!(maps.service_options.remove(service).is_some(), "options of {service} are removed and are not there");
+            assert!(
+                maps.service_options.remove(service).is_some(),
+                "options of {service} are removed and are not there"
+            );
         }
         MapWrite::ServiceOptions { service, value } => {
             maps.service_options.insert(*service, *value);

@@ -94,11 +94,11 @@ impl StateFile {
         Ok(aside)
     }
 
-    /// The state differs from the one in the file in more than its generation.
+    /// The state differs from the one in the file in more than its generation and what was learned.
     #[must_use]
     pub fn is_behind(&self, state: &SavedState) -> bool {
         self.saved.as_ref().is_none_or(|saved| {
-            let SavedState { version, generation: _, next_service_id, next_real_id, services, reals } = saved;
+            let SavedState { version, generation: _, next_service_id, next_real_id, services, reals, learned: _ } = saved;
             *version != state.version
                 || *next_service_id != state.next_service_id
                 || *next_real_id != state.next_real_id

@@ -68,6 +68,10 @@ impl Draft {
         for (slot, since) in self.slots.iter_mut().zip(&mut self.since_ms) {
             if stranger(slot.real) {
                 slot.real = NO_REAL;
+                if slot.state == SLOT_MARKED {
+                    // It may have been hot until now, and its flows sent elsewhere.
+                    *since = self.now_ms;
+                }
             }
             if stranger(slot.previous) {
                 *slot = Slot { previous: NO_REAL, state: SLOT_MARKED, ..*slot };

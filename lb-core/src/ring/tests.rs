@@ -97,7 +97,7 @@ mod rules {
     #[test]
     fn a_ring_that_nothing_is_left_of_is_filled_as_a_new_one() {
         let drained = ring_of(&[1, 2]).edited(&shares(&[0, 0]), 7).unwrap();
-        let clean = drained.expired(10, 17).unwrap().cleaned(|_| false, 17).unwrap();
+        let clean = drained.expired(10, 17).unwrap().cleaned(|_, _| false, 17).unwrap();
         assert_eq!(clean, Ring::blank(SMALL));
         assert_eq!(clean.edited(&shares(&[1, 2]), 30), Some(ring_of(&[1, 2])));
     }
@@ -154,13 +154,14 @@ mod rules {
     #[test]
     fn marked_slots_become_clean_when_unused_and_marked_long_enough() {
         let marked = ring_of(&[1, 0]).edited(&shares(&[0, 1]), 7).unwrap().expired(10, 17).unwrap();
-        assert_eq!(marked.cleaned(|_| false, 16), None);
-        assert_eq!(marked.cleaned(|_| true, 17), None);
-        let next = marked.cleaned(|i| i % 2 == 0, 17).unwrap();
+        assert_eq!(marked.cleaned(|_, _| false, 16), None);
+        assert_eq!(marked.cleaned(|_, _| true, 17), None);
+        assert_eq!(marked.cleaned(|_, slot| slot.real == 2, 17), None);
+        let next = marked.cleaned(|i, _| i % 2 == 0, 17).unwrap();
         for (i, &s) in next.slots.iter().enumerate() {
             assert_eq!(s, slot(2, NO_REAL, if i % 2 == 0 { SLOT_MARKED } else { SLOT_CLEAN }));
         }
-        let all = next.cleaned(|_| false, 17).unwrap();
+        let all = next.cleaned(|_, _| false, 17).unwrap();
         assert_eq!(all.tally.clean, SMALL);
         assert!(all.since_ms.is_empty());
     }
@@ -171,7 +172,7 @@ mod rules {
         let marked = ring_of(&[1, 0, 0]).edited(&shares(&[1, 1, 0]), 7).unwrap().expired(10, 17).unwrap();
         let ring = marked.edited(&shares(&[0, 1, 0]), 20).unwrap();
         assert!(ring.tally.marked > 0 && ring.tally.remembers > 0);
-        let cleaned = ring.cleaned(|_| false, u64::MAX).unwrap();
+        let cleaned = ring.cleaned(|_, _| false, u64::MAX).unwrap();
         assert_eq!((cleaned.tally.marked, cleaned.tally.remembers), (0, ring.tally.remembers));
     }
 
@@ -190,6 +191,48 @@ mod rules {
         let i = a_slot_of(&ring, 2);
         assert_eq!(next.slots[i], slot(1, 2, SLOT_REMEMBERS));
         assert_eq!(next.tally.held, BTreeMap::from([(1, SMALL)]));
+    }
+}
+
+mod heat {
+    use super::*;
+
+    #[test]
+    fn marks_the_clean_slots_of_hot_reals_only() {
+        let ring = ring_of(&[1, 1]);
+        let next = ring.heated(&known(&[2]), 7).unwrap();
+        for (i, (was, is)) in (0..).zip(ring.slots.iter().zip(next.slots.iter())) {
+            let expected = if was.real == 2 { (slot(2, NO_REAL, SLOT_MARKED), Some(7)) } else { (*was, None) };
+            assert_eq!((*is, next.since_ms(i)), expected);
+        }
+        assert_eq!(next.heated(&known(&[2]), 8), None);
+        assert_eq!(ring.heated(&known(&[3]), 8), None);
+        assert_eq!(ring.heated(&RealIds::default(), 8), None);
+    }
+
+    #[test]
+    fn leaves_slots_that_remember_as_they_are() {
+        let ring = ring_of(&[1, 0]).edited(&shares(&[0, 1]), 7).unwrap();
+        assert_eq!(ring.heated(&known(&[2]), 8), None);
+        assert_eq!(ring.cooled(&known(&[2]), 8), None);
+    }
+
+    #[test]
+    fn begins_the_time_of_marked_slots_anew_when_it_is_over() {
+        let both = ring_of(&[1, 1]).heated(&known(&[1, 2]), 7).unwrap();
+        let next = both.cooled(&known(&[2]), 9).unwrap();
+        assert_eq!(next.slots, both.slots);
+        for (i, slot) in (0..).zip(next.slots.iter()) {
+            assert_eq!(next.since_ms(i), Some(if slot.real == 2 { 9 } else { 7 }));
+        }
+    }
+
+    #[test]
+    fn of_a_real_that_is_gone_counts_until_now() {
+        let hot = ring_of(&[1, 1]).heated(&known(&[2]), 7).unwrap();
+        let next = hot.without_strangers(&known(&[1]), 9).unwrap();
+        let i = a_slot_of(&next, NO_REAL) as u32;
+        assert_eq!((next.slots[i as usize].state, next.since_ms(i)), (SLOT_MARKED, Some(9)));
     }
 }
 
@@ -232,18 +275,26 @@ mod properties {
         Forget(Vec<u16>),
         Expire,
         Clean(u32),
+        Heat(Vec<u16>),
+        Cool(Vec<u16>),
     }
 
     const TIMEOUT_MS: u64 = 25;
     const STEP_MS: u64 = 10;
 
+    fn some_reals() -> impl Strategy<Value = Vec<u16>> {
+        prop::collection::vec(1..=NAMES.len() as u16, 1..3)
+    }
+
     fn op() -> impl Strategy<Value = Op> {
         let weight = prop_oneof![3 => 1..100u32, 1 => Just(0), 1 => Just(65_535)];
         prop_oneof![
             6 => prop::collection::vec(weight, 0..=NAMES.len()).prop_map(Op::Edit),
-            1 => prop::collection::vec(1..=NAMES.len() as u16, 1..3).prop_map(Op::Forget),
+            1 => some_reals().prop_map(Op::Forget),
             3 => Just(Op::Expire),
             2 => any::<u32>().prop_map(Op::Clean),
+            1 => some_reals().prop_map(Op::Heat),
+            1 => some_reals().prop_map(Op::Cool),
         ]
     }
 
@@ -335,7 +386,24 @@ mod properties {
                             || now.since_ms(i).is_some_and(|since| since + TIMEOUT_MS > now_ms)));
                         next
                     }
-                    Op::Clean(seed) => ring.cleaned(|i| (i ^ seed) % 3 == 0, now_ms),
+                    Op::Clean(seed) => ring.cleaned(|i, _| (i ^ seed) % 3 == 0, now_ms),
+                    Op::Heat(hot) => {
+                        let next = ring.heated(&known(hot), now_ms);
+                        let slots = &next.as_ref().unwrap_or(&ring).slots;
+                        prop_assert!(slots.iter().all(|s| s.state != SLOT_CLEAN || !hot.contains(&s.real)));
+                        prop_assert_eq!(counts(&ring), counts(next.as_ref().unwrap_or(&ring)));
+                        next
+                    }
+                    Op::Cool(cooled) => {
+                        let next = ring.cooled(&known(cooled), now_ms);
+                        let now = next.as_ref().unwrap_or(&ring);
+                        prop_assert_eq!(&now.slots, &ring.slots);
+                        for (i, slot) in (0..).zip(now.slots.iter()) {
+                            let is_anew = slot.state == SLOT_MARKED && cooled.contains(&slot.real);
+                            prop_assert_eq!(now.since_ms(i), if is_anew { Some(now_ms) } else { ring.since_ms(i) });
+                        }
+                        next
+                    }
                 };
                 prop_assert!(next.as_ref() != Some(&ring), "{:?} gave an equal ring", op);
                 ring = next.unwrap_or(ring);

@@ -212,7 +212,10 @@ fn a_service_has_its_options_from_its_first_packet_to_its_last() {
     let key = ServiceKey { vip: [1; 16], port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
     let options = ServiceOptions { fallback: FALLBACK_RESET };
     let with = Rows {
-        vips: HashMap::from([(VipKey { address: [1; 16], family: FAMILY_V6, reserved: [0; 3] }, VipValue { flags: 0 })]),
+        vips: HashMap::from([(
+            VipKey { address: [1; 16], family: FAMILY_V6, reserved: [0; 3] },
+            VipValue { flags: 0 },
+        )]),
         services: HashMap::from([(key, ServiceValue::default())]),
         rings: ring_of(0, 0, SLOT_CLEAN),
         service_options: BTreeMap::from([(0, options)]),

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{AdminState, Adopted, IdCursor, RealEntry, SchedulingTable, ServiceEntry, TableError, shares};
+use super::{
+    AdminState, Adopted, Heat, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan,
+    TableError, in_line, shares,
+};
 use crate::{
     ring::{RealIds, Ring},
     service::{Cluster, Real, Service},
@@ -14,12 +17,25 @@ use crate::{
 impl SchedulingTable {
     /// Takes over a configuration. Services and reals that keep their names keep their ids, rings and administrative
     /// state; a real whose address differs is a new one, but for what the operator wants of it. Rings are edited with
-    /// the fewest moves; new ones are filled with Maglev.
+    /// the fewest moves; new ones are filled with Maglev. The plan in use stays, for those who stay.
     ///
     /// # Errors
     ///
     /// [`TableError::TooManyReals`], [`TableError::TooManyServices`].
     pub fn replace(&mut self, cluster: Cluster, now_ms: u64) -> Result<(), TableError> {
+        self.replace_all(cluster, None, now_ms)
+    }
+
+    /// [`replace`](Self::replace) and [`set_plan`](Self::set_plan) in one: no slot goes to a real first that the plan takes it from.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`replace`](Self::replace).
+    pub fn replace_with_plan(&mut self, cluster: Cluster, plan: &Plan, now_ms: u64) -> Result<(), TableError> {
+        self.replace_all(cluster, Some(plan), now_ms)
+    }
+
+    fn replace_all(&mut self, cluster: Cluster, plan: Option<&Plan>, now_ms: u64) -> Result<(), TableError> {
         let adopted = self.adopted.clone();
         let adopted = adopted.as_deref();
         let (mut real_ids, mut service_ids) = (self.real_ids, self.service_ids);
@@ -33,7 +49,9 @@ impl SchedulingTable {
         self.real_ids = real_ids;
         self.service_ids = service_ids;
         self.adopted = None;
-        self.edit_all_rings(&known, now_ms);
+        let cooled = plan.map(|plan| self.take_plan(plan).cooled).unwrap_or_default();
+        let heat = Heat { hot: self.hot_ids(), cooled };
+        self.edit_all_rings(&known, &heat, now_ms);
         self.generation += 1;
         Ok(())
     }
@@ -74,6 +92,8 @@ impl SchedulingTable {
     fn new_real(&self, real: &Real, adopted: Option<&Adopted>, ids: &mut Ids<'_>) -> Result<RealEntry, TableError> {
         let saved = self.reals.get(&real.name);
         let (admin, weight) = saved.map_or((AdminState::Enabled, None), |entry| (entry.admin, entry.weight));
+        let plan =
+            saved.filter(|entry| entry.address == real.address).map_or_else(RealPlan::default, |entry| entry.plan);
         let in_maps = adopted.and_then(|maps| maps.real_at(real.address)).filter(|(id, _)| ids.claim((*id).into()));
         let at_rest = saved.filter(|entry| adopted.is_some() && entry.address == real.address);
         let (id, next_hop) = match (in_maps, at_rest) {
@@ -82,7 +102,7 @@ impl SchedulingTable {
             // Real ids are below LIMIT_MAX_REALS, so they fit.
             _ => (ids.hand_out().map_err(|max| TableError::TooManyReals { max })? as u16, None),
         };
-        Ok(RealEntry { id, address: real.address, admin, weight, next_hop })
+        Ok(RealEntry { id, address: real.address, admin, weight, next_hop, plan })
     }
 
     fn next_services(
@@ -129,7 +149,7 @@ impl SchedulingTable {
             Some(saved) if ids.claim(saved.id) => saved.id,
             _ => ids.hand_out().map_err(|max| TableError::TooManyServices { max })?,
         };
-        Ok(ServiceEntry { id, ring: Arc::new(Ring::blank(self.ring_slots)) })
+        Ok(ServiceEntry { id, ring: Arc::new(Ring::blank(self.ring_slots)), plan: ServicePlan::default() })
     }
 
     /// The ids that stand for the same server as when the slots were written.
@@ -141,17 +161,17 @@ impl SchedulingTable {
         next.iter().filter(|(name, entry)| is_known(name, entry)).map(|(_, entry)| entry.id).collect()
     }
 
-    fn edit_all_rings(&mut self, known: &RealIds, now_ms: u64) {
+    fn edit_all_rings(&mut self, known: &RealIds, heat: &Heat, now_ms: u64) {
         // Services with the same reals and weights have the same first filling, and share it.
         let mut fillings: HashMap<Vec<(u16, u32)>, Arc<Ring>> = HashMap::new();
         let cluster = self.cluster.clone();
         for service in cluster.services() {
-            let shares = shares(&cluster, &self.reals, service);
             let Some(entry) = self.services.get_mut(&service.name) else { continue };
             if let Some(ring) = entry.ring.without_strangers(known, now_ms) {
                 entry.ring = Arc::new(ring);
             }
-            let edit = |ring: &Arc<Ring>| ring.edited(&shares, now_ms).map_or_else(|| ring.clone(), Arc::new);
+            let shares = shares(&cluster, &self.reals, service, &entry.plan);
+            let edit = |ring: &Arc<Ring>| in_line(ring, &shares, heat, now_ms).map_or_else(|| ring.clone(), Arc::new);
             entry.ring = if entry.ring.is_blank() {
                 let key = shares.iter().map(|share| (share.real, share.weight)).collect();
                 fillings.entry(key).or_insert_with(|| edit(&entry.ring)).clone()

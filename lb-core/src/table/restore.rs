@@ -15,10 +15,11 @@ use lb_common::Slot;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AdminState, NextHop, RealEntry, SchedulingTable, ServiceEntry, TableOptions};
+use super::{AdminState, NextHop, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan, TableOptions};
 use crate::{
     ring::Ring,
     rows::{Rows, address_bytes, address_of, next_hop_of},
+    scheduler::NEUTRAL_FACTOR,
     service::{Protocol, Service},
 };
 
@@ -40,6 +41,9 @@ pub struct SavedState {
     pub services: Vec<SavedService>,
     /// Every real.
     pub reals: Vec<SavedReal>,
+    /// What was learned of the reals, by name. It changes all the time, and what is not the newest does as well.
+    #[serde(default)]
+    pub learned: BTreeMap<String, Learned>,
 }
 
 /// No service and no real: the state of a first start.
@@ -52,6 +56,7 @@ impl Default for SavedState {
             next_real_id: 1,
             services: Vec::new(),
             reals: Vec::new(),
+            learned: BTreeMap::new(),
         }
     }
 }
@@ -84,6 +89,20 @@ pub struct SavedReal {
     pub admin: AdminState,
     /// The operator's weight for it.
     pub weight: Option<u32>,
+}
+
+/// What was learned of a real while it was watched. Another version may not have known all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Learned {
+    /// Its load factor.
+    pub factor: u32,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self { factor: NEUTRAL_FACTOR }
+    }
 }
 
 /// Why a saved state cannot be used.
@@ -148,7 +167,7 @@ impl Adopted {
     /// The service of this VIP, protocol and ports.
     pub(super) fn service_behind(&self, service: &Service) -> Option<ServiceEntry> {
         let id = self.rows.id_behind(service.vip, service.protocol, service.ports)?;
-        Some(ServiceEntry { id, ring: self.rings.get(&id)?.clone() })
+        Some(ServiceEntry { id, ring: self.rings.get(&id)?.clone(), plan: ServicePlan::default() })
     }
 }
 
@@ -181,7 +200,8 @@ impl SchedulingTable {
         table.service_ids.resume_at(saved.next_service_id);
         table.real_ids.resume_at(saved.next_real_id);
         for real in saved.reals {
-            table.restore_real(real, &adopted);
+            let factor = saved.learned.get(&real.name).map_or(NEUTRAL_FACTOR, |learned| learned.factor);
+            table.restore_real(real, factor, &adopted);
         }
         for service in saved.services {
             table.restore_service(service, &mut adopted);
@@ -190,14 +210,15 @@ impl SchedulingTable {
         table
     }
 
-    fn restore_real(&mut self, saved: SavedReal, adopted: &Adopted) {
+    fn restore_real(&mut self, saved: SavedReal, factor: u32, adopted: &Adopted) {
         let SavedReal { name, id, address, admin, weight } = saved;
         if !self.real_ids.covers(id.into()) {
             return;
         }
         let row = adopted.rows.reals.get(&id).filter(|_| adopted.has_real(id, address));
         let next_hop = row.and_then(next_hop_of);
-        self.reals.insert(name, RealEntry { id, address, admin, weight, next_hop });
+        let plan = RealPlan { factor, ..RealPlan::default() };
+        self.reals.insert(name, RealEntry { id, address, admin, weight, next_hop, plan });
     }
 
     fn restore_service(&mut self, saved: SavedService, adopted: &mut Adopted) {
@@ -213,7 +234,7 @@ impl SchedulingTable {
             }
             None => Arc::new(Ring::blank(self.ring_slots)),
         };
-        self.services.insert(name, ServiceEntry { id, ring });
+        self.services.insert(name, ServiceEntry { id, ring, plan: ServicePlan::default() });
     }
 
     /// What a successor needs to know that the maps do not tell.
@@ -233,6 +254,10 @@ impl SchedulingTable {
             admin: entry.admin,
             weight: entry.weight,
         });
+        let learned = self
+            .configured_reals()
+            .filter(|(_, entry)| entry.plan.factor != NEUTRAL_FACTOR)
+            .map(|(real, entry)| (real.name.clone(), Learned { factor: entry.plan.factor }));
         SavedState {
             version: SAVED_STATE_VERSION,
             generation: self.generation,
@@ -240,6 +265,7 @@ impl SchedulingTable {
             next_real_id: self.real_ids.next(),
             services: services.collect(),
             reals: reals.collect(),
+            learned: learned.collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, slice::from_ref};
 
-use lb_common::{REAL_RESOLVED, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, VIP_HAS_PORT_RANGES};
+use lb_common::{REAL_ALIVE, REAL_RESOLVED, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, VIP_HAS_PORT_RANGES};
 
 use super::*;
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     service::{Member, Mode, Ports, Protocol},
 };
 
+mod plan;
 mod restart;
 
 const VIP: &str = "192.0.2.1";

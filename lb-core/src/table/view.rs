@@ -1,9 +1,10 @@
 //! What the table shows to people and to the API.
 
-use super::{AdminState, NextHop, SchedulingTable};
+use super::{AdminState, NextHop, RealPlan, SchedulingTable, ServiceEntry, plan::in_weights};
 use crate::{
+    monitoring::Scheduling,
     ring::Tally,
-    service::{Real, Service},
+    service::{Member, Real, Service},
 };
 
 /// A service as it is served.
@@ -28,8 +29,12 @@ pub struct MemberView<'a> {
     pub id: u16,
     /// What the operator wants of it.
     pub admin: AdminState,
-    /// The weight that counts in this service; 0 when it is drained or disabled.
+    /// The weight by which it gets new flows of this service, the load factor counted and rounded; 0: it gets none.
     pub weight: u32,
+    /// What is planned of it.
+    pub plan: RealPlan,
+    /// The plan excludes it from new flows of this service.
+    pub excluded: bool,
     /// The service's slots that it holds.
     pub slots: u32,
 }
@@ -45,8 +50,11 @@ pub struct RealView<'a> {
     pub admin: AdminState,
     /// The operator's weight, in place of all configured ones.
     pub weight_override: Option<u32>,
-    /// The weight that counts where a service sets none of its own; 0 when it is drained or disabled.
+    /// The weight by which it gets new flows of services that set none of their own and go by load, the load factor counted
+    /// and rounded; 0: it gets none.
     pub weight: u32,
+    /// What is planned of it.
+    pub plan: RealPlan,
     /// The way to it, when known.
     pub next_hop: Option<&'a NextHop>,
     /// The slots that it holds, of all services.
@@ -56,20 +64,27 @@ pub struct RealView<'a> {
 impl SchedulingTable {
     /// The services, in configured order.
     pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
-        self.configured_services().map(|(service, entry)| {
-            let tally = entry.ring.tally();
-            ServiceView { id: entry.id, service, members: self.members(service, tally), tally }
+        self.configured_services().map(|(service, entry)| ServiceView {
+            id: entry.id,
+            service,
+            members: service.reals.iter().filter_map(|member| self.member(member, entry)).collect(),
+            tally: entry.ring.tally(),
         })
     }
 
-    fn members<'a>(&'a self, service: &'a Service, tally: &Tally) -> Vec<MemberView<'a>> {
-        let view = |member: &'a crate::service::Member| {
-            let real = self.cluster.real(&member.real)?;
-            let entry = self.reals.get(&member.real)?;
-            let weight = entry.weight(member.weight.unwrap_or(real.weight));
-            Some(MemberView { real, id: entry.id, admin: entry.admin, weight, slots: tally.of_real(entry.id) })
-        };
-        service.reals.iter().filter_map(view).collect()
+    fn member(&self, member: &Member, service: &ServiceEntry) -> Option<MemberView<'_>> {
+        let real = self.cluster.real(&member.real)?;
+        let entry = self.reals.get(&member.real)?;
+        let share = entry.share(member.weight.unwrap_or(real.weight), &member.real, &service.plan);
+        Some(MemberView {
+            real,
+            id: entry.id,
+            admin: entry.admin,
+            weight: in_weights(share),
+            plan: entry.plan,
+            excluded: service.plan.without.contains(&member.real),
+            slots: service.ring.tally().of_real(entry.id),
+        })
     }
 
     /// The reals, in configured order.
@@ -79,7 +94,8 @@ impl SchedulingTable {
             real,
             admin: entry.admin,
             weight_override: entry.weight,
-            weight: entry.weight(real.weight),
+            weight: in_weights(entry.share_at_large(real.weight, Scheduling::Load)),
+            plan: entry.plan,
             next_hop: entry.next_hop.as_ref(),
             slots: self.services.values().map(|service| u64::from(service.ring.tally().of_real(entry.id))).sum(),
         })
