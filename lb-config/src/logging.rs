@@ -1,4 +1,5 @@
-//! Log lines on stderr: with a time for a terminal or a file, and for the journal, which has its own, with a priority.
+//! The `log` key, and what becomes of it: lines on stderr, with a time for a terminal or a file, and with a priority for
+//! the journal, which has a time of its own.
 
 use std::env;
 use std::fmt;
@@ -11,7 +12,31 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::LogLevel;
+/// What is logged: this and what is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What an operator should look at.
+    Warn,
+    /// What happens.
+    Info,
+    /// How it happens.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// Each with its name in the file.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
 
 /// Sends log lines to stderr from now on, those of the `log` facade too. Later calls do nothing.
 pub fn start(level: LogLevel) {

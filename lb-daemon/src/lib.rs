@@ -6,7 +6,6 @@ pub mod config;
 pub mod dataplane;
 pub mod engine;
 pub mod lock;
-pub mod logging;
 pub mod next_hop;
 pub mod preflight;
 pub mod run;

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lb_config::logging;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +19,7 @@ use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::lock::Lock;
 use crate::next_hop::{NextHops, Timing, Update};
-use crate::{api, logging, preflight};
+use crate::{api, preflight};
 
 /// How long requests that have begun may take to end at a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
