@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -65,6 +65,8 @@ pub mod map {
     pub const PORT_RANGES: &str = "port_ranges";
     /// Array of maps, indexed by service id; each inner map is an array of [`super::RING_SLOTS`] [`super::Slot`]s.
     pub const RINGS: &str = "rings";
+    /// Array of [`super::ServiceOptions`], indexed by service id.
+    pub const SERVICE_OPTIONS: &str = "service_options";
     /// Array of [`super::RealValue`], indexed by real id.
     pub const REALS: &str = "reals";
     /// Hash of [`super::FlowKey`] to [`super::FlowValue`]: flows of slots that remember or are marked.
@@ -83,13 +85,14 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 15] = [
         ABI,
         VIPS,
         SERVICES,
         SERVICE_INDEX,
         PORT_RANGES,
         RINGS,
+        SERVICE_OPTIONS,
         REALS,
         FLOWS,
         HALF_OPEN,
@@ -222,7 +225,7 @@ pub struct RealValue {
     pub ifindex: u32,
     /// The largest IP packet that the way to the real carries, the outer header counted.
     pub mtu: u32,
-    /// [`REAL_ALIVE`], [`REAL_RESOLVED`].
+    /// [`REAL_ALIVE`], [`REAL_RESOLVED`], [`REAL_HOT`].
     pub flags: u32,
     /// [`FAMILY_V4`] or [`FAMILY_V6`]: the family of `address`.
     pub family: u8,
@@ -289,11 +292,12 @@ pub const FLOW_FIN: u16 = 1;
 /// The client's last packet was a RST.
 pub const FLOW_RST: u16 = 2;
 
-/// What is remembered of a TCP flow of which only the SYN has been seen, in a slot that remembers.
+/// What is remembered of a TCP flow of which only the SYN has been seen: in a slot that remembers, or in any that is not clean
+/// where a hot real's flow was sent to another.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HalfOpenValue {
-    /// When the first SYN came, in nanoseconds of CLOCK_MONOTONIC_COARSE.
+    /// When the last SYN came, in nanoseconds of CLOCK_MONOTONIC_COARSE.
     pub began_ns: u64,
     /// The flow's slot in its service's ring.
     pub slot: u32,

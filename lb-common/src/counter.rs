@@ -67,5 +67,9 @@ counters! {
         FlowRemembered = 5, "flow_remembered";
         /// Flows that the full flow table had no room for.
         FlowTableFull = 6, "flow_table_full";
+        /// TCP packets whose slot has no real, answered with a RST.
+        ResetAnswered = 7, "reset_answered";
+        /// SYNs sent to their second slot's real, since their own slot's is hot.
+        HotDiverted = 8, "hot_diverted";
     }
 }

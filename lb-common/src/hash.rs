@@ -56,6 +56,13 @@ pub const fn slot_of(hash: u32) -> u32 {
     ((hash as u64 * RING_SLOTS as u64) >> 32) as u32
 }
 
+/// The hash that gives a flow's second slot, from its first: the flows of one slot have second slots all over the ring.
+#[inline(always)]
+#[must_use]
+pub const fn second_hash(hash: u32) -> u32 {
+    finish(SEED, hash as u64)
+}
+
 /// The row of a service in the index of services.
 #[inline(always)]
 #[must_use]

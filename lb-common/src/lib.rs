@@ -1,5 +1,5 @@
 //! What the XDP program and the user-space side agree on: map keys, values, names and limits, the counters'
-//! indices, and the two pure functions that decide where a packet goes ([`flow_hash`] and [`slot_of`]).
+//! indices, and the pure functions that decide where a packet goes ([`flow_hash`], [`second_hash`] and [`slot_of`]).
 //!
 //! Everything here is plain data of fixed width without padding. A change of any type or constant in
 //! [`abi`] that an older program or daemon would misread raises [`abi::ABI_VERSION`].
@@ -13,4 +13,4 @@ mod pod;
 
 pub use abi::*;
 pub use counter::{DropReason, Event};
-pub use hash::{flow_hash, flow_hash_v4, flow_hash_v6, service_row, service_row_of, slot_of};
+pub use hash::{flow_hash, flow_hash_v4, flow_hash_v6, second_hash, service_row, service_row_of, slot_of};

@@ -2,7 +2,7 @@
 
 use crate::abi::{
     FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
-    ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 macro_rules! pod {
@@ -21,6 +21,7 @@ pod!(
     ServiceKey,
     ServiceValue,
     IndexedService,
+    ServiceOptions,
     PortRangeKey,
     Slot,
     RealValue,

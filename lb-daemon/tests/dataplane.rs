@@ -9,9 +9,9 @@ use std::{
 };
 
 use lb_common::{
-    FAMILY_V4, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, MODE_DSR, PROTOCOL_TCP, PortRangeKey,
-    REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceValue, Slot, VipKey, VipValue, flow_hash,
-    service_row, slot_of,
+    ABI_VERSION, FALLBACK_RESET, FAMILY_V4, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, MODE_DSR,
+    PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceOptions,
+    ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row, slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
@@ -56,6 +56,7 @@ fn rows() -> Rows {
         port_ranges: HashMap::from([((11, block), service)]),
         reals: BTreeMap::from([(1, real)]),
         rings: BTreeMap::from([(7, ring)]),
+        service_options: BTreeMap::from([(7, ServiceOptions { fallback: FALLBACK_RESET })]),
     }
 }
 
@@ -188,6 +189,9 @@ fn writes_outside_a_map_are_refused_by_name() {
     assert_eq!(error.to_string(), "real 64 is outside map reals, which has 64 entries");
     let error = dataplane.apply(&[MapWrite::RemoveRing { service: 4096 }]).unwrap_err();
     assert_eq!(error.to_string(), "service 4096 is outside map rings, which has 4096 entries");
+    let options = MapWrite::ServiceOptions { service: 4096, value: ServiceOptions::default() };
+    let error = dataplane.apply(&[options]).unwrap_err();
+    assert_eq!(error.to_string(), "service 4096 is outside map service_options, which has 4096 entries");
 }
 
 #[test]
@@ -234,8 +238,8 @@ fn pins_of_another_abi_version_are_replaced() {
         .unwrap();
     assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
     let (_, adoption) = Dataplane::open(&pinned).unwrap();
-    let wanted = "the pinned maps have ABI version 99, this lbd has 1";
-    assert_eq!(adoption, Adoption::Replaced { reason: wanted.into() });
+    let reason = format!("the pinned maps have ABI version 99, this lbd has {ABI_VERSION}");
+    assert_eq!(adoption, Adoption::Replaced { reason });
     let (_, adoption) = Dataplane::open(&pinned).unwrap();
     assert_eq!(adoption, Adoption::Adopted, "the new pins have the right version");
 }

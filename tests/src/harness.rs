@@ -72,6 +72,7 @@ impl Harness {
             port_ranges: state.port_ranges.clone(),
             reals: state.reals.clone(),
             rings: state.rings.clone(),
+            service_options: state.service_options.clone(),
         };
         self.dataplane.apply(&diff(&self.rows, &rows)).context("putting the state into the maps")?;
         self.rows = rows;

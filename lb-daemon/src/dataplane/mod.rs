@@ -26,7 +26,7 @@ use aya::{
 };
 use lb_common::{
     FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
-    ServiceValue, TrafficCounters, VipKey, VipValue,
+    ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue,
 };
 
 pub use attach::{AttachMode, Attached};
@@ -78,6 +78,7 @@ struct Maps {
     service_index: Array<MapData, IndexedService>,
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
     rings: ArrayOfMaps<MapData, MapData>,
+    service_options: Array<MapData, ServiceOptions>,
     reals: Array<MapData, RealValue>,
     flows: HashMap<MapData, FlowKey, FlowValue>,
     half_open: HashMap<MapData, FlowKey, HalfOpenValue>,

@@ -141,6 +141,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         service_index: take(ebpf, map::SERVICE_INDEX)?,
         port_ranges: take(ebpf, map::PORT_RANGES)?,
         rings: take(ebpf, map::RINGS)?,
+        service_options: take(ebpf, map::SERVICE_OPTIONS)?,
         reals: take(ebpf, map::REALS)?,
         flows: take(ebpf, map::FLOWS)?,
         half_open: take(ebpf, map::HALF_OPEN)?,

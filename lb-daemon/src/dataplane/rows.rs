@@ -2,15 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
 use aya::{
-    maps::{MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key},
+    Pod,
+    maps::{Array, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key},
     util::nr_cpus,
 };
 use lb_common::{
-    MAX_SERVICES, NO_REAL, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceValue, TrafficCounters, map,
+    LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceOptions,
+    ServiceValue, TrafficCounters, map,
 };
 use lb_core::rows::{MapWrite, Rows};
 
@@ -36,7 +39,8 @@ impl Dataplane {
             }
         }
         let vips = collect(maps.vips.iter(), map::VIPS)?;
-        Ok(Rows { vips, services, port_ranges, reals: self.read_reals()?, rings })
+        let service_options = read_array(&maps.service_options, map::SERVICE_OPTIONS, 0..MAX_SERVICES)?;
+        Ok(Rows { vips, services, port_ranges, reals: self.read_reals()?, rings, service_options })
     }
 
     /// Makes the changes, in order. On an error those before it stay made.
@@ -51,6 +55,7 @@ impl Dataplane {
         let maps = &mut self.maps;
         match write {
             MapWrite::Real { id, value } => write_real(maps, self.options.max_reals, *id, value.unwrap_or_default()),
+            MapWrite::ServiceOptions { service, value } => write_options(maps, *service, *value),
             MapWrite::NewRing { service, slots } => maps.new_ring(*service, slots),
             MapWrite::RemoveRing { service } => {
                 maps.remove_ring(*service)?;
@@ -77,18 +82,10 @@ impl Dataplane {
     }
 
     fn read_reals(&self) -> Result<BTreeMap<u16, RealValue>, DataplaneError> {
-        let mut reals = BTreeMap::new();
-        for id in NO_REAL + 1..=(self.options.max_reals - 1).min(u32::from(u16::MAX)) as u16 {
-            let row = self.maps.reals.get(&u32::from(id), 0).map_err(|source| DataplaneError::Map {
-                action: "read",
-                map: map::REALS,
-                source,
-            })?;
-            if row != RealValue::default() {
-                reals.insert(id, row);
-            }
-        }
-        Ok(reals)
+        let ids = u32::from(NO_REAL) + 1..self.options.max_reals.min(LIMIT_MAX_REALS);
+        let rows = read_array(&self.maps.reals, map::REALS, ids)?;
+        // A real's id is below LIMIT_MAX_REALS, so it fits.
+        Ok(rows.into_iter().map(|(id, row)| (id as u16, row)).collect())
     }
 }
 
@@ -109,6 +106,30 @@ fn collect<K: Eq + std::hash::Hash, V>(
     map: &'static str,
 ) -> Result<HashMap<K, V>, DataplaneError> {
     entries.collect::<Result<_, _>>().map_err(|source| DataplaneError::Map { action: "read", map, source })
+}
+
+/// Those rows of an array that are not all zero, by index.
+fn read_array<V: Pod + Default + PartialEq>(
+    array: &Array<MapData, V>,
+    map: &'static str,
+    indices: Range<u32>,
+) -> Result<BTreeMap<u32, V>, DataplaneError> {
+    let mut rows = BTreeMap::new();
+    for index in indices {
+        let row = array.get(&index, 0).map_err(|source| DataplaneError::Map { action: "read", map, source })?;
+        if row != V::default() {
+            rows.insert(index, row);
+        }
+    }
+    Ok(rows)
+}
+
+fn write_options(maps: &mut Maps, service: u32, row: ServiceOptions) -> Result<(), DataplaneError> {
+    if service >= MAX_SERVICES {
+        let (map, size) = (map::SERVICE_OPTIONS, MAX_SERVICES);
+        return Err(DataplaneError::OutOfBounds { what: "service", id: service, map, size });
+    }
+    written(maps.service_options.set(service, row, 0), map::SERVICE_OPTIONS)
 }
 
 fn write_real(maps: &mut Maps, max_reals: u32, id: u16, row: RealValue) -> Result<(), DataplaneError> {

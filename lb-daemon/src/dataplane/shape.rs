@@ -6,7 +6,7 @@ use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
     ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
     MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RealValue, SERVICE_INDEX_ROWS,
-    ServiceKey, ServiceValue, TrafficCounters, VipKey, VipValue, map,
+    ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue, map,
 };
 
 use super::{DataplaneError, Options};
@@ -96,6 +96,7 @@ fn shapes(options: &Options) -> Vec<Shape> {
         shape::<u32, IndexedService>(map::SERVICE_INDEX, SERVICE_INDEX_ROWS),
         port_ranges,
         shape::<u32, u32>(map::RINGS, MAX_SERVICES),
+        shape::<u32, ServiceOptions>(map::SERVICE_OPTIONS, MAX_SERVICES),
         shape::<u32, RealValue>(map::REALS, options.max_reals),
         shape::<FlowKey, FlowValue>(map::FLOWS, options.max_flows),
         shape::<FlowKey, HalfOpenValue>(map::HALF_OPEN, MAX_HALF_OPEN),

@@ -2,16 +2,20 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use lb_common::{
-    Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, PROTOCOL_TCP, REAL_ALIVE, SLOT_MARKED,
-    Slot,
+    Event, FAMILY_V4, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PROTOCOL_TCP,
+    REAL_ALIVE, REAL_HOT, SLOT_MARKED, Slot, second_hash, slot_of,
 };
 
 use super::{
     count::event,
+    forward::READY,
     header::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN},
-    maps::{FLOWS, HALF_OPEN, REALS},
-    packet::Packet,
+    maps::{self, FLOWS, HALF_OPEN, REALS, RINGS},
+    packet::{Packet, flow_hash},
 };
+
+/// What a hot real has.
+const HOT: u32 = REAL_ALIVE | REAL_HOT;
 
 /// The real of a packet whose slot remembers or is marked.
 #[inline(never)]
@@ -25,11 +29,10 @@ pub fn decide(packet: &Packet, slot: Slot) -> u16 {
     {
         return real;
     }
-    if slot.state == SLOT_MARKED {
-        return slot.real;
-    }
     if syn {
-        begin(packet, slot.real);
+        return begin(packet, slot);
+    }
+    if slot.state == SLOT_MARKED {
         return slot.real;
     }
     let real = if alive(slot.previous) { slot.previous } else { slot.real };
@@ -101,14 +104,40 @@ fn half_open(packet: &Packet, syn: bool) -> Option<u16> {
     Some(real)
 }
 
+/// The real of a flow's first SYN. It is noted where a later packet would not find it by the slot alone.
+#[inline(always)]
+fn begin(packet: &Packet, slot: Slot) -> u16 {
+    let flags = flags(slot.real);
+    if flags & HOT == HOT {
+        let second = second_real(packet);
+        if second != NO_REAL {
+            event(Event::HotDiverted);
+            note(packet, second);
+            return second;
+        }
+    }
+    if slot.state != SLOT_MARKED && flags & REAL_ALIVE != 0 {
+        note(packet, slot.real);
+    }
+    slot.real
+}
+
+/// The real of the flow's second slot, if new flows may be sent to it; else no real.
+#[inline(never)]
+fn second_real(packet: &Packet) -> u16 {
+    let Some(ring) = RINGS.get(packet.service) else { return NO_REAL };
+    let hash = flow_hash(&packet.key, packet.key.service.family == FAMILY_V4);
+    let Some(slot) = maps::slot(ring, slot_of(second_hash(hash))) else { return NO_REAL };
+    let real = slot.real;
+    if flags(real) & (READY | HOT) == READY { real } else { NO_REAL }
+}
+
 /// Remembers a flow of which only the SYN has come.
 #[inline(always)]
-fn begin(packet: &Packet, real: u16) {
-    if alive(real) {
-        let value = HalfOpenValue { began_ns: now_ns(), slot: packet.slot, real, service: packet.service as u16 };
-        // The LRU makes room by itself; should it fail under contention, the flow's next packet is taken for an old flow's.
-        let _ = HALF_OPEN.insert(packet.key, value, 0);
-    }
+fn note(packet: &Packet, real: u16) {
+    let value = HalfOpenValue { began_ns: now_ns(), slot: packet.slot, real, service: packet.service as u16 };
+    // The LRU makes room by itself; should it fail under contention, the flow's next packet is taken for an old flow's.
+    let _ = HALF_OPEN.insert(packet.key, value, 0);
 }
 
 /// Writes the flow to the flow table.
@@ -141,7 +170,16 @@ fn next_state(state: u16, tcp_flags: u8) -> u16 {
 
 #[inline(always)]
 fn alive(real: u16) -> bool {
-    real != lb_common::NO_REAL && REALS.get(u32::from(real)).is_some_and(|real| real.flags & REAL_ALIVE != 0)
+    flags(real) & REAL_ALIVE != 0
+}
+
+/// The flags of a real's row; none where it has no row.
+#[inline(always)]
+fn flags(real: u16) -> u32 {
+    match REALS.get(u32::from(real)) {
+        Some(row) if real != NO_REAL => row.flags,
+        _ => 0,
+    }
 }
 
 #[inline(always)]

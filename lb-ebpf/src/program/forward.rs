@@ -2,19 +2,17 @@
 
 use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_redirect};
 use lb_common::{
-    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE,
-    REAL_RESOLVED, RealValue,
+    DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE, REAL_RESOLVED,
+    RealValue,
 };
 
 use super::{
     count::{drop, event, forwarded},
     frame::{Bounds, Frame},
-    header::{
-        ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV4_DF, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags, words,
-    },
+    header::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags},
     maps::{FRAGMENTS, REALS},
     packet::{Kind, Packet},
-    too_big,
+    reset, too_big,
 };
 
 /// Sends the packet to the real, or drops it. `l3` and `v4` are the packet's: most callers know them for constants. `bounds` are
@@ -25,7 +23,8 @@ pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, 
     let tunnel = packet.mode == MODE_IPIP;
     let fits = real.family == if v4 { FAMILY_V4 } else { FAMILY_V6 } || (tunnel && v4);
     if real.flags & READY != READY || !fits {
-        return drop(refusal(id, real.flags, fits));
+        // The row of no real is all zero.
+        return if id == NO_REAL { reset::answer(frame, packet) } else { drop(refusal(real.flags, fits)) };
     }
     if tunnel && packet.length + outer_length(real) > real.mtu {
         return too_big::answer(frame, packet, real.mtu.saturating_sub(outer_length(real)));
@@ -49,14 +48,12 @@ pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, 
 }
 
 /// What a real that may be sent to has.
-const READY: u32 = REAL_ALIVE | REAL_RESOLVED;
+pub const READY: u32 = REAL_ALIVE | REAL_RESOLVED;
 
-/// Why the real is not sent the packet. The row of no real is all zero.
+/// Why the real is not sent the packet.
 #[inline(always)]
-fn refusal(id: u16, flags: u32, fits: bool) -> DropReason {
-    if id == NO_REAL {
-        DropReason::NoReal
-    } else if flags & REAL_ALIVE == 0 {
+fn refusal(flags: u32, fits: bool) -> DropReason {
+    if flags & REAL_ALIVE == 0 {
         DropReason::RealDown
     } else if !fits {
         DropReason::FamilyMismatch
@@ -133,23 +130,12 @@ fn encapsulate(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealVa
     written && tags.write(frame, l3, ether_type) && write_macs(frame, real)
 }
 
-/// RFC 2003. DF is set and the identification zero, since no packet that needs a fragment gets here (RFC 6864 section 4.1).
+/// RFC 2003. DF is set, since no packet that needs a fragment gets here.
 #[inline(always)]
 fn write_outer4(frame: Bounds, packet: &Packet, l3: usize, real: &RealValue) -> bool {
     let Some(ip) = frame.at::<Ipv4Header>(l3) else { return false };
-    let mut outer = Ipv4Header {
-        version_ihl: 0x45,
-        tos: packet.tos,
-        total_length: ((packet.length + size_of::<Ipv4Header>() as u32) as u16).to_be(),
-        id: 0,
-        fragment: IPV4_DF.to_be(),
-        ttl: DEFAULT_TTL,
-        protocol: PROTOCOL_IPV4,
-        checksum: 0,
-        source: words(&real.tunnel_source)[0],
-        destination: words(&real.address)[0],
-    };
-    outer.checksum = outer.computed_checksum();
+    let length = packet.length + size_of::<Ipv4Header>() as u32;
+    let outer = Ipv4Header::new(packet.tos, length, PROTOCOL_IPV4, &real.tunnel_source, &real.address);
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = outer };
     true
@@ -159,14 +145,8 @@ fn write_outer4(frame: Bounds, packet: &Packet, l3: usize, real: &RealValue) -> 
 #[inline(always)]
 fn write_outer6(frame: Bounds, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
     let Some(ip) = frame.at::<Ipv6Header>(l3) else { return false };
-    let outer = Ipv6Header {
-        version_class_label: (6 << 28 | u32::from(packet.tos) << 20).to_be(),
-        payload_length: (packet.length as u16).to_be(),
-        next_header: if v4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 },
-        hop_limit: DEFAULT_TTL,
-        source: words(&real.tunnel_source),
-        destination: words(&real.address),
-    };
+    let next_header = if v4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 };
+    let outer = Ipv6Header::new(packet.tos, packet.length, next_header, &real.tunnel_source, &real.address);
     // SAFETY: as above.
     unsafe { *ip = outer };
     true

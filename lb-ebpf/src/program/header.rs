@@ -2,7 +2,8 @@
 
 use core::arch::asm;
 
-use lb_common::MAX_VLAN_TAGS;
+use aya_ebpf::helpers::bpf_csum_diff;
+use lb_common::{DEFAULT_TTL, MAX_VLAN_TAGS};
 
 use super::{
     frame::{Bounds, Frame},
@@ -53,6 +54,26 @@ pub struct Ipv4Header {
 }
 
 impl Ipv4Header {
+    /// A header of the program's own, with its checksum: no options, no fragment and none to be made, and so no identification
+    /// (RFC 6864 section 4.1). `length` is the packet's, in host order.
+    #[inline(always)]
+    pub fn new(tos: u8, length: u32, protocol: u8, source: &[u8; 16], destination: &[u8; 16]) -> Self {
+        let mut header = Self {
+            version_ihl: 0x45,
+            tos,
+            total_length: (length as u16).to_be(),
+            id: 0,
+            fragment: IPV4_DF.to_be(),
+            ttl: DEFAULT_TTL,
+            protocol,
+            checksum: 0,
+            source: words(source)[0],
+            destination: words(destination)[0],
+        };
+        header.checksum = header.computed_checksum();
+        header
+    }
+
     /// The checksum of this header, which has no options. The field itself counts as zero.
     #[inline(always)]
     pub fn computed_checksum(&self) -> u16 {
@@ -84,6 +105,19 @@ pub struct Ipv6Header {
 }
 
 impl Ipv6Header {
+    /// A header of the program's own. `payload_length` is in host order.
+    #[inline(always)]
+    pub fn new(class: u8, payload_length: u32, next_header: u8, source: &[u8; 16], destination: &[u8; 16]) -> Self {
+        Self {
+            version_class_label: (6 << 28 | u32::from(class) << 20).to_be(),
+            payload_length: (payload_length as u16).to_be(),
+            next_header,
+            hop_limit: DEFAULT_TTL,
+            source: words(source),
+            destination: words(destination),
+        }
+    }
+
     /// Both addresses as the words of a flow's key.
     #[inline(always)]
     pub fn address_words(&self) -> [u64; 4] {
@@ -157,6 +191,16 @@ pub fn fold(sum: u32) -> u16 {
     (sum + (sum >> 16)) as u16
 }
 
+/// The ones' complement sum of `length` bytes, a multiple of 4, and `seed`, not folded.
+///
+/// # Safety
+/// `data` points at `length` bytes, on the stack or inside the frame.
+#[inline(always)]
+pub unsafe fn sum(data: *const u32, length: u32, seed: u32) -> u32 {
+    // SAFETY: by the function's own contract; the helper reads only.
+    unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, data.cast_mut(), length, seed) as u32 }
+}
+
 /// An IPv4 address as lb-common's keys have it.
 #[inline(always)]
 pub fn address4(address: u32) -> [u8; 16] {
@@ -190,6 +234,16 @@ pub fn ethernet(frame: Bounds) -> Option<(usize, u16)> {
         ether_type = ether_type_before(frame, end)?;
     }
     Some((end, ether_type))
+}
+
+/// Swaps the MAC addresses: the frame goes back where it came from. False where they are not inside the frame.
+#[inline(always)]
+pub fn swap_macs(frame: Frame) -> bool {
+    let Some(macs) = frame.at::<[[u16; 3]; 2]>(0) else { return false };
+    // SAFETY: `at` has checked that both addresses are inside the frame.
+    let macs = unsafe { &mut *macs };
+    *macs = [macs[1], macs[0]];
+    true
 }
 
 /// The EtherType that ends at offset `end`; `None` where the frame is too short.

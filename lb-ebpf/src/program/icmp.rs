@@ -11,7 +11,7 @@ use super::{
     exception::pass_for_vip,
     flow, forward,
     frame::Frame,
-    header::{IPV4_OFFSET, IcmpHeader, Ipv4Header, Ipv6Header, address4, address16, fold},
+    header::{IPV4_OFFSET, IcmpHeader, Ipv4Header, Ipv6Header, address4, address16, fold, swap_macs},
     maps::{self, RINGS},
     packet::{Kind, Packet},
     service,
@@ -91,16 +91,6 @@ fn reply(icmp: &mut IcmpHeader, kind: u8) {
     let new = u16::from_ne_bytes([kind, icmp.code]);
     icmp.checksum = !fold(u32::from(!icmp.checksum) + u32::from(!old) + u32::from(new));
     icmp.kind = kind;
-}
-
-/// Sends the frame back where it came from.
-#[inline(always)]
-pub fn swap_macs(frame: Frame) -> bool {
-    let Some(macs) = frame.at::<[[u16; 3]; 2]>(0) else { return false };
-    // SAFETY: `at` has checked that both addresses are inside the frame.
-    let macs = unsafe { &mut *macs };
-    *macs = [macs[1], macs[0]];
-    true
 }
 
 /// Sends an ICMP error to the real of the flow that it quotes.

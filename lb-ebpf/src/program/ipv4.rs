@@ -35,6 +35,7 @@ pub fn parse(frame: Frame, bounds: Bounds, place: &mut MaybeUninit<Packet>, l3: 
     }
     packet.extended = true;
     let header = u32::from(ip.version_ihl & 0xf) * 4;
+    packet.l4 = l3 as u32 + header;
     let class = if header < HEADER { Class::MALFORMED } else { payload(frame, bounds, packet, ip, header) };
     Some((packet, class))
 }

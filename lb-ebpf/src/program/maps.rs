@@ -7,7 +7,8 @@ use aya_ebpf::{
 use lb_common::{
     DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue,
     HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey,
-    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey,
+    VipValue,
 };
 
 /// Lets the daemon write a ring by mmap.
@@ -29,6 +30,8 @@ pub static PORT_RANGES: LpmTrie<PortRangeKey, ServiceValue, { MAX_PORT_RANGES as
 pub type Ring = Array<u64, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
 #[btf_map(name = "rings")]
 pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
+#[btf_map(name = "service_options")]
+pub static SERVICE_OPTIONS: Array<ServiceOptions, { MAX_SERVICES as usize }> = Array::new();
 /// Default size.
 #[btf_map(name = "reals")]
 pub static REALS: Array<RealValue, { DEFAULT_MAX_REALS as usize }> = Array::new();

@@ -11,6 +11,7 @@ mod ipv4;
 mod ipv6;
 mod maps;
 mod packet;
+mod reset;
 mod service;
 mod too_big;
 

@@ -10,7 +10,7 @@ pub struct Packet {
     pub key: FlowKey,
     /// Offset of the IP header.
     pub l3: usize,
-    /// Of an ICMP packet: offset of the ICMP header.
+    /// Of an ICMP packet, and of one with options or extension headers: offset of what follows the IP headers.
     pub l4: u32,
     /// IP length in bytes, header counted and Ethernet padding not.
     pub length: u32,
@@ -74,6 +74,12 @@ pub fn service_end(family: u8, protocol: u8) -> u64 {
 pub struct Ports(u32);
 
 impl Ports {
+    /// Those of the answer.
+    #[inline(always)]
+    pub fn swapped(self) -> Self {
+        Self(self.0.rotate_right(16))
+    }
+
     /// The ports where a key's last word has them.
     #[inline(always)]
     fn word(self) -> u64 {

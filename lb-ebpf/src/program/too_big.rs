@@ -1,14 +1,14 @@
 //! The ICMP answer to a packet too big for the tunnel (docs/reference/forwarding.md section 8).
 
-use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_csum_diff};
-use lb_common::{DEFAULT_TTL, DropReason, Event, FAMILY_V4, ICMP_QUOTE_V4, ICMP_QUOTE_V6, IPV6_MIN_MTU};
+use aya_ebpf::bindings::xdp_action::XDP_TX;
+use lb_common::{DropReason, Event, FAMILY_V4, ICMP_QUOTE_V4, ICMP_QUOTE_V6, IPV6_MIN_MTU};
 
 use super::{
     count::{drop, event},
     frame::Frame,
     header::{
-        ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IPV4_DF, IcmpHeader, Ipv4Header, Ipv6Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6,
-        Tags, fold, words,
+        ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IcmpHeader, Ipv4Header, Ipv6Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6, Tags,
+        fold, sum, words,
     },
     packet::{Kind, Packet},
 };
@@ -61,19 +61,8 @@ fn turn_frame(frame: Frame, packet: &Packet, v4: bool, added: usize) -> Option<(
 #[inline(always)]
 fn write4(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
     let ip = frame.at::<Ipv4Header>(packet.l3)?;
-    let mut header = Ipv4Header {
-        version_ihl: 0x45,
-        tos: 0,
-        total_length: ((size_of::<Ipv4Header>() + MESSAGE_V4) as u16).to_be(),
-        id: 0,
-        fragment: IPV4_DF.to_be(),
-        ttl: DEFAULT_TTL,
-        protocol: PROTOCOL_ICMP,
-        checksum: 0,
-        source: words(&packet.key.service.vip)[0],
-        destination: words(&packet.key.client)[0],
-    };
-    header.checksum = header.computed_checksum();
+    let length = (size_of::<Ipv4Header>() + MESSAGE_V4) as u32;
+    let header = Ipv4Header::new(0, length, PROTOCOL_ICMP, &packet.key.service.vip, &packet.key.client);
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = header };
     let at = packet.l3 + size_of::<Ipv4Header>();
@@ -87,17 +76,9 @@ fn write4(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
 #[inline(always)]
 fn write6(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
     let ip = frame.at::<Ipv6Header>(packet.l3)?;
+    let header = Ipv6Header::new(0, MESSAGE_V6 as u32, PROTOCOL_ICMPV6, &packet.key.service.vip, &packet.key.client);
     // SAFETY: `at` has checked that the header is inside the frame.
-    unsafe {
-        *ip = Ipv6Header {
-            version_class_label: (6_u32 << 28).to_be(),
-            payload_length: (MESSAGE_V6 as u16).to_be(),
-            next_header: PROTOCOL_ICMPV6,
-            hop_limit: DEFAULT_TTL,
-            source: words(&packet.key.service.vip),
-            destination: words(&packet.key.client),
-        };
-    }
+    unsafe { *ip = header };
     let at = packet.l3 + size_of::<Ipv6Header>();
     write_icmp(frame, at, PACKET_TOO_BIG_V6, 0, mtu.max(IPV6_MIN_MTU))?;
     let message = frame.at::<[u32; MESSAGE_V6 / 4]>(at)?;
@@ -124,24 +105,19 @@ fn set_checksum(frame: Frame, at: usize, sum: u16) -> Option<()> {
 /// The sum of an ICMPv6 message's pseudo-header (RFC 8200 section 8.1).
 #[inline(always)]
 fn pseudo_header(packet: &Packet) -> u32 {
-    let mut words = [
+    let words = [
         words(&packet.key.service.vip),
         words(&packet.key.client),
         [(MESSAGE_V6 as u32).to_be(), u32::from(PROTOCOL_ICMPV6).to_be(), 0, 0],
     ];
-    sum(words.as_mut_ptr().cast(), size_of_val(&words) as u32, 0)
-}
-
-/// The ones' complement sum of `length` bytes, a multiple of 4, and `seed`, not folded.
-#[inline(always)]
-fn sum(data: *mut u32, length: u32, seed: u32) -> u32 {
-    // SAFETY: every caller's `data` points at `length` bytes that stay where they are during the call.
-    unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, data, length, seed) as u32 }
+    // SAFETY: the array is on the stack.
+    unsafe { sum(words.as_ptr().cast(), size_of_val(&words) as u32, 0) }
 }
 
 #[inline(always)]
-fn checksum(data: *mut u32, length: u32, seed: u32) -> u16 {
-    !fold(sum(data, length, seed))
+fn checksum(message: *const u32, length: u32, seed: u32) -> u16 {
+    // SAFETY: both callers have checked that the message is inside the frame.
+    !fold(unsafe { sum(message, length, seed) })
 }
 
 const _: () = assert!(MESSAGE_V4.is_multiple_of(4) && MESSAGE_V6.is_multiple_of(4));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowKey, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey,
-    VipValue,
+    Event, FlowKey, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
+    VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 use super::{Branch, Effects};
@@ -40,6 +40,8 @@ pub struct State {
     pub port_ranges: HashMap<PortRangeEntry, ServiceValue>,
     /// `rings`.
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
+    /// `service_options`; a service that is missing has a row of zeros.
+    pub service_options: BTreeMap<u32, ServiceOptions>,
     /// `reals`; an id that is missing has a row of zeros.
     pub reals: BTreeMap<u16, RealValue>,
     /// What packets change.
@@ -61,6 +63,7 @@ impl State {
             services: HashMap::new(),
             port_ranges: HashMap::new(),
             rings: BTreeMap::new(),
+            service_options: BTreeMap::new(),
             reals: BTreeMap::new(),
             effects: Effects::default(),
             last_place: None,
