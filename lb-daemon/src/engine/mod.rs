@@ -125,7 +125,7 @@ impl Engine {
     /// The maps cannot be read or written. Programs attached by an earlier daemon go on as they are.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { config_path, config, mut forwarder, adoption, host, watcher } = parts;
-        let Config { cluster, settings } = config;
+        let Config { cluster, settings, .. } = config;
         say_adoption(&adoption, &settings);
         let now_ns = forwarder.now_ns();
         let mut troubles = Troubles::default();

@@ -29,7 +29,7 @@ impl Engine {
                 self.config_path.display()
             )),
         })?;
-        let Config { cluster, settings } = config;
+        let Config { cluster, settings, .. } = config;
         let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
         let changed = self.change(|table, now_ms| {
             table.set_flow_idle_timeout(timeout_ms);
@@ -85,6 +85,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         api_group,
         log,
         bpf_log,
+        ..
     } = new;
     let differs = [
         ("attach_mode", used.attach_mode != *attach_mode),
