@@ -24,7 +24,7 @@ pub use command::{describe, output, tool};
 pub use echo::{Server, checksum};
 pub use http::{Connection, Load, REQUEST_LIMIT, Tally};
 pub use lbd::Lbd;
-pub use namespace::{Namespace, NamespaceHandle, connect};
+pub use namespace::{Namespace, NamespaceHandle, connect, connectable};
 pub use process::{Process, wait_for};
 pub use real::WebServer;
 pub use run::{RUN_ROOT, Run, kept_runs, require_root, take_down_all};

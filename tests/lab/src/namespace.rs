@@ -1,12 +1,13 @@
 //! A network namespace, the veths in it, and ways to run things inside.
 
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -15,6 +16,9 @@ use crate::run::{NETNS_ROOT, Run, remove_namespace};
 
 /// Receive and send queues of each end of a veth. Native XDP wants no fewer receive queues than the peer sends on.
 const VETH_QUEUES: u32 = 2;
+
+/// How long a look whether somebody listens may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 /// A network namespace. Dropped, it kills what runs in it and goes away.
 #[derive(Debug)]
@@ -173,6 +177,11 @@ impl NamespaceHandle {
             _ => Err(std::io::Error::last_os_error()),
         }
     }
+}
+
+/// Whether a TCP connection to the address can be opened from a namespace.
+pub fn connectable(from: &NamespaceHandle, address: SocketAddr) -> bool {
+    from.run(|| Ok(TcpStream::connect_timeout(&address, CONNECT_LIMIT)?)).is_ok()
 }
 
 /// Makes a veth with one end in each namespace, with enough queues for native XDP. Both ends are down.

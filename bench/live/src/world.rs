@@ -1,0 +1,219 @@
+//! Client, load balancer and three real servers of different speed, with Understudy and HAProxy in front of them.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use lb_lab::{Lbd, Namespace, Network, Plan, Process, SlowMachine, connectable, describe, lb_agent, output, wait_for};
+
+/// CPU of each real server, in percent of one CPU: speeds 1:2:4.
+pub const SPEEDS: [u32; 3] = [12, 24, 48];
+/// Where the real servers listen, and the services.
+const PORT: u16 = 8080;
+/// Where HAProxy listens.
+const HAPROXY_PORT: u16 = 8081;
+/// Where the daemon takes reports.
+const REPORT_PORT: u16 = 6720;
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// A key for the reports; not a secret here.
+const KEY: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+
+/// Who sends requests to real servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Understudy by reported load, without a weight.
+    Understudy,
+    /// HAProxy, `balance leastconn`, without a weight.
+    Haproxy,
+    /// Understudy with equal static weights.
+    Equal,
+}
+
+impl Policy {
+    /// All, in the order in which they take turns.
+    pub const ALL: [Self; 3] = [Self::Understudy, Self::Haproxy, Self::Equal];
+
+    /// Its name in the figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Understudy => "understudy",
+            Self::Haproxy => "haproxy-leastconn",
+            Self::Equal => "equal-weights",
+        }
+    }
+}
+
+/// All of it. Dropped, it goes away. Field order is drop order.
+pub struct World {
+    reals: Vec<Real>,
+    lbd: Lbd,
+    _haproxy: Process,
+    network: Network,
+}
+
+/// A real server. What runs in its control group ends before the group.
+struct Real {
+    _agent: Process,
+    _server: Process,
+    machine: SlowMachine,
+}
+
+impl World {
+    /// Builds the network and starts everything.
+    pub fn build() -> Result<Self> {
+        let network = Network::build(Plan { reals: SPEEDS.len() as u8, ..Plan::default() })?;
+        let keys = network.run.dir().join("keys");
+        write_secret(&keys)?;
+        let reals = (0..).zip(SPEEDS).map(|(index, speed)| Real::start(&network, index, speed, &keys));
+        let reals = reals.collect::<Result<Vec<_>>>()?;
+        let lbd = Lbd::start(&network.run, &network.lb, &lbd_config(&network.plan, &keys))?;
+        let haproxy = start_haproxy(&network)?;
+        Ok(Self { reals, lbd, _haproxy: haproxy, network })
+    }
+
+    /// Where the clients are.
+    pub fn client(&self) -> &Namespace {
+        &self.network.client
+    }
+
+    /// Where a policy's clients send their requests.
+    pub fn target(&self, policy: Policy) -> SocketAddr {
+        let vip = |index| SocketAddr::new(self.network.plan.vip_addresses(index)[0], PORT);
+        match policy {
+            Policy::Understudy => vip(0),
+            Policy::Equal => vip(1),
+            Policy::Haproxy => haproxy_address(&self.network.plan),
+        }
+    }
+
+    /// Makes Understudy forget what it has learnt of the real servers.
+    pub fn forget(&mut self) -> Result<()> {
+        self.lbd.stop()?;
+        output(self.network.lb.command(lb_lab::lbd()?).args(["detach", "--config"]).arg(self.lbd.config()))?;
+        let state = self.network.run.dir().join("state");
+        fs::remove_dir_all(&state).with_context(|| format!("cannot remove {}", state.display()))?;
+        self.lbd.start_again()?;
+        self.lbd.wait_until_ready()
+    }
+
+    /// CPU time that each real server has used so far, as a part of what it may use in a second: seconds of full use.
+    pub fn used(&self) -> Result<Vec<f64>> {
+        let used = |(real, speed): (&Real, u32)| Ok(real.machine.used()?.as_secs_f64() * 100.0 / f64::from(speed));
+        self.reals.iter().zip(SPEEDS).map(used).collect()
+    }
+
+    /// What Understudy makes of the real servers, as it shows it.
+    pub fn table(&self) -> Result<String> {
+        self.lbd.lbctl(&["table"])
+    }
+}
+
+impl Real {
+    fn start(network: &Network, index: u8, speed: u32, keys: &Path) -> Result<Self> {
+        let name = format!("real-{}", index + 1);
+        let namespace = &network.reals[usize::from(index)];
+        let machine = SlowMachine::new(&network.run, &name, speed)?;
+        let dir = network.run.dir().join(&name);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let server = start_server(namespace, &machine, &dir)?;
+        let agent = start_agent(network, namespace, &name, &machine, &dir, keys)?;
+        Ok(Self { _agent: agent, _server: server, machine })
+    }
+}
+
+fn start_server(namespace: &Namespace, machine: &SlowMachine, dir: &Path) -> Result<Process> {
+    let program = std::env::current_exe().context("cannot tell where the bench's program is")?;
+    let mut command = namespace.command(program);
+    command.args(["serve", "--listen", &format!("0.0.0.0:{PORT}")]);
+    machine.bind(&mut command)?;
+    let mut process = Process::spawn(&mut command, &dir.join("server.log"))?;
+    await_port(namespace, SocketAddr::new([127, 0, 0, 1].into(), PORT), &mut process, &describe(&command))?;
+    Ok(process)
+}
+
+fn start_agent(
+    network: &Network,
+    namespace: &Namespace,
+    name: &str,
+    machine: &SlowMachine,
+    dir: &Path,
+    keys: &Path,
+) -> Result<Process> {
+    let balancer = SocketAddr::new(lb_address(&network.plan), REPORT_PORT);
+    let config = dir.join("agent.toml");
+    let text = format!(
+        "name = \"{name}\"\nload_balancers = [\"{balancer}\"]\nkey_file = \"{}\"\ncgroup = \"{}\"\n\
+         run_dir = \"{dir}/run\"\nstate_dir = \"{dir}/state\"\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n",
+        keys.display(),
+        machine.path(),
+        dir = dir.display(),
+    );
+    fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
+    let mut command = namespace.command(lb_agent()?);
+    command.args(["run", "--config"]).arg(&config);
+    Process::spawn(&mut command, &dir.join("agent.log"))
+}
+
+fn lbd_config(plan: &Plan, keys: &Path) -> String {
+    let mut text = format!(
+        "interfaces = [\"eth0\"]\n[reports]\nlisten = [\"0.0.0.0:{REPORT_PORT}\"]\nkey_file = \"{}\"\n",
+        keys.display()
+    );
+    for index in 0..plan.reals {
+        let address = plan.real_addresses(index)[0];
+        text += &format!("[[real]]\nname = \"real-{}\"\naddress = \"{address}\"\n", index + 1);
+    }
+    for (index, (name, scheduling)) in (0..).zip([("load", "load"), ("equal", "static")]) {
+        let vip = plan.vip_addresses(index)[0];
+        text += &format!(
+            "[[service]]\nname = \"{name}\"\nvip = \"{vip}\"\nport = {PORT}\nprotocol = \"tcp\"\nmode = \"dsr\"\n\
+             scheduling = \"{scheduling}\"\nreals = [\"real-1\", \"real-2\", \"real-3\"]\n"
+        );
+    }
+    text
+}
+
+fn start_haproxy(network: &Network) -> Result<Process> {
+    let mut text = format!(
+        "global\n  maxconn 20000\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 120s\n  \
+         timeout server 120s\nlisten web\n  bind {}\n  balance leastconn\n",
+        haproxy_address(&network.plan)
+    );
+    for index in 0..network.plan.reals {
+        text += &format!("  server real-{} {}:{PORT}\n", index + 1, network.plan.real_addresses(index)[0]);
+    }
+    let config = network.run.dir().join("haproxy.cfg");
+    fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
+    let mut command = network.lb.command("haproxy");
+    command.args(["-db", "-f"]).arg(&config);
+    let mut process = Process::spawn(&mut command, &network.run.dir().join("haproxy.log"))?;
+    await_port(&network.lb, haproxy_address(&network.plan), &mut process, &describe(&command))?;
+    Ok(process)
+}
+
+fn await_port(namespace: &Namespace, address: SocketAddr, process: &mut Process, what: &str) -> Result<()> {
+    wait_for(&format!("`{what}` to listen"), START_LIMIT, || {
+        if !process.is_running() {
+            bail!("`{what}` has ended: {}", process.log().trim());
+        }
+        Ok(connectable(&namespace.handle(), address).then_some(()))
+    })
+}
+
+/// The key file, for its owner alone.
+fn write_secret(path: &PathBuf) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(KEY.as_bytes())).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn lb_address(plan: &Plan) -> IpAddr {
+    plan.lb_addresses()[0]
+}
+
+fn haproxy_address(plan: &Plan) -> SocketAddr {
+    SocketAddr::new(lb_address(plan), HAPROXY_PORT)
+}
