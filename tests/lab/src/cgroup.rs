@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::process::wait_for;
 use crate::run::Run;
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// How often the allowance is given out anew. Short, so that a slow machine is slow and not a fast one that stops and goes.
 const PERIOD: Duration = Duration::from_millis(10);
+/// How long a process that was killed may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// The group. Dropped, it is removed; what ran in it must have ended.
 #[derive(Debug)]
@@ -129,13 +132,16 @@ fn make(folder: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Removes a group, once what was killed in it is gone.
 fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir(folder) {
+    let what = format!("the control group {} to be empty", folder.display());
+    wait_for(&what, END_LIMIT, || match fs::remove_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => Ok(None),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove the control group {}", folder.display()))
         }
-        _ => Ok(()),
-    }
+        _ => Ok(Some(())),
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

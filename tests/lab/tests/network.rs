@@ -7,7 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lb_lab::{Connection, Load, Namespace, Network, Plan, Process, Run, Server, Shape, WebServer, wait_for};
+use lb_lab::{
+    Connection, Load, Namespace, Network, Plan, Process, Run, Server, Shape, SlowMachine, WebServer, wait_for,
+};
 
 const CHILD: &str = "LAB_TEST_CRASHING_CHILD";
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
@@ -172,9 +174,13 @@ fn what_a_crashed_run_left_is_taken_down_by_the_next() {
         said[at + name.len()..].split_whitespace().next().unwrap().to_string()
     };
     let (namespace, sleeper, dir) = (word("namespace="), word("sleeper="), word("dir="));
+    let group = word("group=");
     let _run = Run::start().unwrap();
     assert!(!Path::new("/run/netns").join(namespace).exists());
     assert!(!Path::new(&dir).exists());
+    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpuacct"] {
+        assert!(!Path::new(&format!("{root}{group}")).exists(), "{root}{group}");
+    }
     wait_for("the end of the left process", ANSWER_LIMIT, || {
         let state = std::fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
         Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
@@ -182,11 +188,30 @@ fn what_a_crashed_run_left_is_taken_down_by_the_next() {
     .unwrap();
 }
 
+#[test]
+fn a_slow_machine_counts_the_time_of_what_runs_in_it() {
+    let run = Run::start().unwrap();
+    let machine = SlowMachine::new(&run, "slow", 50).unwrap();
+    let mut command = lb_lab::tool("sh");
+    command.args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"]);
+    machine.bind(&mut command).unwrap();
+    let mut process = Process::spawn(&mut command, &run.dir().join("log")).unwrap();
+    assert!(process.wait(ANSWER_LIMIT).unwrap().success(), "{}", process.log());
+    // 100,000 rounds of a shell's loop take longer than its start.
+    assert!(machine.used().unwrap() > Duration::from_millis(10), "{:?}", machine.used());
+}
+
 /// The run that crashes.
 fn crash() -> ! {
     let run = Run::start().unwrap();
     let namespace = Namespace::new(&run, "left").unwrap();
-    let sleeper = Process::spawn(namespace.command("sleep").arg("1000"), &run.dir().join("log")).unwrap();
-    println!("namespace={} sleeper={} dir={} end", namespace.name(), sleeper.pid(), run.dir().display());
+    let machine = SlowMachine::new(&run, "slow", 50).unwrap();
+    let mut command = namespace.command("sleep");
+    machine.bind(&mut command).unwrap();
+    let sleeper = Process::spawn(command.arg("1000"), &run.dir().join("log")).unwrap();
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", sleeper.pid())).unwrap();
+    assert!(groups.contains(&machine.path()), "{groups}");
+    println!("namespace={} sleeper={} group={} ", namespace.name(), sleeper.pid(), machine.path());
+    println!("dir={} end", run.dir().display());
     std::process::abort();
 }
