@@ -1,4 +1,6 @@
-//! Health checks: what is configured of one, what is checked, and what came of it.
+//! Health checks: what is configured of one, what is checked, when ([`Pace`]), and what came of it.
+
+mod pace;
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
@@ -6,6 +8,8 @@ use crate::{
     service::{Mode, Protocol},
     table::NextHop,
 };
+
+pub use pace::{DOUBT_SHARE, Pace, SHORTEST_PERIOD};
 
 /// One kind of check, as configured. Services name the checks that are made of their reals.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -101,7 +101,7 @@ impl PartialEq for Turn {
 impl Eq for Turn {}
 
 /// FNV-1a over the seed and the name, then a finalizer, since FNV alone leaves the last bytes in the low bits.
-fn name_hash(name: &str, seed: u64) -> u64 {
+pub(crate) fn name_hash(name: &str, seed: u64) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ seed;
     for byte in name.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

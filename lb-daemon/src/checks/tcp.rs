@@ -1,0 +1,13 @@
+//! A TCP connection to a real's own address.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use super::probe::{Failure, TimeLimit, describe};
+
+/// Connects.
+pub(super) async fn connect(to: SocketAddr, limit: TimeLimit) -> Result<TcpStream, Failure> {
+    let connect = async { TcpStream::connect(to).await.map_err(|error| Failure::new(describe(&error))) };
+    limit.bound("connection", connect).await
+}
