@@ -9,5 +9,6 @@ pub mod engine;
 pub mod lock;
 pub mod next_hop;
 pub mod preflight;
+pub mod reports;
 pub mod run;
 pub mod state;
