@@ -9,7 +9,7 @@ use lb_common::{
     VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
-use crate::model::{State, flow_hash, slot_of};
+use crate::model::{State, flow_hash, second_hash, slot_of};
 
 /// The ports of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,17 @@ impl State {
 
     /// Changes the one slot of a service's ring that a flow falls into. The service must have a ring.
     pub fn set_slot_of(&mut self, service: u32, key: &FlowKey, slot: Slot) {
+        self.set_slot(service, index_of(key), slot);
+    }
+
+    /// Changes a flow's second slot in a service's ring. The service must have a ring.
+    pub fn set_second_slot_of(&mut self, service: u32, key: &FlowKey, slot: Slot) {
+        self.set_slot(service, slot_of(second_hash(flow_hash(key))), slot);
+    }
+
+    fn set_slot(&mut self, service: u32, index: u32, slot: Slot) {
         if let Some(ring) = self.rings.get_mut(&service) {
-            Arc::make_mut(ring)[index_of(key) as usize] = slot;
+            Arc::make_mut(ring)[index as usize] = slot;
         }
     }
 

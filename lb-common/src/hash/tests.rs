@@ -45,6 +45,43 @@ fn known_flows_have_known_slots() {
     }
 }
 
+/// As [`known_flows_have_known_slots`].
+#[test]
+fn known_hashes_have_known_second_slots() {
+    for (hash, second, slot) in [
+        (0x7b9b_10dd, 0xfb51_721a, 64_338),
+        (0xa757_c11d, 0x41c8_24db, 16_840),
+        (0x52ca_6431, 0x2c54_e992, 11_349),
+        (0x02d1_46bf, 0xb317_3bff, 45_847),
+        (0, 0xf105_709b, 61_702),
+        (u32::MAX, 0xeeb6_b2a3, 61_111),
+    ] {
+        assert_eq!(second_hash(hash), second, "{hash:#x}");
+        assert_eq!(slot_of(second_hash(hash)), slot);
+    }
+}
+
+/// A hot real's flows go to all other reals: those of one slot, and those of neighbouring slots, have second slots all over the ring.
+#[test]
+fn second_slots_are_spread() {
+    let every_hash_of = |slot: u32| slot * 65_535 + 1..=(slot + 1) * 65_535;
+    for slot in [1, 2, 31_643, RING_SLOTS - 2] {
+        let hashes = every_hash_of(slot);
+        assert!(hashes.clone().all(|hash| slot_of(hash) == slot));
+        for bins in [16, 257, 4_099] {
+            let slots = hashes.clone().map(|hash| slot_of(second_hash(hash)));
+            let deviations = unevenness(slots, bins);
+            assert!(
+                deviations < 5.0,
+                "the second slots of slot {slot} in {bins} bins are {deviations:.1} deviations off"
+            );
+        }
+    }
+    // One flow of each slot.
+    let deviations = unevenness((0..RING_SLOTS - 1).map(|slot| slot_of(second_hash(slot << 16))), 4_099);
+    assert!(deviations < 5.0, "the second slots of all slots are {deviations:.1} deviations off");
+}
+
 #[test]
 fn slots_cover_the_ring_and_no_more() {
     assert_eq!(slot_of(0), 0);
@@ -79,11 +116,10 @@ fn every_field_counts() {
 
 /// How far the slots' counts are from an even spread, in standard deviations of chance (chi-square, normal
 /// approximation). `bins` neighbouring groups of slots are looked at.
-fn unevenness(keys: impl Iterator<Item = FlowKey>, bins: u32) -> f64 {
+fn unevenness(slots: impl Iterator<Item = u32>, bins: u32) -> f64 {
     let mut counts = vec![0_u32; bins as usize];
     let mut total = 0_u32;
-    for key in keys {
-        let slot = slot_of(flow_hash(&key));
+    for slot in slots {
         counts[(u64::from(slot) * u64::from(bins) / u64::from(RING_SLOTS)) as usize] += 1;
         total += 1;
     }
@@ -101,7 +137,7 @@ fn check_spread(name: &str, keys: impl Iterator<Item = FlowKey> + Clone) {
         if flows < bins * 5 {
             continue;
         }
-        let deviations = unevenness(keys.clone(), bins);
+        let deviations = unevenness(keys.clone().map(|key| slot_of(flow_hash(&key))), bins);
         // More even than chance does no harm.
         assert!(deviations < 5.0, "{name}: {flows} flows in {bins} bins are {deviations:.1} deviations off");
     }

@@ -120,21 +120,31 @@ branches! {
     HalfOpenRst,
     /// Decision 3: the handshake goes on.
     HalfOpenGoesOn,
-    /// Decision 4.
+    /// Decision 4: a marked slot's SYN to the second slot's real.
+    DivertedMarked,
+    /// Decision 4: the SYN of a slot that remembers to the second slot's real.
+    DivertedRemembers,
+    /// Decision 4: the second slot's real is not alive.
+    SecondDead,
+    /// Decision 4: the second slot's real has no next hop.
+    SecondUnresolved,
+    /// Decision 4: the second slot's real is hot too.
+    SecondHot,
+    /// Decision 5.
     MarkedMiss,
-    /// Decision 5: written to `half_open`.
+    /// Decision 6: written to `half_open`.
     SynHalfOpen,
-    /// Decision 5: the slot's real is not alive.
+    /// Decision 6: the slot's real is not alive.
     SynRealDead,
-    /// Decision 6: to the previous real.
+    /// Decision 7: to the previous real.
     PreviousAlive,
-    /// Decision 6: the previous real is not alive.
+    /// Decision 7: the previous real is not alive.
     PreviousDead,
-    /// Decision 6: neither is alive, so nothing is remembered.
+    /// Decision 7: neither is alive, so nothing is remembered.
     PreviousBothDead,
-    /// Decision 6: a RST is not remembered.
+    /// Decision 7: a RST is not remembered.
     RstNotRemembered,
-    /// Decision 6: a UDP flow.
+    /// Decision 7: a UDP flow.
     UdpRemembered,
     /// A flow remembered.
     Remembered,
@@ -149,7 +159,7 @@ branches! {
     /// Next state: as it was.
     StateKept,
     // Section 5.
-    /// No real.
+    /// No real, and the service drops.
     RealNone,
     /// A real id outside `reals`.
     RealOutside,
@@ -234,4 +244,27 @@ branches! {
     TooBigShort,
     /// No room for the answer's headers.
     TooBigNoHeadroom,
+    // Section 9.
+    /// Not TCP.
+    ResetNotTcp,
+    /// A later fragment.
+    ResetFragment,
+    /// An ICMP error.
+    ResetIcmpError,
+    /// A RST.
+    ResetOfRst,
+    /// A data offset below 5.
+    ResetOffsetShort,
+    /// A data offset past the packet's end.
+    ResetOffsetLong,
+    /// Answered, IPv4.
+    ResetV4,
+    /// Answered, IPv6.
+    ResetV6,
+    /// Answered, and the packet has ACK.
+    ResetOfAck,
+    /// Answered, and the packet has no ACK.
+    ResetWithoutAck,
+    /// A first fragment answered.
+    ResetFirstFragment,
 }

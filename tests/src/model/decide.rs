@@ -2,12 +2,12 @@
 
 use lb_common::{
     DropReason, Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, FragmentKey, HalfOpenValue, PROTOCOL_TCP,
-    SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
+    REAL_RESOLVED, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
 };
 
 use super::parse::{Packet, be16};
 use super::send::{Kind, Target};
-use super::{Branch, End, Outcome, State, flow_hash, slot_of};
+use super::{Branch, End, Outcome, State, flow_hash, second_hash, slot_of};
 
 pub(super) const TCP_FIN: u8 = 0x01;
 pub(super) const TCP_SYN: u8 = 0x02;
@@ -78,15 +78,19 @@ impl State {
             return real;
         }
         // 4
+        if syn && let Some(real) = self.decide_by_second_slot(place, now) {
+            return real;
+        }
+        // 5
         if place.slot.state == SLOT_MARKED {
             self.saw(Branch::MarkedMiss);
             return place.slot.real;
         }
-        // 5
+        // 6
         if syn {
             return self.decide_syn(place, now);
         }
-        // 6
+        // 7
         self.decide_older(place, flags, rst, now)
     }
 
@@ -143,16 +147,45 @@ impl State {
         Some(entry.real)
     }
 
+    fn decide_by_second_slot(&mut self, place: &Place, now: u64) -> Option<u16> {
+        if !self.hot(place.slot.real) {
+            return None;
+        }
+        let second = slot_of(second_hash(flow_hash(&place.key)));
+        let real = self.rings[&place.service.id][second as usize].real;
+        if !self.alive(real) {
+            self.saw(Branch::SecondDead);
+            return None;
+        }
+        if self.hot(real) {
+            self.saw(Branch::SecondHot);
+            return None;
+        }
+        if !self.real(real).is_some_and(|row| row.flags & REAL_RESOLVED != 0) {
+            self.saw(Branch::SecondUnresolved);
+            return None;
+        }
+        let marked = place.slot.state == SLOT_MARKED;
+        self.saw(if marked { Branch::DivertedMarked } else { Branch::DivertedRemembers });
+        self.write_half_open(place, real, now);
+        self.event(Event::HotDiverted);
+        Some(real)
+    }
+
     fn decide_syn(&mut self, place: &Place, now: u64) -> u16 {
         let real = place.slot.real;
         if self.alive(real) {
             self.saw(Branch::SynHalfOpen);
-            let entry = HalfOpenValue { began_ns: now, slot: place.index, real, service: place.service.id as u16 };
-            self.effects.half_open.insert(place.key, entry);
+            self.write_half_open(place, real, now);
         } else {
             self.saw(Branch::SynRealDead);
         }
         real
+    }
+
+    fn write_half_open(&mut self, place: &Place, real: u16, now: u64) {
+        let entry = HalfOpenValue { began_ns: now, slot: place.index, real, service: place.service.id as u16 };
+        self.effects.half_open.insert(place.key, entry);
     }
 
     fn decide_older(&mut self, place: &Place, flags: u8, rst: bool, now: u64) -> u16 {

@@ -24,6 +24,12 @@ pub fn flow_hash(key: &FlowKey) -> u32 {
     (mix(addresses, ports).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
 }
 
+/// The hash that gives a flow's second slot.
+#[must_use]
+pub fn second_hash(hash: u32) -> u32 {
+    (mix(SEED, u64::from(hash)).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
+}
+
 /// The slot of a hash.
 #[must_use]
 pub fn slot_of(hash: u32) -> u32 {
@@ -91,6 +97,7 @@ mod tests {
                 let key = key(family, seed);
                 assert_eq!(flow_hash(&key), lb_common::flow_hash(&key));
                 assert_eq!(slot_of(flow_hash(&key)), lb_common::slot_of(flow_hash(&key)));
+                assert_eq!(second_hash(flow_hash(&key)), lb_common::second_hash(flow_hash(&key)));
             }
         }
     }

@@ -9,12 +9,13 @@ mod effects;
 mod hash;
 mod icmp;
 mod parse;
+mod reset;
 mod send;
 mod state;
 
 pub use branch::Branch;
 pub use effects::Effects;
-pub use hash::{flow_hash, slot_of};
+pub use hash::{flow_hash, second_hash, slot_of};
 pub use state::{HEADROOM, Limits, State};
 
 use lb_common::{DropReason, Event};

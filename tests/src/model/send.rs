@@ -2,7 +2,7 @@
 
 use lb_common::{
     DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, ICMP_QUOTE_V4, ICMP_QUOTE_V6,
-    IPV6_MIN_MTU, MODE_DSR, MODE_IPIP, PROTOCOL_TCP, REAL_RESOLVED, RealValue, TrafficCounters,
+    IPV6_MIN_MTU, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP, REAL_RESOLVED, RealValue, TrafficCounters,
 };
 
 use super::decide::{TCP_FIN, TCP_RST, is_syn};
@@ -32,6 +32,9 @@ pub(super) enum Kind {
 impl State {
     /// Section 5.
     pub(super) fn send(&mut self, packet: &Packet, target: Target, kind: Kind, ingress: u32) -> Result<Outcome, End> {
+        if target.real == NO_REAL {
+            return self.no_real(packet, target.service, kind);
+        }
         let real = self.usable_real(packet, target)?;
         let outer = outer_header_length(target.mode, &real);
         if target.mode == MODE_IPIP && packet.length() + outer > real.mtu as usize {
@@ -68,10 +71,10 @@ impl State {
         Ok(outcome)
     }
 
-    /// Section 5, steps 1 to 3.
+    /// Section 5, steps 1 to 3, of a real id that is not 0.
     fn usable_real(&mut self, packet: &Packet, target: Target) -> Result<RealValue, End> {
         let Some(real) = self.real(target.real) else {
-            self.saw(if target.real == 0 { Branch::RealNone } else { Branch::RealOutside });
+            self.saw(Branch::RealOutside);
             return Err(End::Drop(DropReason::NoReal));
         };
         if !self.alive(target.real) {
@@ -198,7 +201,14 @@ fn outer_v6(packet: &Packet, real: &RealValue) -> Vec<u8> {
     ipv6_header(packet.traffic_class, packet.length() as u16, next_header, &real.tunnel_source, &real.address)
 }
 
-fn ipv4_header(tos: u8, total: u16, flags: [u8; 2], protocol: u8, source: &[u8], destination: &[u8]) -> Vec<u8> {
+pub(super) fn ipv4_header(
+    tos: u8,
+    total: u16,
+    flags: [u8; 2],
+    protocol: u8,
+    source: &[u8],
+    destination: &[u8],
+) -> Vec<u8> {
     let mut header = vec![0x45, tos];
     header.extend(total.to_be_bytes());
     header.extend([0, 0]);
@@ -211,7 +221,7 @@ fn ipv4_header(tos: u8, total: u16, flags: [u8; 2], protocol: u8, source: &[u8],
     header
 }
 
-fn ipv6_header(class: u8, length: u16, next_header: u8, source: &[u8], destination: &[u8]) -> Vec<u8> {
+pub(super) fn ipv6_header(class: u8, length: u16, next_header: u8, source: &[u8], destination: &[u8]) -> Vec<u8> {
     let mut header = vec![0x60 | (class >> 4), class << 4, 0, 0];
     header.extend(length.to_be_bytes());
     header.extend([next_header, DEFAULT_TTL]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowKey, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
+    Event, FlowKey, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
     VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
@@ -75,6 +75,11 @@ impl State {
     #[must_use]
     pub fn alive(&self, real: u16) -> bool {
         self.real(real).is_some_and(|row| row.flags & REAL_ALIVE != 0)
+    }
+
+    /// Whether a real is alive and overloaded.
+    pub(super) fn hot(&self, real: u16) -> bool {
+        self.alive(real) && self.real(real).is_some_and(|row| row.flags & REAL_HOT != 0)
     }
 
     /// The row of a real id that is not 0 and is within `reals`.

@@ -201,7 +201,12 @@ pub fn drop(reason: DropReason) -> Expect {
 
 /// Sent back out of the interface that it came in by, as this.
 pub fn tx(packet: &Packet) -> Expect {
-    Expect { frame: Some(packet.bytes()), ..Expect::new(Verdict::Tx) }
+    tx_bytes(packet.bytes())
+}
+
+/// Sent back out of the interface that it came in by, as these bytes.
+pub fn tx_bytes(frame: Vec<u8>) -> Expect {
+    Expect { frame: Some(frame), ..Expect::new(Verdict::Tx) }
 }
 
 /// Sent out of another interface, as this.

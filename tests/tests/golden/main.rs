@@ -5,8 +5,10 @@
 mod case;
 mod forward;
 mod fragments;
+mod hot;
 mod icmp;
 mod link;
+mod resets;
 mod slots;
 mod too_big;
 mod truncated;
@@ -32,6 +34,8 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("services", forward::service_cases()),
         ("link", link::cases()),
         ("slots", slots::cases()),
+        ("hot", hot::cases()),
+        ("resets", resets::cases()),
         ("icmp", icmp::cases()),
         ("fragments", fragments::cases()),
         ("too big", too_big::cases()),
@@ -57,6 +61,16 @@ fn passed_and_malformed() {
 #[test]
 fn slot_decisions() {
     check("slots", &slots::cases());
+}
+
+#[test]
+fn hot_reals() {
+    check("hot", &hot::cases());
+}
+
+#[test]
+fn resets_of_services_without_reals() {
+    check("resets", &resets::cases());
 }
 
 #[test]

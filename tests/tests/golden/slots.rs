@@ -1,4 +1,4 @@
-//! Every branch of the decision which real a flow goes to. The slot points at `NEAR`, it pointed at `OLD` before, and
+//! Every branch of the decision which real a flow goes to, but those of hot reals. The slot points at `NEAR`, it pointed at `OLD` before, and
 //! the flow table says `FAR`.
 
 use lb_common::{DropReason, Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, Slot};
@@ -9,11 +9,11 @@ use lb_tests::world::{clean, flow_key, marked, remembers};
 use crate::case::{Case, Expect, case_with, drop, redirect, tx};
 use crate::world::*;
 
-const NEAR: u16 = NEAR_V4;
-const FAR: u16 = FAR_V4;
-const OLD: u16 = OLD_V4;
-const DEAD: u16 = DISABLED_V4;
-const SERVICE: u32 = DSR_V4_TCP;
+pub const NEAR: u16 = NEAR_V4;
+pub const FAR: u16 = FAR_V4;
+pub const OLD: u16 = OLD_V4;
+pub const DEAD: u16 = DISABLED_V4;
+pub const SERVICE: u32 = DSR_V4_TCP;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = clean_slots();
@@ -28,16 +28,16 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn flow() -> FlowKey {
+pub fn flow() -> FlowKey {
     flow_v4(TCP, DSR_PORT)
 }
 
-fn packet(flags: u8) -> Packet {
+pub fn packet(flags: u8) -> Packet {
     to_vip().tcp(CLIENT_PORT, DSR_PORT, flags)
 }
 
 /// The packet goes to the real, and its flags are counted.
-fn to(real: u16, flags: u8) -> Expect {
+pub fn to(real: u16, flags: u8) -> Expect {
     let out = dsr(&packet(flags), real);
     let sent = if real == FAR { redirect(&out, OTHER) } else { tx(&out) };
     let mut sent = sent.counts(SERVICE, real, 40);
@@ -54,7 +54,7 @@ fn to(real: u16, flags: u8) -> Expect {
 }
 
 /// A case of one slot, with what is in the tables before.
-fn slot_case(name: &str, slot: Slot, before: impl FnOnce(&mut State)) -> Case {
+pub fn slot_case(name: &str, slot: Slot, before: impl FnOnce(&mut State)) -> Case {
     case_with(name, |world| {
         world.fill_ring(SERVICE, slot);
         before(world);
@@ -62,17 +62,17 @@ fn slot_case(name: &str, slot: Slot, before: impl FnOnce(&mut State)) -> Case {
 }
 
 /// One packet that meets a slot.
-fn one(name: &str, slot: Slot, before: impl FnOnce(&mut State), flags: u8, expect: Expect) -> Case {
+pub fn one(name: &str, slot: Slot, before: impl FnOnce(&mut State), flags: u8, expect: Expect) -> Case {
     slot_case(name, slot, before).send(&packet(flags), expect)
 }
 
-fn nothing(_: &mut State) {}
+pub fn nothing(_: &mut State) {}
 
-fn known(real: u16, state: u16) -> impl FnOnce(&mut State) {
+pub fn known(real: u16, state: u16) -> impl FnOnce(&mut State) {
     move |world| world.put_flow(flow(), SERVICE, real, state)
 }
 
-fn half(real: u16) -> impl FnOnce(&mut State) {
+pub fn half(real: u16) -> impl FnOnce(&mut State) {
     move |world| world.put_half_open(flow(), SERVICE, real)
 }
 
@@ -208,7 +208,7 @@ fn half_open_hits() -> Vec<Case> {
     ]
 }
 
-/// Decisions 5 and 6.
+/// Decisions 6 and 7.
 fn misses() -> Vec<Case> {
     let slot = remembers(NEAR, OLD);
     let mut cases = vec![
@@ -269,7 +269,7 @@ fn misses() -> Vec<Case> {
     cases
 }
 
-/// Decision 4.
+/// Decision 5.
 fn marked_slots() -> Vec<Case> {
     let slot = marked(NEAR);
     vec![

@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use lb_common::{
-    FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP, PROTOCOL_UDP,
-    REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, Slot,
+    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP,
+    PROTOCOL_UDP, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS,
+    ServiceOptions, Slot,
 };
 use lb_tests::harness::LOOPBACK;
 use lb_tests::model::{Limits, State};
@@ -98,6 +99,9 @@ pub fn random_state(rng: &mut Rng) -> State {
     for front in FRONTS.iter() {
         let mode = front.mode.unwrap_or(if rng.bool() { MODE_DSR } else { MODE_IPIP });
         state.add_service(front.id, front.vip, front.protocol, front.ports, mode);
+        if rng.bool() {
+            state.service_options.insert(front.id, ServiceOptions { fallback: FALLBACK_RESET });
+        }
         if front.has_ring {
             state.rings.insert(front.id, base_ring(family_of(front.vip)));
             random_flows(rng, &mut state, front, mode);
@@ -134,6 +138,9 @@ fn random_real(rng: &mut Rng, id: u16) -> RealValue {
         5 => 0,
         _ => REAL_ALIVE | REAL_RESOLVED,
     };
+    if rng.u8(..3) == 0 {
+        row.flags |= REAL_HOT;
+    }
     row
 }
 
@@ -157,13 +164,22 @@ fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
 fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
     let family = family_of(front.vip);
     let known = [0, 10, 40, 90][rng.usize(..4)];
+    // A few services have hardly a real.
+    let without = if rng.u8(..8) == 0 { 80 } else { 4 };
     for n in 0..CLIENTS {
         for port in FIRST_CLIENT_PORT..FIRST_CLIENT_PORT + CLIENT_PORTS {
             let key = flow_key((client(family, n), port), (front.vip, front.port), front.protocol);
-            let (real, previous) = (pick_real(rng, family, mode), pick_real(rng, family, mode));
+            let (mut real, previous) = (pick_real(rng, family, mode), pick_real(rng, family, mode));
+            if rng.u8(..100) < without {
+                real = NO_REAL;
+            }
             let slot_state = [SLOT_CLEAN, SLOT_REMEMBERS, SLOT_REMEMBERS, SLOT_MARKED][rng.usize(..4)];
             let slot = Slot { real, previous, state: slot_state, reserved: 0 };
             state.set_slot_of(front.id, &key, slot);
+            if rng.u8(..4) == 0 {
+                let slot = Slot { real: pick_real(rng, family, mode), state: rng.u16(..3), ..slot };
+                state.set_second_slot_of(front.id, &key, slot);
+            }
             let has_room = state.effects.flows.len() < LIMITS.max_flows as usize;
             if has_room && rng.u8(..100) < known {
                 // Nothing but a TCP flag makes a flow other than open.
