@@ -1,0 +1,112 @@
+//! The command line of `lb-agent`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use lb_core::report::Availability;
+
+use crate::config::{Config, DEFAULT_RUN_DIR, SOCKET_NAME};
+use crate::measure::{Measurer, Options, Shown};
+use crate::{agent, control, run};
+
+/// How long `measure` lets counters grow, unless the configuration says otherwise.
+const MEASURE_TIME: Duration = Duration::from_secs(1);
+
+/// The agent of a real server: tells the load balancers whether it serves and how much it has to do.
+#[derive(Debug, Parser)]
+#[command(name = "lb-agent", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGTERM or SIGINT, which says `stop` first. SIGHUP reads the configuration and the keys again
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration file and its keys, and change nothing
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print what the running agent says of this real server, or change it
+    State {
+        /// What it shall say from now on
+        #[arg(value_parser = control::state)]
+        state: Option<Availability>,
+        /// The agent's control socket
+        #[arg(long, value_name = "PATH", default_value_os_t = default_socket())]
+        socket: PathBuf,
+    },
+    /// Measure for one report interval and print what a report would say, as JSON
+    Measure {
+        /// The configuration file; without it everything is measured as it is by default
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+fn default_socket() -> PathBuf {
+    Path::new(DEFAULT_RUN_DIR).join(SOCKET_NAME)
+}
+
+/// Does what the command line of this process says. Errors go to stderr.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check(&config),
+        Command::State { state, socket } => show_state(&socket, state),
+        Command::Measure { config } => measure(config.as_deref()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", describe(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes in one line, or as it is where it has lines of its own.
+fn describe(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if text.contains('\n') { text } else { format!("lb-agent: {text}") }
+}
+
+fn check(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    agent::read_keys(&config)?;
+    println!("{}: ok (name: {}, load balancers: {})", path.display(), config.name, config.load_balancers.len());
+    Ok(())
+}
+
+fn show_state(socket: &Path, state: Option<Availability>) -> anyhow::Result<()> {
+    println!("{}", control::ask(socket, state)?);
+    Ok(())
+}
+
+fn measure(config: Option<&Path>) -> anyhow::Result<()> {
+    let (options, time) = match config {
+        Some(path) => Config::load(path).map(|config| (config.measure, config.report_interval))?,
+        None => (Options::default(), MEASURE_TIME),
+    };
+    let measurement = run::event_loop()?.block_on(async {
+        let mut measurer = Measurer::start(options, Instant::now());
+        tokio::time::sleep(time).await;
+        measurer.measure(Instant::now())
+    });
+    let json = serde_json::to_string_pretty(&Shown::of(&measurement)).context("cannot print the measurement")?;
+    println!("{json}");
+    Ok(())
+}

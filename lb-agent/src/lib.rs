@@ -1,0 +1,14 @@
+//! `lb-agent`, as a library: measures what a real server has to do ([`measure`]) and tells the load balancers, by reports
+//! (`reporter`) and to those that ask (`agent_check`). Nothing here touches BPF.
+
+mod agent;
+mod agent_check;
+pub mod cli;
+pub mod config;
+mod control;
+mod generation;
+mod lock;
+pub mod measure;
+mod reporter;
+pub mod run;
+mod source;
