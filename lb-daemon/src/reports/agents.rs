@@ -77,6 +77,12 @@ impl Agents {
         }
     }
 
+    /// The task that asks the agent of this real.
+    #[cfg(test)]
+    pub(super) fn task_id(&self, real: &str) -> Option<tokio::task::Id> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get(real).map(|agent| agent.task.id())
+    }
+
     /// Answers and failures since the start.
     pub(super) fn counters(&self) -> (u64, u64) {
         (self.shared.answers.load(Ordering::Relaxed), self.shared.failures.load(Ordering::Relaxed))

@@ -23,6 +23,8 @@ mod agents;
 mod mailbox;
 mod receiver;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
