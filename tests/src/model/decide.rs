@@ -161,7 +161,7 @@ impl State {
             self.saw(Branch::SecondHot);
             return None;
         }
-        if !self.real(real).is_some_and(|row| row.flags & REAL_RESOLVED != 0) {
+        if self.real(real).is_none_or(|row| row.flags & REAL_RESOLVED == 0) {
             self.saw(Branch::SecondUnresolved);
             return None;
         }
