@@ -32,7 +32,7 @@ pub fn duration(
             text.span(),
             format!("`{key}` is out of range"),
             "not in the range",
-            format!("it can be {} to {}", to_text(*range.start()), to_text(*range.end())),
+            format!("it can be {} to {}", duration_text(*range.start()), duration_text(*range.end())),
         ));
         return None;
     }
@@ -45,8 +45,9 @@ fn parse(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(*milliseconds).map(Duration::from_millis)
 }
 
-/// In the longest unit that gives a whole number.
-fn to_text(duration: Duration) -> String {
+/// As it is written in a file, in the longest unit that gives a whole number.
+#[must_use]
+pub fn duration_text(duration: Duration) -> String {
     let milliseconds = duration.as_millis() as u64;
     let fits = |length: &u64| milliseconds >= *length && milliseconds.is_multiple_of(*length);
     let (unit, length) = UNITS.iter().find(|(_, length)| fits(length)).unwrap_or(&("ms", 1));
@@ -69,9 +70,9 @@ mod tests {
             ("24h", 86_400_000),
         ] {
             assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)), "{text}");
-            assert_eq!(to_text(Duration::from_millis(milliseconds)), text);
+            assert_eq!(duration_text(Duration::from_millis(milliseconds)), text);
         }
-        assert_eq!(to_text(Duration::from_millis(60_000)), "1m");
+        assert_eq!(duration_text(Duration::from_millis(60_000)), "1m");
     }
 
     #[test]

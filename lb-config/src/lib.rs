@@ -18,7 +18,7 @@ pub use toml::Spanned;
 pub use toml::de::{DeTable, DeValue};
 
 pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN, Problems};
-pub use duration::duration;
+pub use duration::{duration, duration_text};
 pub use file::{MAX_FILE_SIZE, document, read_file};
 pub use table::{Table, TableKeys};
 pub use values::{absolute_path, array, integer, ip_address, refuse_repeated, socket_address, string, type_name, word};

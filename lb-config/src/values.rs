@@ -2,6 +2,8 @@
 //! error. Where an argument is an `example`, it is a right value, as it is written in the file.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -164,8 +166,8 @@ pub fn absolute_path(key: &str, text: Spanned<String>, example: &str, problems: 
 }
 
 /// Notes each value that was there before.
-pub fn refuse_repeated(what: &str, values: &[Spanned<String>], problems: &mut Problems) {
-    let mut seen: HashSet<&str> = HashSet::new();
+pub fn refuse_repeated<T: Eq + Hash + Debug>(what: &str, values: &[Spanned<T>], problems: &mut Problems) {
+    let mut seen: HashSet<&T> = HashSet::new();
     for value in values {
         if !seen.insert(value.get_ref()) {
             problems.add(Diagnostic::new(

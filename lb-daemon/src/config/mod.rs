@@ -3,41 +3,24 @@
 //! `raw` reads values of the right type out of the TOML, `validate` decides what they mean together. Both go on after an
 //! error, so that one `lbd check` shows everything that is wrong. docs/reference/config.md is the reference.
 
+mod bounds;
 pub mod keys;
 mod raw;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-use std::ops::RangeInclusive;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use lb_config::logging::LogLevel;
 use lb_config::{ConfigError, Problems, read_file};
+use lb_core::monitoring::Monitoring;
 use lb_core::service::Cluster;
 
-/// Most interfaces.
-pub const MAX_INTERFACES: usize = 64;
-/// The highest weight.
-pub const MAX_WEIGHT: u32 = lb_core::service::MAX_WEIGHT;
-/// What `limits.reals` can be: an id has 16 bits, and id 0 is no real.
-pub const REALS_RANGE: RangeInclusive<u32> = 1..=lb_common::LIMIT_MAX_REALS - 1;
-/// What `limits.flows` can be.
-pub const FLOWS_RANGE: RangeInclusive<u32> = 1_024..=16_777_216;
-/// What `flow_idle_timeout` can be.
-pub const FLOW_IDLE_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+pub use bounds::*;
 
-/// `flow_idle_timeout` unless the file says otherwise; as IPVS has it.
-pub const DEFAULT_FLOW_IDLE_TIMEOUT: Duration = Duration::from_mins(15);
-/// `limits.reals` unless the file says otherwise.
-pub const DEFAULT_REALS: u32 = lb_common::DEFAULT_MAX_REALS - 1;
-/// `state_dir` unless the file says otherwise.
-pub const DEFAULT_STATE_DIR: &str = "/var/lib/understudy";
-/// `run_dir` unless the file says otherwise.
-pub const DEFAULT_RUN_DIR: &str = "/run/understudy";
-/// `bpf_dir` unless the file says otherwise.
-pub const DEFAULT_BPF_DIR: &str = "/sys/fs/bpf/understudy";
 /// The API's socket, in `run_dir`.
 pub const SOCKET_NAME: &str = "lbd.sock";
 
@@ -46,6 +29,8 @@ pub const SOCKET_NAME: &str = "lbd.sock";
 pub struct Config {
     /// The services and the reals.
     pub cluster: Cluster,
+    /// How the reals are watched.
+    pub monitoring: Monitoring,
     /// Everything else.
     pub settings: Settings,
 }
@@ -65,6 +50,10 @@ pub struct Settings {
     pub bpf_dir: PathBuf,
     /// How long a flow without packets is remembered.
     pub flow_idle_timeout: Duration,
+    /// How often reals are checked where a check does not say otherwise.
+    pub monitor_interval: Duration,
+    /// Reports of reals; `None`: none are taken.
+    pub reports: Option<ReportSettings>,
     /// The limits of the maps.
     pub limits: Limits,
     /// Who may use the API beside root.
@@ -81,6 +70,17 @@ impl Settings {
     pub fn socket(&self) -> PathBuf {
         self.run_dir.join(SOCKET_NAME)
     }
+}
+
+/// How reports of reals come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// Where they are waited for; at least one address, none twice.
+    pub listen: Vec<SocketAddr>,
+    /// The keys that authenticate them.
+    pub key_file: PathBuf,
+    /// Most reports that are taken from one real in a second.
+    pub rate_limit: u32,
 }
 
 /// The limits of the maps.

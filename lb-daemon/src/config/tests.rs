@@ -1,5 +1,7 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
+mod monitoring;
+
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -86,6 +88,8 @@ fn a_right_file_gives_what_it_says() {
         run_dir: "/run/understudy".into(),
         bpf_dir: "/sys/fs/bpf/understudy".into(),
         flow_idle_timeout: Duration::from_secs(900),
+        monitor_interval: Duration::from_secs(1),
+        reports: None,
         limits: Limits { reals: 4_095, flows: 262_144 },
         api_group: None,
         log: LogLevel::Info,
@@ -97,8 +101,9 @@ fn a_right_file_gives_what_it_says() {
 #[test]
 fn every_setting_is_read() {
     let settings = "attach_mode = \"generic\"\nstate_dir = \"/a\"\nrun_dir = \"/b\"\nbpf_dir = \"/c\"\n\
-                    flow_idle_timeout = \"90s\"\nlog = \"debug\"\nbpf_log = true\n";
-    let tables = "[limits]\nreals = 10\nflows = 2048\n[api]\ngroup = \"adm\"\n";
+                    flow_idle_timeout = \"90s\"\nmonitor_interval = \"500ms\"\nlog = \"debug\"\nbpf_log = true\n";
+    let tables = "[limits]\nreals = 10\nflows = 2048\n[api]\ngroup = \"adm\"\n[reports]\n\
+                  listen = [\"192.0.2.2:6720\", \"[2001:db8::2]:7\"]\nkey_file = \"/d\"\nrate_limit = 7\n";
     let config = parse(&format!("{settings}{GOOD}{tables}")).unwrap();
     let expected = Settings {
         interfaces: vec!["eth0".to_owned()],
@@ -107,6 +112,12 @@ fn every_setting_is_read() {
         run_dir: "/b".into(),
         bpf_dir: "/c".into(),
         flow_idle_timeout: Duration::from_secs(90),
+        monitor_interval: Duration::from_millis(500),
+        reports: Some(ReportSettings {
+            listen: vec!["192.0.2.2:6720".parse().unwrap(), "[2001:db8::2]:7".parse().unwrap()],
+            key_file: "/d".into(),
+            rate_limit: 7,
+        }),
         limits: Limits { reals: 10, flows: 2_048 },
         api_group: Some(Group { name: "adm".to_owned(), gid: 4 }),
         log: LogLevel::Debug,
@@ -156,8 +167,8 @@ fn text_that_is_not_toml() {
 fn unknown_keys() {
     let line = "1:1 the file has no key `interface` | did you mean `interfaces`?";
     assert_eq!(with_line("interface = 1"), [line]);
-    let keys = "`interfaces`, `attach_mode`, `state_dir`, `run_dir`, `bpf_dir`, `flow_idle_timeout`, `log`, `bpf_log`, \
-                `limits`, `api`, `real`, `service`";
+    let keys = "`interfaces`, `attach_mode`, `state_dir`, `run_dir`, `bpf_dir`, `flow_idle_timeout`, \
+                `monitor_interval`, `log`, `bpf_log`, `limits`, `api`, `reports`, `scheduler`, `check`, `real`, `service`";
     assert_eq!(with_line("color = 1"), [format!("1:1 the file has no key `color` | its keys are {keys}")]);
     assert_eq!(with_line("limits.flow = 1"), ["1:8 `[limits]` has no key `flow` | did you mean `flows`?"]);
     assert_eq!(with_line("api.user = 1"), ["1:5 `[api]` has no key `user` | its keys are `group`"]);
@@ -426,7 +437,7 @@ fn the_reference_has_every_key() {
     let page = include_str!("../../../docs/reference/config.md");
     let documented: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("### `")?.split_once('`').map(|(key, _)| key)).collect();
-    let tables = ["limits", "api", "real", "service"];
+    let tables = ["limits", "api", "reports", "scheduler", "check", "real", "service"];
     let mut keys: Vec<String> = Vec::new();
     for table in keys::ALL {
         keys.extend(table.keys.iter().filter(|key| !tables.contains(key)).map(|key| format!("{}{key}", table.prefix)));

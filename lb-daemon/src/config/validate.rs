@@ -1,15 +1,19 @@
 //! From the values of a file to a configuration that cannot be wrong: what values mean together.
 
+mod cluster;
+mod monitoring;
+
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated, suggestion};
-use lb_core::service::{Cluster, ClusterError, Member, Problem, Real, Service, Subject};
+use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated};
 
-use super::raw::{RawConfig, RawMember, RawReal, RawService};
+use super::raw::{RawConfig, RawReports};
 use super::{
-    AttachMode, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
-    Group, Limits, LogLevel, MAX_INTERFACES, SOCKET_NAME, Settings,
+    AttachMode, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE, DEFAULT_LISTEN,
+    DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, Group, Limits,
+    LogLevel, MAX_INTERFACES, ReportSettings, SOCKET_NAME, Settings,
 };
 
 /// Longest path of a unix socket, in bytes: `sun_path` without its final zero.
@@ -34,9 +38,10 @@ pub(super) fn validate(
     if all_read && raw.reals.len() > limits.reals as usize {
         problems.add(too_many_reals(&raw, limits.reals));
     }
-    let cluster = if all_read { cluster(&raw, problems) } else { None };
+    let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
+    let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
     let settings = settings(raw, limits, group_id, problems);
-    Some(Config { cluster: cluster?, settings })
+    Some(Config { cluster: cluster?, monitoring: monitoring?, settings })
 }
 
 fn settings(
@@ -48,10 +53,12 @@ fn settings(
     Settings {
         interfaces: interfaces(raw.interfaces_span, raw.interfaces, problems),
         attach_mode: raw.attach_mode.unwrap_or(AttachMode::Auto),
-        state_dir: directory("state_dir", raw.state_dir, DEFAULT_STATE_DIR, problems),
+        state_dir: path("state_dir", raw.state_dir, DEFAULT_STATE_DIR, problems),
         run_dir: run_dir(raw.run_dir, problems),
-        bpf_dir: directory("bpf_dir", raw.bpf_dir, DEFAULT_BPF_DIR, problems),
+        bpf_dir: path("bpf_dir", raw.bpf_dir, DEFAULT_BPF_DIR, problems),
         flow_idle_timeout: raw.flow_idle_timeout.unwrap_or(DEFAULT_FLOW_IDLE_TIMEOUT),
+        monitor_interval: raw.monitor_interval.unwrap_or(DEFAULT_MONITOR_INTERVAL),
+        reports: raw.reports.map(|reports| report_settings(reports, problems)),
         limits,
         api_group: raw.api_group.and_then(|name| group(name, group_id, problems)),
         log: raw.log.unwrap_or(LogLevel::Info),
@@ -101,7 +108,7 @@ fn is_interface_name(name: &str) -> bool {
         && !name.bytes().any(|byte| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace())
 }
 
-fn directory(key: &str, path: Option<Spanned<String>>, default: &str, problems: &mut Problems) -> PathBuf {
+fn path(key: &str, path: Option<Spanned<String>>, default: &str, problems: &mut Problems) -> PathBuf {
     match path {
         Some(path) => absolute_path(key, path, &format!("{default:?}"), problems),
         None => PathBuf::from(default),
@@ -120,7 +127,18 @@ fn run_dir(path: Option<Spanned<String>>, problems: &mut Problems) -> PathBuf {
             format!("a unix socket's path is short: `run_dir` can have {longest} bytes"),
         ));
     }
-    directory("run_dir", path, DEFAULT_RUN_DIR, problems)
+    self::path("run_dir", path, DEFAULT_RUN_DIR, problems)
+}
+
+fn report_settings(raw: RawReports, problems: &mut Problems) -> ReportSettings {
+    let listen = raw.listen.unwrap_or_default();
+    refuse_repeated("address", &listen, problems);
+    let listen: Vec<SocketAddr> = listen.into_iter().map(Spanned::into_inner).collect();
+    ReportSettings {
+        listen: if listen.is_empty() { vec![DEFAULT_LISTEN] } else { listen },
+        key_file: path("key_file", raw.key_file, DEFAULT_KEY_FILE, problems),
+        rate_limit: raw.rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
+    }
 }
 
 fn group(name: Spanned<String>, group_id: &dyn Fn(&str) -> Option<u32>, problems: &mut Problems) -> Option<Group> {
@@ -134,118 +152,6 @@ fn group(name: Spanned<String>, group_id: &dyn Fn(&str) -> Option<u32>, problems
         ));
     }
     Some(Group { gid: gid?, name: name.into_inner() })
-}
-
-fn cluster(raw: &RawConfig, problems: &mut Problems) -> Option<Cluster> {
-    let reals = raw.reals.iter().map(|real| Real {
-        name: real.name.get_ref().clone(),
-        address: *real.address.get_ref(),
-        weight: real.weight.as_ref().map_or(lb_core::service::DEFAULT_WEIGHT, |weight| *weight.get_ref()),
-    });
-    match Cluster::new(raw.services.iter().map(service).collect(), reals.collect()) {
-        Ok(cluster) => Some(cluster),
-        Err(errors) => {
-            for error in errors {
-                problems.add(cluster_error(raw, &error));
-            }
-            None
-        }
-    }
-}
-
-fn service(raw: &RawService) -> Service {
-    Service {
-        name: raw.name.get_ref().clone(),
-        vip: *raw.vip.get_ref(),
-        protocol: raw.protocol,
-        ports: *raw.ports.get_ref(),
-        mode: raw.mode,
-        reals: raw
-            .reals
-            .iter()
-            .map(|member| Member {
-                real: member.real.get_ref().clone(),
-                weight: member.weight.as_ref().map(|weight| *weight.get_ref()),
-            })
-            .collect(),
-    }
-}
-
-/// Points at the value that an error of the cluster is about. The error's text is "what is wrong; what to do".
-fn cluster_error(raw: &RawConfig, error: &ClusterError) -> Diagnostic {
-    let text = error.problem.to_string();
-    let (problem, help) = text.split_once("; ").unwrap_or((&text, ""));
-    let (span, first) = place(raw, error);
-    let diagnostic = Diagnostic::new(span, format!("{}: {problem}", error.subject), "here", help);
-    match (&error.problem, first) {
-        (Problem::DuplicateName | Problem::DuplicateMember, Some(first)) => {
-            diagnostic.with_context(first, "first here")
-        }
-        (Problem::UnknownReal, _) => with_suggestion(raw, error, diagnostic),
-        _ => diagnostic,
-    }
-}
-
-/// Where the subject is, and where the first item of the same name is when that is another one.
-fn place(raw: &RawConfig, error: &ClusterError) -> (Range<usize>, Option<Range<usize>>) {
-    let found = match &error.subject {
-        Subject::Real(name) => {
-            let same = |real: &&RawReal| real.name.get_ref() == name;
-            let first = raw.reals.iter().find(same).map(|real| real.name.span());
-            raw.reals.iter().rfind(same).map(|real| (place_in_real(real, &error.problem), first))
-        }
-        Subject::Service(name) => {
-            let same = |service: &&RawService| service.name.get_ref() == name;
-            let first = raw.services.iter().find(same).map(|service| service.name.span());
-            raw.services.iter().rfind(same).map(|service| (place_in_service(service, &error.problem), first))
-        }
-        Subject::Member { service, real } => {
-            let members = raw.services.iter().filter(|raw| raw.name.get_ref() == service).flat_map(|raw| &raw.reals);
-            let mut same = members.filter(|member| member.real.get_ref() == real);
-            same.next().map(|first| {
-                let last = same.next_back().unwrap_or(first);
-                (place_in_member(last, &error.problem), Some(first.real.span()))
-            })
-        }
-    };
-    found.unwrap_or((0..0, None))
-}
-
-fn place_in_real(real: &RawReal, problem: &Problem) -> Range<usize> {
-    match problem {
-        Problem::Address { .. } | Problem::AddressIsVip { .. } => real.address.span(),
-        Problem::Weight { .. } => real.weight.as_ref().map_or(real.name.span(), Spanned::span),
-        _ => real.name.span(),
-    }
-}
-
-fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
-    match problem {
-        Problem::Address { .. } => service.vip.span(),
-        Problem::PortZero
-        | Problem::PortOrder { .. }
-        | Problem::Overlap { .. }
-        | Problem::TooManyPortPrefixes { .. } => service.ports.span(),
-        Problem::NoReals => service.reals_span.clone(),
-        _ => service.name.span(),
-    }
-}
-
-fn place_in_member(member: &RawMember, problem: &Problem) -> Range<usize> {
-    match problem {
-        Problem::Weight { .. } => member.weight.as_ref().map_or(member.real.span(), Spanned::span),
-        _ => member.real.span(),
-    }
-}
-
-fn with_suggestion(raw: &RawConfig, error: &ClusterError, mut diagnostic: Diagnostic) -> Diagnostic {
-    let names: Vec<&str> = raw.reals.iter().map(|real| real.name.get_ref().as_str()).collect();
-    if let Subject::Member { real, .. } = &error.subject
-        && let Some(suggestion) = suggestion(real, &names)
-    {
-        diagnostic.help = suggestion;
-    }
-    diagnostic
 }
 
 fn too_many_reals(raw: &RawConfig, limit: u32) -> Diagnostic {

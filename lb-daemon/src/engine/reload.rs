@@ -1,10 +1,16 @@
 //! Reload: the configuration file is taken over whole or not at all.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
 use lb_core::api::{ErrorBody, Reloaded};
+use lb_core::auth::Keys;
 use tracing::{error, info};
 
-use super::{ChangeError, Engine};
-use crate::config::{Config, Settings};
+use super::Engine;
+use crate::config::{Config, ReportSettings, Settings};
 
 impl Engine {
     /// Reads the configuration file again and takes it over. The error is logged too.
@@ -29,20 +35,29 @@ impl Engine {
                 self.config_path.display()
             )),
         })?;
-        let Config { cluster, settings, .. } = config;
+        let Config { cluster, monitoring, settings } = config;
+        let keys = settings.reports.as_ref().map(read_keys).transpose().map_err(refused)?;
         let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
-        let changed = self.change(|table, now_ms| {
+        let monitoring_changed = !self.balance.is_configured_so(&monitoring);
+        let changed = self.change_both(|table, balance, now_ms| {
             table.set_flow_idle_timeout(timeout_ms);
-            if cluster == *table.cluster() { Ok(()) } else { table.replace(cluster, now_ms) }
+            if cluster != *table.cluster() {
+                table.replace(cluster, now_ms)?;
+            }
+            Ok(balance.configure(table, monitoring, now_ms))
         });
         let table_changed = changed.map_err(refused)?;
-        let interfaces_changed = self.settings.interfaces != settings.interfaces;
+        let settings_changed =
+            self.settings.interfaces != settings.interfaces || self.settings.reports != settings.reports;
         self.loaded_ns = self.forwarder.now_ns();
+        if let (Some(keys), Some(reports)) = (keys, &settings.reports) {
+            self.watchers.set_report_keys(keys, reports.rate_limit);
+        }
         self.settle(settings);
         let warnings = self.troubles.warnings();
         Ok(Reloaded {
             generation: self.table.generation(),
-            changed: table_changed || interfaces_changed,
+            changed: table_changed || settings_changed || monitoring_changed,
             warnings: warnings.into_iter().map(|warning| format!("{}: {}", warning.subject, warning.message)).collect(),
         })
     }
@@ -52,9 +67,13 @@ impl Engine {
         self.note_waiting_keys(&settings);
         self.settings.interfaces = settings.interfaces;
         self.settings.flow_idle_timeout = settings.flow_idle_timeout;
+        self.settings.reports = settings.reports;
         let cluster = self.table.cluster();
         self.notes.retain(|real, _| cluster.real(real).is_some());
         self.watch_next_hops();
+        self.watch_checks();
+        self.watch_reports(&BTreeMap::new());
+        self.look_for_alarms();
         let interfaces = self.settings.interfaces.clone();
         self.set_interfaces(&interfaces);
         self.check_host();
@@ -81,6 +100,8 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         run_dir,
         bpf_dir,
         flow_idle_timeout: _,
+        monitor_interval: _,
+        reports,
         limits,
         api_group,
         log,
@@ -92,6 +113,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         ("state_dir", used.state_dir != *state_dir),
         ("run_dir", used.run_dir != *run_dir),
         ("bpf_dir", used.bpf_dir != *bpf_dir),
+        ("reports.listen", listen(&used.reports) != listen(reports)),
         ("limits.reals", used.limits.reals != limits.reals),
         ("limits.flows", used.limits.flows != limits.flows),
         ("api.group", used.api_group != *api_group),
@@ -101,6 +123,20 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
     differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
 }
 
-fn refused(error: ChangeError) -> ErrorBody {
-    ErrorBody { error: error.to_string(), hint: Some("the configuration in use serves on".to_owned()) }
+fn listen(reports: &Option<ReportSettings>) -> &[SocketAddr] {
+    reports.as_ref().map_or(&[], |reports| &reports.listen)
+}
+
+/// The keys that reports are authenticated with.
+///
+/// # Errors
+/// The key file cannot be used; the error says why, and what to do.
+pub(crate) fn read_keys(reports: &ReportSettings) -> anyhow::Result<Keys> {
+    let path = &reports.key_file;
+    let text = lb_config::keys::read(path)?;
+    Keys::parse(&text).with_context(|| format!("cannot use the key file {}", path.display()))
+}
+
+fn refused(error: impl fmt::Display) -> ErrorBody {
+    ErrorBody { error: format!("{error:#}"), hint: Some("the configuration in use serves on".to_owned()) }
 }

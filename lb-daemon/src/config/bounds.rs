@@ -1,0 +1,91 @@
+//! What values of the configuration can be, and what they are where the file does not say.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Most interfaces.
+pub const MAX_INTERFACES: usize = 64;
+/// The highest weight.
+pub const MAX_WEIGHT: u32 = lb_core::service::MAX_WEIGHT;
+/// What `limits.reals` can be: an id has 16 bits, and id 0 is no real.
+pub const REALS_RANGE: RangeInclusive<u32> = 1..=lb_common::LIMIT_MAX_REALS - 1;
+/// What `limits.flows` can be.
+pub const FLOWS_RANGE: RangeInclusive<u32> = 1_024..=16_777_216;
+/// What `flow_idle_timeout` can be.
+pub const FLOW_IDLE_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+/// `flow_idle_timeout` unless the file says otherwise; as IPVS has it.
+pub const DEFAULT_FLOW_IDLE_TIMEOUT: Duration = Duration::from_mins(15);
+/// `limits.reals` unless the file says otherwise.
+pub const DEFAULT_REALS: u32 = lb_common::DEFAULT_MAX_REALS - 1;
+/// `state_dir` unless the file says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/understudy";
+/// `run_dir` unless the file says otherwise.
+pub const DEFAULT_RUN_DIR: &str = "/run/understudy";
+/// `bpf_dir` unless the file says otherwise.
+pub const DEFAULT_BPF_DIR: &str = "/sys/fs/bpf/understudy";
+
+/// What `monitor_interval`, and the interval of a check or an agent-check, can be.
+pub const MONITOR_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+/// `monitor_interval` unless the file says otherwise.
+pub const DEFAULT_MONITOR_INTERVAL: Duration = Duration::from_secs(1);
+/// What a check's `timeout` can be; it is shorter than the interval, too.
+pub const CHECK_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+/// A check's `timeout` unless the file says otherwise, in percent of its interval.
+pub const DEFAULT_CHECK_TIMEOUT_PERCENT: u32 = 40;
+/// What `rise` and `fall` can be.
+pub const RISE_FALL_RANGE: RangeInclusive<u32> = 1..=100;
+/// `rise` unless the file says otherwise.
+pub const DEFAULT_RISE: u32 = 2;
+/// `fall` unless the file says otherwise.
+pub const DEFAULT_FALL: u32 = 3;
+/// Most `[[check]]`s.
+pub const MAX_CHECKS: usize = 1_024;
+/// Most checks of one service.
+pub const MAX_CHECKS_OF_SERVICE: usize = 16;
+/// Most checks of reals: of each service its reals times its checks, together.
+pub const MAX_CHECKED: usize = 65_536;
+/// The longest `path`, `body` or `expect` of a check, and the longest argument of its command, in bytes.
+pub const MAX_CHECK_TEXT: usize = 4_096;
+/// The longest `host` or `server_name` of a check, in bytes.
+pub const MAX_HOST_LENGTH: usize = 255;
+/// The longest datagram that a check sends, in bytes: what fits a packet everywhere.
+pub const MAX_DATAGRAM: usize = 1_200;
+/// Most entries of a check's `status`.
+pub const MAX_STATUSES: usize = 64;
+/// What an HTTP status can be.
+pub const STATUS_RANGE: RangeInclusive<u16> = 100..=599;
+/// A check's `status` unless the file says otherwise.
+pub const DEFAULT_STATUSES: RangeInclusive<u16> = 200..=399;
+/// Most entries of a check's `command`.
+pub const MAX_ARGUMENTS: usize = 64;
+
+/// Most addresses of `reports.listen`.
+pub const MAX_LISTEN: usize = 16;
+/// `reports.listen` unless the file says otherwise.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 6_720);
+/// `reports.key_file` unless the file says otherwise.
+pub const DEFAULT_KEY_FILE: &str = "/etc/understudy/keys";
+/// What `reports.rate_limit` can be.
+pub const RATE_LIMIT_RANGE: RangeInclusive<u32> = 1..=1_000;
+/// `reports.rate_limit` unless the file says otherwise.
+pub const DEFAULT_RATE_LIMIT: u32 = 20;
+
+/// What `scheduler.interval` can be.
+pub const SCHEDULER_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
+/// What `scheduler.smoothing` can be.
+pub const SMOOTHING_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+/// What `scheduler.step_percent` can be.
+pub const STEP_PERCENT_RANGE: RangeInclusive<u32> = 1..=100;
+/// What `scheduler.dead_band_percent` can be.
+pub const DEAD_BAND_PERCENT_RANGE: RangeInclusive<u32> = 0..=50;
+/// What `scheduler.floor_percent` can be.
+pub const FLOOR_PERCENT_RANGE: RangeInclusive<u32> = 1..=50;
+/// What `scheduler.hold_after` can be.
+pub const HOLD_AFTER_RANGE: RangeInclusive<u32> = 1..=1_000;
+/// What `scheduler.expire` can be.
+pub const EXPIRE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+/// What `scheduler.slow_start` can be.
+pub const SLOW_START_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+/// What `scheduler.hot_above_percent` can be: a report can say no more.
+pub const HOT_ABOVE_PERCENT_RANGE: RangeInclusive<u32> = 1..=655;
