@@ -7,6 +7,8 @@ mod tests;
 
 use std::fmt::{self, Write};
 
+use serde::{Deserialize, Serialize};
+
 /// So much of an answer is looked at, in bytes. Its first line must end within.
 pub const MAX_ANSWER_SIZE: usize = 4_096;
 /// The longest reason that is kept, in bytes.
@@ -35,7 +37,8 @@ pub struct Answer {
 }
 
 /// Whether a real wants new flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Admin {
     /// It does: the end of `Drain` and `Maint`.
     Ready,
@@ -46,7 +49,8 @@ pub enum Admin {
 }
 
 /// Whether a real serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Health {
     /// It does: the end of the other three.
     Up,

@@ -1,7 +1,7 @@
 //! The load balancer's logic, without I/O: what is configured ([`service`]), what each real server is to be sent
 //! ([`table`]), the lookup table of one service ([`ring`], first filled by [`maglev`]), and what the XDP program's maps
-//! shall hold for it ([`rows`]). How the reals are is known from their [`report`]s and from [`check`]s; what to make of that is
-//! configured in [`monitoring`], and the [`scheduler`] turns load into weights.
+//! shall hold for it ([`rows`]). How the reals are is known from their [`report`]s, from [`agent_check`]s and from [`check`]s; what to
+//! make of that is configured in [`monitoring`], the [`monitor`] keeps it, and the [`scheduler`] turns load into weights.
 //!
 //! Nothing here reads a clock, a socket or a file. Time is an argument (`now_ms`, milliseconds of any clock that does
 //! not jump), and effects are values: a change of the [`table::SchedulingTable`] becomes a list of
@@ -12,6 +12,7 @@ pub mod api;
 pub mod auth;
 pub mod check;
 pub mod maglev;
+pub mod monitor;
 pub mod monitoring;
 pub mod report;
 pub mod ring;

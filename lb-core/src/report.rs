@@ -9,6 +9,8 @@ mod tests;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use inbox::{Inbox, Mark, Refusal, WINDOW};
 pub use wire::{EncodeError, MAX_INTERVAL_MS, MAX_REPORT_SIZE, VERSION, decode, encode};
 
@@ -38,7 +40,8 @@ impl Report {
 }
 
 /// What a real says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Availability {
     /// It serves.
     #[default]

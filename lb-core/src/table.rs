@@ -30,7 +30,7 @@ use lb_common::{DEFAULT_MAX_REALS, RING_SLOTS, ServiceOptions, Slot};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use plan::{Fallback, MAX_FACTOR, Plan, RealPlan, ServicePlan};
+pub use plan::{Fallback, Plan, RealPlan, ServicePlan};
 pub use restore::{Learned, RestoreError, SAVED_STATE_VERSION, SavedReal, SavedService, SavedState};
 pub use view::{MemberView, RealView, ServiceView};
 

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use lb_common::{FALLBACK_DROP, FALLBACK_RESET, REAL_ALIVE, REAL_HOT, ServiceOptions};
 
 use super::{AdminState, RealEntry, SchedulingTable};
-use crate::{monitoring::Scheduling, ring::RealIds, scheduler::NEUTRAL_FACTOR, service::Service};
-
-/// The greatest factor: with the greatest weight it makes a share that fits 32 bits.
-pub const MAX_FACTOR: u32 = 65_535;
+use crate::{
+    monitoring::Scheduling,
+    ring::RealIds,
+    scheduler::{MAX_FACTOR, NEUTRAL_FACTOR},
+    service::Service,
+};
 
 /// What the table is to make of each real and service. Who is missing gets the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +29,11 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RealPlan {
     /// Multiplies its configured weights, in services that go by load; [`NEUTRAL_FACTOR`] is 1, more than [`MAX_FACTOR`] is that.
-    /// 0: no new flows. The operator's weight is not multiplied.
+    /// 0: no new flows.
     pub factor: u32,
+    /// Multiplies its weights that load does not move, the operator's and those of static services: less than [`NEUTRAL_FACTOR`]
+    /// while it is eased in.
+    pub eased: u32,
     /// It may be sent packets. One that is not alive gets none, and its flows go on to others.
     pub alive: bool,
     /// It is overloaded for the moment: a SYN that would begin at it takes its second slot.
@@ -39,7 +44,7 @@ pub struct RealPlan {
 
 impl Default for RealPlan {
     fn default() -> Self {
-        Self { factor: NEUTRAL_FACTOR, alive: true, hot: false, no_new_flows: false }
+        Self { factor: NEUTRAL_FACTOR, eased: NEUTRAL_FACTOR, alive: true, hot: false, no_new_flows: false }
     }
 }
 
@@ -83,17 +88,17 @@ impl RealEntry {
 
     /// [`share`](Self::share) in a service that excludes nobody.
     pub(super) fn share_at_large(&self, configured: u32, scheduling: Scheduling) -> u32 {
-        let RealPlan { factor, alive, no_new_flows, .. } = self.plan;
+        let RealPlan { factor, eased, alive, hot: _, no_new_flows } = self.plan;
         if self.admin != AdminState::Enabled || !alive || no_new_flows {
             return 0;
         }
         let (weight, factor) = match (self.weight, scheduling) {
-            (Some(weight), _) => (weight, NEUTRAL_FACTOR),
-            (None, Scheduling::Load) => (configured, factor.min(MAX_FACTOR)),
-            (None, Scheduling::Static) => (configured, NEUTRAL_FACTOR),
+            (Some(weight), _) => (weight, eased),
+            (None, Scheduling::Load) => (configured, factor),
+            (None, Scheduling::Static) => (configured, eased),
         };
         // Weights are at most MAX_WEIGHT, so nothing is lost.
-        weight.saturating_mul(factor)
+        weight.saturating_mul(factor.min(MAX_FACTOR))
     }
 
     /// The flags of its row.
@@ -132,6 +137,16 @@ impl SchedulingTable {
         let lists_one = |service: &Service| service.reals.iter().any(|member| reals.contains(&member.real));
         self.edit_rings(|service| services.contains(&service.name) || lists_one(service), cooled, now_ms);
         self.generation += 1;
+    }
+
+    /// Whether operator and weights let a real get new flows of a service. What is not known, as before a reload, may.
+    #[must_use]
+    pub fn may_serve(&self, service: &str, real: &str) -> bool {
+        let Some(entry) = self.reals.get(real) else { return true };
+        let member = self.cluster.service(service).and_then(|own| own.reals.iter().find(|member| member.real == real));
+        let configured =
+            member.and_then(|member| member.weight).or_else(|| self.cluster.real(real).map(|own| own.weight));
+        entry.admin == AdminState::Enabled && entry.weight.or(configured) != Some(0)
     }
 
     /// The plan in use, without what is as in the default.

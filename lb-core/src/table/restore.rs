@@ -17,6 +17,8 @@ use thiserror::Error;
 
 use super::{AdminState, NextHop, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan, TableOptions};
 use crate::{
+    monitor::SavedAgent,
+    report::{Availability, Mark},
     ring::Ring,
     rows::{Rows, address_bytes, address_of, next_hop_of},
     scheduler::NEUTRAL_FACTOR,
@@ -97,11 +99,25 @@ pub struct SavedReal {
 pub struct Learned {
     /// Its load factor.
     pub factor: u32,
+    /// Names of the services in which checks say that it is down.
+    pub down: BTreeSet<String>,
+    /// What it said of itself last.
+    pub availability: Availability,
+    /// What its agent said last.
+    pub agent: Option<SavedAgent>,
+    /// Its newest report: that one and older ones are not taken again.
+    pub report: Option<Mark>,
 }
 
 impl Default for Learned {
     fn default() -> Self {
-        Self { factor: NEUTRAL_FACTOR }
+        Self {
+            factor: NEUTRAL_FACTOR,
+            down: BTreeSet::new(),
+            availability: Availability::Alive,
+            agent: None,
+            report: None,
+        }
     }
 }
 
@@ -257,7 +273,7 @@ impl SchedulingTable {
         let learned = self
             .configured_reals()
             .filter(|(_, entry)| entry.plan.factor != NEUTRAL_FACTOR)
-            .map(|(real, entry)| (real.name.clone(), Learned { factor: entry.plan.factor }));
+            .map(|(real, entry)| (real.name.clone(), Learned { factor: entry.plan.factor, ..Learned::default() }));
         SavedState {
             version: SAVED_STATE_VERSION,
             generation: self.generation,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lb_common::{FALLBACK_RESET, NO_REAL, REAL_HOT, SLOT_CLEAN};
 
 use super::*;
-use crate::monitoring::Scheduling;
+use crate::{monitoring::Scheduling, scheduler::MAX_FACTOR};
 
 fn factors(factors: &[(&str, u32)]) -> Plan {
     let reals = factors.iter().map(|&(name, factor)| (name.to_owned(), RealPlan { factor, ..RealPlan::default() }));
@@ -96,6 +96,33 @@ fn a_static_service_goes_by_configured_weights() {
     table.set_plan(&Plan { reals: factors(&[("a", 3_000)]).reals, ..fixed }, 5);
     assert!(Arc::ptr_eq(&slots(&table, "mail"), &before));
     assert_eq!((weights(&table, "mail"), weights(&table, "web")), (vec![100, 100], vec![300, 100, 100]));
+}
+
+#[test]
+fn a_real_that_is_eased_in_has_less_of_a_weight_that_load_does_not_move() {
+    let mut table = table();
+    let fixed = of_service("mail", ServicePlan { scheduling: Scheduling::Static, ..ServicePlan::default() });
+    let eased = of_real("a", RealPlan { factor: 4_000, eased: 250, ..RealPlan::default() });
+    table.set_plan(&Plan { reals: eased.reals, ..fixed }, 5);
+    assert_eq!((weights(&table, "mail"), weights(&table, "web")), (vec![25, 100], vec![400, 100, 100]));
+    table.set_weight("a", Some(80), 6).unwrap();
+    assert_eq!((weights(&table, "mail"), weights(&table, "web")), (vec![20, 100], vec![20, 100, 100]));
+}
+
+#[test]
+fn who_may_serve_is_up_to_operator_and_weights() {
+    let mut table = table();
+    assert!(table.may_serve("mail", "a") && table.may_serve("new", "a") && table.may_serve("mail", "new"));
+    table.set_plan(&of_real("a", RealPlan { alive: false, ..RealPlan::default() }), 1);
+    assert!(table.may_serve("mail", "a"));
+    table.set_weight("a", Some(0), 1).unwrap();
+    table.set_admin("b", AdminState::Drained, 1).unwrap();
+    assert!(!table.may_serve("mail", "a") && !table.may_serve("mail", "b") && table.may_serve("web", "c"));
+    let mut idle = service("mail", 25, &["a", "b"]);
+    idle.reals[0].weight = Some(0);
+    table.replace(cluster(&[idle], &[real("a", 1), real("b", 2)]), 2).unwrap();
+    table.set_weight("a", None, 2).unwrap();
+    assert!(!table.may_serve("mail", "a"));
 }
 
 #[test]

@@ -51,6 +51,29 @@ fn the_saved_state_is_plain_data() {
 }
 
 #[test]
+fn what_was_learned_outlives_a_restart() {
+    let mut before = table();
+    let planned = |factor| Plan {
+        reals: BTreeMap::from([("a".to_owned(), RealPlan { factor, ..RealPlan::default() })]),
+        ..Plan::default()
+    };
+    before.set_plan(&planned(1_500), 1);
+    let text = serde_json::to_string(&before.saved()).unwrap();
+    let after = restored(serde_json::from_str(&text).unwrap(), &before.rows(), usual());
+    assert_eq!(after.plan(), planned(1_500));
+    assert_eq!(diff(&before.rows(), &after.rows()), []);
+}
+
+#[test]
+fn a_state_of_a_program_that_learned_nothing_is_read() {
+    let mut value = serde_json::to_value(lived().saved()).unwrap();
+    value.as_object_mut().unwrap().remove("learned").unwrap();
+    assert_eq!(serde_json::from_value::<SavedState>(value).unwrap(), lived().saved());
+    let partly: Learned = serde_json::from_str(r#"{"factor":700,"from the future":true}"#).unwrap();
+    assert_eq!(partly, Learned { factor: 700, ..Learned::default() });
+}
+
+#[test]
 fn new_maps_are_filled_with_the_saved_ids() {
     let before = lived();
     let after = restored(before.saved(), &Rows::default(), usual());

@@ -1,0 +1,308 @@
+//! The monitor: which reals are well, by checks, by what they say of themselves, and by what their agents say; and the
+//! [`Plan`](crate::table::Plan) for the scheduling table that follows.
+//!
+//! A check counts for a real in one service. A real's own words count in all its services: they can keep new flows from it and never
+//! raise one that a check says is down. Nobody's silence changes anything: a real that said that it stops, and is heard of no more,
+//! has stopped.
+//!
+//! | what is known | new flows | old flows |
+//! | --- | --- | --- |
+//! | down in a service by a check | none of that service | stay |
+//! | down in every service that checks it | none | go on to other reals |
+//! | joining: came by a reload, not checked yet | none, but where no other real of the service is up | stay |
+//! | it says `drain` or `stop`; its agent says `drain`, `maint`, `down`, `fail`, `stopped` or 0% | none | stay |
+
+mod agent;
+mod member;
+mod plan;
+mod saved;
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+pub use agent::{Agent, SavedAgent};
+pub use member::{CheckHistory, Health, Member};
+
+use crate::{
+    agent_check::Answer,
+    check::{CheckResult, Outcome},
+    monitoring::{AllDown, Monitoring, Scheduling, ServiceMonitoring},
+    report::{Availability, Report},
+    service::{Cluster, Real, Service},
+};
+
+/// A real that has not reported for so many of its intervals is silent.
+const SILENT_AFTER: u64 = 3;
+
+/// What is known of the reals. See the module's own page.
+#[derive(Clone, Debug, Default)]
+pub struct Monitor {
+    services: BTreeMap<String, WatchedService>,
+    reals: BTreeMap<String, WatchedReal>,
+    is_configured: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct WatchedService {
+    all_down: AllDown,
+    scheduling: Scheduling,
+    /// By the real's name.
+    members: BTreeMap<String, Member>,
+}
+
+#[derive(Clone, Debug)]
+struct WatchedReal {
+    address: IpAddr,
+    /// Names of the services that list it.
+    services: Vec<String>,
+    /// What it said of itself last.
+    availability: Availability,
+    /// Its newest report, and when that came. None while only what it said before a restart is known.
+    report: Option<(Report, u64)>,
+    /// Where one is configured.
+    agent: Option<Agent>,
+}
+
+/// What is different now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Checks have come to another result.
+    Health {
+        /// The service's name.
+        service: String,
+        /// The real's name.
+        real: String,
+        /// What it is now.
+        health: Health,
+        /// Why the last check failed, where one did.
+        reason: Option<String>,
+    },
+    /// The real, or its agent, wants new flows or does not.
+    Wish {
+        /// The real's name.
+        real: String,
+        /// Why it wants none; `None`: it takes them.
+        refuses: Option<String>,
+    },
+    /// The real can be sent new flows again, or for the first time, and is to be eased in.
+    Returned {
+        /// The real's name.
+        real: String,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Health { service, real, health, reason: Some(reason) } => {
+                write!(f, "real {real} is {health} in service {service}: {reason}")
+            }
+            Self::Health { service, real, health, reason: None } => {
+                write!(f, "real {real} is {health} in service {service}")
+            }
+            Self::Wish { real, refuses: Some(why) } => write!(f, "real {real} takes no new flows: {why}"),
+            Self::Wish { real, refuses: None } => write!(f, "real {real} takes new flows"),
+            Self::Returned { real } => write!(f, "real {real} is eased in"),
+        }
+    }
+}
+
+impl Monitor {
+    /// Takes over a configuration. What is known of a real stays, unless its address is another one. The first configuration's reals
+    /// count as up until they have been checked; those that come later are [`Health::Joining`].
+    pub fn configure(&mut self, cluster: &Cluster, monitoring: &Monitoring) -> Vec<Change> {
+        let mut services = services_by_real(cluster);
+        let reals = cluster.reals().iter().map(|real| {
+            let services = services.remove(real.name.as_str()).unwrap_or_default();
+            (real.name.clone(), self.next_real(real, services, monitoring))
+        });
+        let reals: BTreeMap<String, WatchedReal> = reals.collect();
+        let is_known = |name: &str| self.reals.get(name).is_some_and(|was| was.address == reals[name].address);
+        let newcomers: Vec<String> = reals.keys().filter(|name| !is_known(name)).cloned().collect();
+        let services = cluster.services().iter().map(|service| {
+            let configured = monitoring.services.get(&service.name).cloned().unwrap_or_default();
+            (service.name.clone(), self.next_service(service, configured, is_known))
+        });
+        self.services = services.collect();
+        self.reals = reals;
+        if !std::mem::replace(&mut self.is_configured, true) {
+            return Vec::new();
+        }
+        newcomers.into_iter().filter(|real| self.is_available(real)).map(|real| Change::Returned { real }).collect()
+    }
+
+    fn next_real(&self, real: &Real, services: Vec<String>, monitoring: &Monitoring) -> WatchedReal {
+        let known = self.reals.get(&real.name).filter(|was| was.address == real.address);
+        let has_agent = monitoring.reals.get(&real.name).is_some_and(|own| own.agent_check.is_some());
+        WatchedReal {
+            address: real.address,
+            services,
+            availability: known.map_or(Availability::Alive, |was| was.availability),
+            report: known.and_then(|was| was.report.clone()),
+            agent: has_agent.then(|| known.and_then(|was| was.agent.clone()).unwrap_or_default()),
+        }
+    }
+
+    fn next_service(
+        &self,
+        service: &Service,
+        configured: ServiceMonitoring,
+        is_known: impl Fn(&str) -> bool,
+    ) -> WatchedService {
+        let was = self.services.get(&service.name);
+        let at_first = if self.is_configured { Health::Joining } else { Health::Unchecked };
+        let member = |name: &str| {
+            let known = was.and_then(|was| was.members.get(name)).filter(|_| is_known(name));
+            known.map_or_else(
+                || Member::new(&configured.checks, at_first),
+                |known| known.with_checks(&configured.checks),
+            )
+        };
+        let members = service.reals.iter().map(|own| (own.real.clone(), member(&own.real)));
+        WatchedService { members: members.collect(), all_down: configured.all_down, scheduling: configured.scheduling }
+    }
+
+    /// Takes in what came of a check. One that is not configured any more is ignored.
+    pub fn check(&mut self, result: &CheckResult, now_ms: u64) -> Vec<Change> {
+        let CheckResult { service, real, check, outcome } = result;
+        let was_available = self.is_available(real);
+        let Some(member) = self.services.get_mut(service).and_then(|known| known.members.get_mut(real)) else {
+            return Vec::new();
+        };
+        let before = member.health();
+        member.take(check, outcome, now_ms);
+        let health = member.health();
+        if health == before {
+            return Vec::new();
+        }
+        let reason = match outcome {
+            Outcome::Failed { reason } => Some(reason.clone()),
+            Outcome::Passed { .. } => None,
+        };
+        let mut changes = vec![Change::Health { service: service.clone(), real: real.clone(), health, reason }];
+        if before == Health::Down {
+            changes.extend(self.forget_old_words(real, now_ms));
+        }
+        changes.extend(self.returned(real, was_available));
+        changes
+    }
+
+    /// A real that was down and is up again has been started again. What it said before that counts no more, unless it goes on
+    /// saying so.
+    fn forget_old_words(&mut self, name: &str, now_ms: u64) -> Option<Change> {
+        let real = self.reals.get_mut(name)?;
+        let is_silent = real
+            .report
+            .as_ref()
+            .is_none_or(|(report, at_ms)| now_ms.saturating_sub(*at_ms) > SILENT_AFTER * u64::from(report.interval_ms));
+        let refused = real.refuses();
+        if is_silent {
+            real.availability = Availability::Alive;
+        }
+        wish(name, refused, real.refuses())
+    }
+
+    /// Takes in a report. One of a real that is not configured is ignored.
+    pub fn report(&mut self, report: &Report, now_ms: u64) -> Vec<Change> {
+        self.hear(&report.real, |real| {
+            real.availability = report.availability;
+            real.report = Some((report.clone(), now_ms));
+        })
+    }
+
+    /// Takes in what a real's agent has answered, or why it has not; that changes nothing.
+    pub fn agent_check(&mut self, real: &str, result: Result<&Answer, &str>, now_ms: u64) -> Vec<Change> {
+        self.hear(real, |real| {
+            if let Some(agent) = &mut real.agent {
+                agent.take(result, now_ms);
+            }
+        })
+    }
+
+    fn hear(&mut self, name: &str, take: impl FnOnce(&mut WatchedReal)) -> Vec<Change> {
+        let was_available = self.is_available(name);
+        let Some(real) = self.reals.get_mut(name) else { return Vec::new() };
+        let refused = real.refuses();
+        take(real);
+        let mut changes: Vec<Change> = wish(name, refused, real.refuses()).into_iter().collect();
+        changes.extend(self.returned(name, was_available));
+        changes
+    }
+
+    fn returned(&self, real: &str, was_available: bool) -> Option<Change> {
+        (!was_available && self.is_available(real)).then(|| Change::Returned { real: real.to_owned() })
+    }
+
+    /// Whether the real may get new flows of some service: it wants them, and where checks are made of it one service at
+    /// least has it up, or not checked yet.
+    #[must_use]
+    pub fn is_available(&self, real: &str) -> bool {
+        let Some(known) = self.reals.get(real) else { return false };
+        let mut checked = self.memberships(real).filter(|(_, member)| member.is_checked()).peekable();
+        let is_up = checked.peek().is_none() || checked.any(|(_, member)| member.health().may_serve());
+        is_up && known.refuses().is_none()
+    }
+
+    /// Why the real takes no new flows, by what it or its agent said last; `None`: it takes them.
+    #[must_use]
+    pub fn refuses(&self, real: &str) -> Option<String> {
+        self.reals.get(real).and_then(WatchedReal::refuses)
+    }
+
+    /// What is known of a real in a service.
+    #[must_use]
+    pub fn member(&self, service: &str, real: &str) -> Option<&Member> {
+        self.services.get(service)?.members.get(real)
+    }
+
+    /// The newest report of a real since the start, and when it came.
+    #[must_use]
+    pub fn newest_report(&self, real: &str) -> Option<(&Report, u64)> {
+        self.reals.get(real)?.report.as_ref().map(|(report, at_ms)| (report, *at_ms))
+    }
+
+    /// What a real said of itself last; alive where it never said anything.
+    #[must_use]
+    pub fn availability(&self, real: &str) -> Availability {
+        self.reals.get(real).map(|known| known.availability).unwrap_or_default()
+    }
+
+    /// What is known by a real's agent-check; `None` where none is configured.
+    #[must_use]
+    pub fn agent(&self, real: &str) -> Option<&Agent> {
+        self.reals.get(real)?.agent.as_ref()
+    }
+
+    /// The services that list a real, and what is known of it there.
+    fn memberships(&self, real: &str) -> impl Iterator<Item = (&str, &Member)> {
+        let services = self.reals.get(real).map(|known| known.services.as_slice()).unwrap_or_default();
+        services.iter().filter_map(move |service| Some((service.as_str(), self.member(service, real)?)))
+    }
+}
+
+impl WatchedReal {
+    fn refuses(&self) -> Option<String> {
+        match self.availability {
+            Availability::Alive => self.agent.as_ref().and_then(Agent::refuses),
+            Availability::Drain => Some("it reports that it wants none".to_owned()),
+            Availability::Stop => Some("it reports that it is about to stop".to_owned()),
+        }
+    }
+}
+
+/// Names of the services that list each real.
+fn services_by_real(cluster: &Cluster) -> BTreeMap<&str, Vec<String>> {
+    let mut services: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for service in cluster.services() {
+        for member in &service.reals {
+            services.entry(&member.real).or_default().push(service.name.clone());
+        }
+    }
+    services
+}
+
+fn wish(real: &str, refused: Option<String>, refuses: Option<String>) -> Option<Change> {
+    (refused != refuses).then(|| Change::Wish { real: real.to_owned(), refuses })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! From what is known of the reals to the plan for the scheduling table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Health, Member, Monitor, WatchedService};
+use crate::{
+    monitoring::AllDown,
+    scheduler::{Decision, NEUTRAL_FACTOR, Why},
+    table::{Fallback, Plan, RealPlan, ServicePlan},
+};
+
+impl Monitor {
+    /// What the table is to make of all this and of the scheduler's `decisions`. A real without a decision counts with its
+    /// configured weight.
+    ///
+    /// `may_serve` says of a service and a real whether operator and configuration let the real get new flows there
+    /// ([`SchedulingTable::may_serve`](crate::table::SchedulingTable::may_serve)): one that may not is no reason to think that the service has a real left.
+    #[must_use]
+    pub fn plan(&self, decisions: &BTreeMap<String, Decision>, may_serve: impl Fn(&str, &str) -> bool) -> Plan {
+        let mut services = BTreeMap::new();
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
+        for (name, service) in &self.services {
+            let is_candidate = |real: &str| may_serve(name, real) && self.refuses(real).is_none();
+            let standing = self.standing(service, is_candidate);
+            let is_kept = standing == Standing::AllDown && service.all_down == AllDown::LastKnown;
+            if is_kept {
+                kept.extend(service.members.keys().map(String::as_str));
+            }
+            let plan = ServicePlan {
+                fallback: if service.all_down == AllDown::Reset { Fallback::Reset } else { Fallback::Drop },
+                scheduling: service.scheduling,
+                without: if is_kept { BTreeSet::new() } else { self.without(service, standing) },
+            };
+            if plan != ServicePlan::default() {
+                services.insert(name.clone(), plan);
+            }
+        }
+        let plans = self.reals.keys().map(|name| {
+            let alive = kept.contains(name.as_str()) || !self.is_dead(name);
+            (name, real_plan(decisions.get(name), alive, self.refuses(name).is_some()))
+        });
+        let reals = plans.filter(|(_, plan)| *plan != RealPlan::default()).map(|(name, plan)| (name.clone(), plan));
+        Plan { reals: reals.collect(), services }
+    }
+
+    /// Checks are made of the real, and in every service that makes any it is down.
+    fn is_dead(&self, real: &str) -> bool {
+        let mut checked = self.memberships(real).filter(|(_, member)| member.is_checked()).peekable();
+        checked.peek().is_some() && checked.all(|(_, member)| member.health() == Health::Down)
+    }
+
+    /// A real that is dead elsewhere is down in a service that makes no checks, too.
+    fn health_in(&self, real: &str, member: &Member) -> Health {
+        if !member.is_checked() && self.is_dead(real) { Health::Down } else { member.health() }
+    }
+
+    fn standing(&self, service: &WatchedService, is_candidate: impl Fn(&str) -> bool) -> Standing {
+        let candidates = service.members.iter().filter(|(real, _)| is_candidate(real));
+        candidates.map(|(real, member)| Standing::of(self.health_in(real, member))).max().unwrap_or(Standing::AllDown)
+    }
+
+    /// Who gets no new flows of the service.
+    fn without(&self, service: &WatchedService, standing: Standing) -> BTreeSet<String> {
+        let is_out = |real: &str, member: &Member| match self.health_in(real, member) {
+            Health::Down => true,
+            Health::Joining => standing != Standing::SomeJoining,
+            Health::Up | Health::Unchecked => false,
+        };
+        service.members.iter().filter(|(real, member)| is_out(real, member)).map(|(real, _)| real.clone()).collect()
+    }
+}
+
+/// The best that a service has among its reals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    AllDown,
+    SomeJoining,
+    SomeUp,
+}
+
+impl Standing {
+    fn of(health: Health) -> Self {
+        match health {
+            Health::Down => Self::AllDown,
+            Health::Joining => Self::SomeJoining,
+            Health::Up | Health::Unchecked => Self::SomeUp,
+        }
+    }
+}
+
+fn real_plan(decision: Option<&Decision>, alive: bool, no_new_flows: bool) -> RealPlan {
+    let neutral = RealPlan { alive, no_new_flows, ..RealPlan::default() };
+    let Some(decision) = decision else { return neutral };
+    let eased = match decision.why {
+        // At least one: a real that is eased in gets some flows.
+        Why::SlowStart(share) => ((share * f64::from(NEUTRAL_FACTOR)) as u32).clamp(1, NEUTRAL_FACTOR),
+        _ => NEUTRAL_FACTOR,
+    };
+    RealPlan { factor: decision.factor, eased, hot: decision.hot && alive, ..neutral }
+}
