@@ -103,7 +103,7 @@ fn ticks(config: &Config) -> Interval {
 
 async fn say_last_words(agent: &mut Agent) {
     notify(&[NotifyState::Stopping]);
-    info!("stops in {:?}", agent.config().stop_delay);
+    info!("stops in {} ms", agent.config().stop_delay.as_millis());
     agent.begin_to_stop();
     for _ in 1..LAST_WORDS {
         time::sleep(LAST_WORDS_GAP).await;

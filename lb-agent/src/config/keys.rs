@@ -15,6 +15,7 @@ pub const TOP: TableKeys = TableKeys {
         "stop_delay",
         "agent_check_listen",
         "cgroup",
+        "memory",
         "interfaces",
         "link_speed",
         "hits",

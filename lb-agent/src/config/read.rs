@@ -102,6 +102,7 @@ fn options(top: &Table<'_, '_>, interval: Duration, problems: &mut Problems) -> 
     refuse_too_many(top, "interfaces", interfaces.len(), MAX_INTERFACES, problems);
     Options {
         cpu: cpu(top, problems),
+        memory: top.boolean("memory", problems).unwrap_or(true),
         network: NetworkOf {
             interfaces: interfaces.into_iter().map(Spanned::into_inner).collect(),
             link_speed: link_speed(top, problems),

@@ -61,6 +61,7 @@ report_interval = "250ms"
 stop_delay = "5s"
 agent_check_listen = "[::]:9777"
 cgroup = "/web"
+memory = false
 interfaces = ["eth0", "eth1"]
 link_speed = "2Gbit"
 hits = { command = ["/bin/hits", "-a"] }
@@ -80,6 +81,7 @@ log = "debug"
         stop_delay: Duration::from_secs(5),
         measure: Options {
             cpu: CpuOf::Cgroup("/web".into()),
+            memory: false,
             network: NetworkOf {
                 interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
                 link_speed: Some(250_000_000),

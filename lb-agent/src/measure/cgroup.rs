@@ -58,7 +58,8 @@ impl CgroupMeter {
         let v2 = list(&hierarchies.unified).into_iter().map(|directory| Files::V2 { directory });
         let v1 = list(&hierarchies.cpu).into_iter().zip(list(&hierarchies.cpuacct));
         let v1 = v1.map(|(cpu, cpuacct)| Files::V1 { cpu, cpuacct });
-        let (v2, v1): (Vec<_>, Vec<_>) = (v2.filter(Files::exist).collect(), v1.filter(Files::exist).collect());
+        // From the inside out: where the group itself is missing, those above it say nothing about it.
+        let (v2, v1): (Vec<_>, Vec<_>) = (v2.take_while(Files::exist).collect(), v1.take_while(Files::exist).collect());
         let chosen = if v1.is_empty() || v2.first().is_some_and(Files::can_be_limited) { v2 } else { v1 };
         let levels: Vec<_> = chosen.into_iter().map(|files| Level { files, used: Counter::default() }).collect();
         (!levels.is_empty()).then_some(Self { levels })
@@ -237,7 +238,9 @@ mod tests {
     fn a_group_that_is_not_there_is_none_and_one_that_goes_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let hierarchies = hierarchies(directory.path(), "/");
-        assert!(CgroupMeter::named(&hierarchies, Path::new("/web")).is_none());
+        write(directory.path().join("v2/cpu.stat"), "usage_usec 1\n");
+        write(directory.path().join("acct/cpuacct.usage"), "1\n");
+        assert!(CgroupMeter::named(&hierarchies, Path::new("/web")).is_none(), "though there is one above it");
         let stat = directory.path().join("v2/web/cpu.stat");
         write(stat.clone(), "usage_usec x\n");
         let mut meter = CgroupMeter::named(&hierarchies, Path::new("/web")).unwrap();

@@ -32,10 +32,12 @@ use crate::source::Origin;
 use troubles::Troubles;
 
 /// What is measured, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whose CPU time counts.
     pub cpu: CpuOf,
+    /// Memory pressure is measured.
+    pub memory: bool,
     /// Which interfaces.
     pub network: NetworkOf,
     /// Where hits are counted.
@@ -44,6 +46,19 @@ pub struct Options {
     pub custom: Option<Origin>,
     /// How programs are asked.
     pub pace: Pace,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cpu: CpuOf::default(),
+            memory: true,
+            network: NetworkOf::default(),
+            hits: HitsOf::default(),
+            custom: None,
+            pace: Pace::default(),
+        }
+    }
 }
 
 /// How often sources outside of the kernel are asked, and for how long.
@@ -89,7 +104,7 @@ pub struct Measurement {
 #[derive(Debug)]
 pub struct Measurer {
     cpu: cpu::CpuMeter,
-    memory: pressure::MemoryMeter,
+    memory: Option<pressure::MemoryMeter>,
     network: network::NetworkMeter,
     hits: hits::HitsMeter,
     custom: custom::CustomMeter,
@@ -102,7 +117,7 @@ impl Measurer {
     pub fn start(options: Options, now: Instant) -> Self {
         let places = Places::default();
         let mut measurer = Self {
-            memory: pressure::MemoryMeter::new(&places),
+            memory: options.memory.then(|| pressure::MemoryMeter::new(&places)),
             hits: hits::HitsMeter::new(options.hits, &places, options.pace),
             custom: custom::CustomMeter::new(options.custom, options.pace),
             network: network::NetworkMeter::new(options.network, places.clone()),
@@ -117,7 +132,7 @@ impl Measurer {
     pub fn measure(&mut self, now: Instant) -> Measurement {
         let mut failures = Vec::new();
         let cpu = keep("cpu", self.cpu.measure(now), &mut failures);
-        let memory = keep("memory", self.memory.measure(now), &mut failures);
+        let memory = keep("memory", self.memory.as_mut().map_or(Ok(None), |meter| meter.measure(now)), &mut failures);
         let traffic = keep("network", self.network.measure(now), &mut failures);
         let hits = keep("hits", self.hits.measure(now), &mut failures);
         let custom = keep("custom", self.custom.measure(now), &mut failures);

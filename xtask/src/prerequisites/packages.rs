@@ -7,8 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 5] =
-    [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool"), ("nginx", "nginx-light"), ("curl", "curl")];
+const PROGRAMS: [(&str, &str); 6] = [
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("bpftool", "bpftool"),
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("haproxy", "haproxy"),
+];
 /// Where programs for administration lie, beside PATH.
 const MORE_PLACES: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
