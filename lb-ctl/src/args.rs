@@ -32,6 +32,16 @@ pub enum Command {
     Services,
     /// Every real with its state, weight and next hop.
     Reals,
+    /// The scheduling table: health, load and weight of every real, and why.
+    Table,
+    /// Why a real has its weight.
+    Explain {
+        /// The real's name.
+        #[arg(value_parser = real_name)]
+        real: String,
+    },
+    /// Reports of the reals: how many were taken and refused, from whom, and what agents say.
+    Reports,
     /// Flows in the flow table: those of slots that were moved.
     Flows {
         /// Only flows to this VIP.

@@ -1,7 +1,8 @@
 //! Does what the command line asks, and turns the answer into text.
 
 use lb_core::api::{
-    AdminState, Drops, FlowList, RealChanged, RealList, Reloaded, ServiceList, SetAdmin, SetWeight, Stats, Status, path,
+    AdminState, Drops, Explanation, FlowList, RealChanged, RealList, Reloaded, Reports, ServiceList, SetAdmin,
+    SetWeight, Stats, Status, TableReport, path,
 };
 use serde::de::DeserializeOwned;
 
@@ -33,6 +34,11 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, ClientError> {
         }
         Command::Services => view.get(path::SERVICES, |list: &ServiceList| render::services(list, style)).await?,
         Command::Reals => view.get(path::REALS, |list: &RealList| render::reals(list, style)).await?,
+        Command::Table => view.get(path::TABLE, |table: &TableReport| render::table(table, style)).await?,
+        Command::Explain { real } => {
+            view.get(&path::explain(real), |explanation: &Explanation| render::explanation(explanation, style)).await?
+        }
+        Command::Reports => view.get(path::REPORTS, |reports: &Reports| render::reports(reports, style)).await?,
         Command::Flows { vip, limit } => {
             let vip = vip.map(|vip| format!("vip={vip}&")).unwrap_or_default();
             let path = format!("{}?{vip}limit={limit}", path::FLOWS);

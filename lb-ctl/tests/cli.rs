@@ -207,6 +207,8 @@ fn wrong_usage_gives_2_and_asks_nothing() {
         &["weight", "web-1", "heavy"],
         &["drain"],
         &["drain", "a/b"],
+        &["explain"],
+        &["explain", "a/b"],
         &["flows", "--limit", "0"],
         &["flows", "--limit", "100001"],
         &["flows", "--vip", "example.com"],
@@ -227,9 +229,14 @@ fn each_command_asks_for_what_it_needs() {
     let empty_drops = r#"{"at_ns":0,"drops":[],"events":[]}"#;
     let reloaded = r#"{"generation":9,"changed":true,"warnings":[]}"#;
     let one = stats(0, 0);
-    let cases: [(&[&str], &str, &str, &str); 14] = [
+    let explanation = r#"{"real":"web-1","lines":["weight 100"]}"#;
+    let reports = r#"{"listen":[],"accepted":0,"refused":[],"senders":[],"agent_checks":[]}"#;
+    let cases: [(&[&str], &str, &str, &str); 17] = [
         (&["services"], empty_services, "GET /v1/services", ""),
         (&["reals"], empty_reals, "GET /v1/reals", ""),
+        (&["table"], empty_reals, "GET /v1/table", ""),
+        (&["explain", "web-1"], explanation, "GET /v1/reals/web-1/explain", ""),
+        (&["reports"], reports, "GET /v1/reports", ""),
         (&["flows"], empty_flows, "GET /v1/flows?limit=100", ""),
         (&["flows", "--limit", "5"], empty_flows, "GET /v1/flows?limit=5", ""),
         (&["flows", "--vip", "192.0.2.80"], empty_flows, "GET /v1/flows?vip=192.0.2.80&limit=100", ""),

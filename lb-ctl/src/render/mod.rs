@@ -1,9 +1,12 @@
 //! Turns the API's answers into text. Pure: the same answer gives the same text.
 
 mod changes;
+mod counts;
 mod drops;
 mod flows;
 mod reals;
+mod reports;
+mod scheduling;
 mod services;
 mod stats;
 mod status;
@@ -18,6 +21,8 @@ pub use changes::{admin, reload, weight};
 pub use drops::drops;
 pub use flows::flows;
 pub use reals::reals;
+pub use reports::reports;
+pub use scheduling::{explanation, table};
 pub use services::services;
 pub use stats::{Rates, rates, stats};
 pub use status::status;
@@ -87,6 +92,11 @@ fn duration(seconds: u64) -> String {
         (0, _, _) => format!("{hours}h {minutes}m"),
         _ => format!("{days}d {hours}h"),
     }
+}
+
+/// A duration that may be shorter than a minute by far: `0.4s`, `12s`, and from then on as [`duration`].
+fn short_duration(seconds: f64) -> String {
+    if seconds < 9.95 { format!("{seconds:.1}s") } else { duration(seconds.round() as u64) }
 }
 
 /// A count: exact while it is short, then with a decimal unit (k is 1000).

@@ -1,5 +1,7 @@
 //! Each command's text, from fixed answers.
 
+mod scheduling;
+
 use lb_core::api::*;
 
 use super::*;
@@ -354,6 +356,9 @@ fn numbers_and_durations_are_short() {
     }
     for (seconds, text) in [(0, "0s"), (59, "59s"), (60, "1m 0s"), (3_600, "1h 0m"), (90_061, "1d 1h")] {
         assert_eq!(duration(seconds), text);
+    }
+    for (seconds, text) in [(0.0, "0.0s"), (0.44, "0.4s"), (9.94, "9.9s"), (9.96, "10s"), (75.4, "1m 15s")] {
+        assert_eq!(short_duration(seconds), text);
     }
 }
 
