@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::probe::{Failure, TimeLimit, describe};
+use super::probe::{Failure, TimeLimit};
 
 /// Bytes of standard error that are kept. The rest is read and thrown away.
 const MAX_OUTPUT: usize = 4096;
@@ -70,8 +70,7 @@ impl Program {
             }
             None => self.child.wait().await,
         };
-        status
-            .map_err(|error: io::Error| Failure::new(format_args!("cannot wait for the program: {}", describe(&error))))
+        status.map_err(|error: io::Error| Failure::system("cannot wait for the program", &error))
     }
 }
 

@@ -12,7 +12,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use lb_core::check::Http;
 
-use super::probe::{Failure, Stream, TimeLimit, describe};
+use super::probe::{Failure, Stream, TimeLimit};
 use super::udp::contains;
 
 /// The port that a Host header leaves out.
@@ -115,7 +115,7 @@ fn failure(error: hyper::Error) -> Failure {
     }
     let cause = std::error::Error::source(&error);
     match cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
-        Some(cause) => Failure::new(describe(cause)),
+        Some(cause) => Failure::io(cause),
         None => Failure::new(error),
     }
 }

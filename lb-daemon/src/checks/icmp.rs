@@ -8,7 +8,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, Ipv4Packet};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::probe::{Failure, TimeLimit, describe};
+use super::probe::{Failure, TimeLimit};
 use super::socket::PacketSocket;
 
 /// Bytes of the largest answer that is looked at whole.
@@ -79,7 +79,7 @@ pub(super) fn random() -> u64 {
 
 /// Asks `address` for an echo.
 pub(super) async fn echo(address: IpAddr, limit: TimeLimit) -> Result<(), Failure> {
-    let echo = async { exchange(address).await.map_err(|error| Failure::new(describe(&error))) };
+    let echo = async { exchange(address).await.map_err(|error| Failure::io(&error)) };
     limit.bound("echo", echo).await
 }
 

@@ -6,6 +6,7 @@
 //! (`carried`). What a probe says is the same either way (`probe` and its kinds). docs/checks.md has it in words.
 
 mod carried;
+mod descriptors;
 mod exec;
 mod http;
 mod icmp;
@@ -31,7 +32,7 @@ use tls::Configs;
 /// Most checks that are under way at once. Others wait until one has ended, and begin late.
 pub const MAX_CHECKS_AT_ONCE: usize = 512;
 /// Most checks by [`Via::Service`] that are under way at once: the kernel shows each packet for this host to the socket of each.
-pub const MAX_CARRIED_AT_ONCE: usize = 64;
+pub const MAX_CARRIED_AT_ONCE: usize = 256;
 /// Most programs that run at once.
 pub const MAX_PROGRAMS_AT_ONCE: usize = 32;
 /// Results that wait for their reader. While it is full, checks wait too.
@@ -82,6 +83,7 @@ impl Checks {
     /// Must be called inside a tokio runtime with I/O and time. The checks are made from the network namespace of its threads.
     #[must_use]
     pub fn start() -> (Self, mpsc::Receiver<CheckResult>) {
+        descriptors::make_room(MAX_CHECKS_AT_ONCE + MAX_CARRIED_AT_ONCE + MAX_PROGRAMS_AT_ONCE);
         let (results, receiver) = mpsc::channel(RESULT_QUEUE);
         let shared = Shared {
             results,

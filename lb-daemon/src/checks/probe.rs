@@ -91,32 +91,52 @@ impl TimeLimit {
 
 /// Why a probe failed, for people: one short line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failure(String);
+pub(super) struct Failure {
+    reason: String,
+    ours: bool,
+}
 
 impl Failure {
     /// What other machines say may be in it: the line is cut to a sound length, and made one line.
     pub(super) fn new(reason: impl fmt::Display) -> Self {
         let line = reason.to_string().replace(char::is_control, " ");
-        Self(line.trim().chars().take(MAX_REASON).collect())
+        Self { reason: line.trim().chars().take(MAX_REASON).collect(), ours: false }
     }
 
-    /// Something that the system refused: `what` is what was tried.
+    /// What the system said.
+    pub(super) fn io(error: &io::Error) -> Self {
+        Self { ours: is_shortage(error), ..Self::new(describe(error)) }
+    }
+
+    /// What the system said when `what` was tried.
     pub(super) fn system(what: &str, error: &io::Error) -> Self {
-        Self::new(format_args!("{what}: {}", describe(error)))
+        Self { ours: is_shortage(error), ..Self::new(format_args!("{what}: {}", describe(error))) }
+    }
+
+    /// Whether this host could not make the probe for want of something, so that it says nothing of the real.
+    pub(super) fn is_ours(&self) -> bool {
+        self.ours
     }
 
     pub(super) fn into_reason(self) -> String {
-        self.0
+        self.reason
     }
 }
 
 /// A system error without its number where there is a plain word for it.
-pub(super) fn describe(error: &io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
         None => text,
     }
+}
+
+/// Whether this host lacks descriptors, memory, processes or ports.
+fn is_shortage(error: &io::Error) -> bool {
+    const SHORTAGES: [i32; 6] =
+        [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::EADDRINUSE];
+    error.raw_os_error().is_some_and(|number| SHORTAGES.contains(&number))
 }
 
 #[cfg(test)]
@@ -133,6 +153,15 @@ mod tests {
     fn system_errors_are_described_in_words() {
         let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
         assert_eq!(Failure::system("cannot connect", &refused).into_reason(), "cannot connect: connection refused");
-        assert_eq!(describe(&io::Error::other("odd")), "odd");
+        assert_eq!(Failure::io(&io::Error::other("odd")).into_reason(), "odd");
+    }
+
+    #[test]
+    fn want_of_descriptors_is_no_fault_of_the_real() {
+        let failure = |number| Failure::io(&io::Error::from_raw_os_error(number));
+        assert!(failure(libc::EMFILE).is_ours());
+        assert!(Failure::system("cannot open a packet socket", &io::Error::from_raw_os_error(libc::ENFILE)).is_ours());
+        assert!(!failure(libc::ECONNREFUSED).is_ours());
+        assert!(!Failure::new("too many open files").is_ours());
     }
 }

@@ -7,7 +7,9 @@ use lb_core::check::{CheckResult, Outcome, Pace, Target};
 use lb_core::table::NextHop;
 use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
+use super::probe::Failure;
 use super::{Shared, probe};
 
 /// One check of one real.
@@ -32,8 +34,12 @@ impl Task {
             sleep_until(due).await;
             let Some(permits) = Permits::get(&shared, &self.target).await else { return };
             let begun = Instant::now();
-            let outcome = self.probe(begun).await;
+            let probed = self.probe().await;
             drop(permits);
+            let Some(outcome) = self.judge(probed, begun) else {
+                due = begun + Duration::from_millis(self.target.check.interval_ms);
+                continue;
+            };
             let passed = matches!(outcome, Outcome::Passed { .. });
             if shared.results.send(self.result(outcome)).await.is_err() {
                 return;
@@ -42,11 +48,25 @@ impl Task {
         }
     }
 
-    async fn probe(&mut self, begun: Instant) -> Outcome {
+    async fn probe(&mut self) -> Result<(), Failure> {
         self.target.next_hop = *self.next_hop.borrow_and_update();
-        match probe::probe(&self.target, &self.shared.configs).await {
-            Ok(()) => Outcome::Passed { took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) },
-            Err(failure) => Outcome::Failed { reason: failure.into_reason() },
+        probe::probe(&self.target, &self.shared.configs).await
+    }
+
+    /// What the probe says of the real; nothing where this host could not make it.
+    fn judge(&self, probed: Result<(), Failure>, begun: Instant) -> Option<Outcome> {
+        match probed {
+            Ok(()) => {
+                let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                Some(Outcome::Passed { took_us })
+            }
+            Err(failure) if failure.is_ours() => {
+                let Target { service, real, check, .. } = &self.target;
+                let reason = failure.into_reason();
+                warn!(service, real, check = check.name, "this host cannot make a check: {reason}");
+                None
+            }
+            Err(failure) => Some(Outcome::Failed { reason: failure.into_reason() }),
         }
     }
 

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use super::probe::{Failure, TimeLimit, describe};
+use super::probe::{Failure, TimeLimit};
 
 /// Connects.
 pub(super) async fn connect(to: SocketAddr, limit: TimeLimit) -> Result<TcpStream, Failure> {
-    let connect = async { TcpStream::connect(to).await.map_err(|error| Failure::new(describe(&error))) };
+    let connect = async { TcpStream::connect(to).await.map_err(|error| Failure::io(&error)) };
     limit.bound("connection", connect).await
 }

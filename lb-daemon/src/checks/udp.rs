@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
-use super::probe::{Failure, TimeLimit, describe};
+use super::probe::{Failure, TimeLimit};
 
 /// Bytes of the largest datagram.
 pub(super) const MAX_DATAGRAM: usize = 65_535;
@@ -33,7 +33,7 @@ async fn exchange_here(to: SocketAddr, send: &[u8]) -> io::Result<Vec<u8>> {
 fn failure(error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::ConnectionRefused => Failure::new(PORT_UNREACHABLE),
-        _ => Failure::new(describe(error)),
+        _ => Failure::io(error),
     }
 }
 

@@ -10,7 +10,7 @@ use smoltcp::socket::{icmp, udp};
 use smoltcp::wire::IpListenEndpoint;
 
 use super::super::icmp::Echo;
-use super::super::probe::{Failure, describe};
+use super::super::probe::Failure;
 use super::super::udp::{MAX_DATAGRAM, PORT_UNREACHABLE};
 use super::stack::Stack;
 
@@ -36,7 +36,7 @@ pub(super) async fn exchange(
     let socket = add_udp(stack, from, to, send)?;
     let errors = add_icmp(stack, icmp::Endpoint::Udp(IpListenEndpoint { addr: None, port: from.port() }))?;
     let answered = poll_fn(|cx| poll_answer(stack, socket, errors, to, cx)).await;
-    answered.map_err(|error| Failure::new(describe(&error)))?
+    answered.map_err(|error| Failure::io(&error))?
 }
 
 /// Adds a socket with a datagram to send. The buffers' size bounds the answer's.
@@ -81,7 +81,7 @@ pub(super) async fn echo(stack: &mut Stack, echo: &Echo, from: IpAddr, to: IpAdd
     let sent = socket.send_slice(&message, to.into());
     sent.map_err(|error| Failure::new(format_args!("cannot send the echo request: {error}")))?;
     let answered = poll_fn(|cx| poll_echo(stack, handle, echo, to, cx)).await;
-    answered.map_err(|error| Failure::new(describe(&error)))
+    answered.map_err(|error| Failure::io(&error))
 }
 
 fn add_icmp(stack: &mut Stack, endpoint: icmp::Endpoint) -> Result<SocketHandle, Failure> {

@@ -7,7 +7,7 @@ use lb_core::table::NextHop;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{SockaddrLike as _, SockaddrStorage};
 
-use super::super::probe::{Failure, describe};
+use super::super::probe::Failure;
 
 /// Any port will do: nothing is sent.
 const SOME_PORT: u16 = 9;
@@ -47,8 +47,7 @@ fn towards(real: IpAddr) -> Option<IpAddr> {
 
 /// The first address of the interface that fits. Those of a network come before lone ones, which are likely VIPs.
 fn on_interface(ifindex: u32, fits: impl Fn(&IpAddr) -> bool) -> Result<Option<IpAddr>, Failure> {
-    let all = getifaddrs()
-        .map_err(|error| Failure::new(format_args!("cannot list addresses: {}", describe(&error.into()))))?;
+    let all = getifaddrs().map_err(|error| Failure::system("cannot list addresses", &error.into()))?;
     let mut found: Vec<(bool, IpAddr)> = Vec::new();
     for entry in all {
         let address = entry.address.as_ref().and_then(ip_of).filter(|address| fits(address) && is_global(address));

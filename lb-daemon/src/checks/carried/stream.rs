@@ -10,7 +10,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::probe::{Failure, describe};
+use super::super::probe::Failure;
 use super::hold::Held;
 use super::stack::Stack;
 
@@ -37,7 +37,7 @@ impl CarriedStream {
         let handle = stack.sockets.add(socket);
         let mut stream = Self { stack, handle, _held: held };
         let opened = poll_fn(|cx| stream.poll_open(cx)).await;
-        opened.map_err(|error| Failure::new(describe(&error)))?;
+        opened.map_err(|error| Failure::io(&error))?;
         Ok(stream)
     }
 
