@@ -6,23 +6,26 @@
 
 mod config;
 mod forward;
+mod plans;
+mod settle;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashSet},
 };
 
-use lb_common::{FLOW_FIN, FLOW_OPEN, FlowKey, ServiceKey};
+use lb_common::{FLOW_FIN, FLOW_OPEN, FlowKey, REAL_HOT, SLOT_CLEAN, ServiceKey};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::*;
 use crate::{
     rows::{address_bytes, diff},
-    service::Protocol,
+    service::{Member, Protocol},
     testing::{cases, steps},
 };
 use config::{Change, Config, PORTS, REALS, VIP, a_weight, change, owner, real_name};
 use forward::{Maps, Packet, Rule, service_of};
+use plans::{PlanChange, plan_change};
 
 /// A prime, as Maglev wants it.
 const SLOTS: u32 = 31;
@@ -40,6 +43,10 @@ enum Op {
     Admin(usize, AdminState),
     Weight(usize, Option<u32>),
     NextHop(usize, u32),
+    /// What is known of the reals changes.
+    Plan(Vec<PlanChange>),
+    /// A reload, and what is known changes with it.
+    ReloadWithPlan(Vec<Change>, Vec<PlanChange>),
     Wait(u64),
     /// Expire what remembers, sweep the flow table, and clean what is not used.
     Tick,
@@ -55,6 +62,9 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (real.clone(), admin).prop_map(|(real, admin)| Op::Admin(real, admin)),
         3 => (real.clone(), prop::option::of(a_weight())).prop_map(|(real, weight)| Op::Weight(real, weight)),
         1 => (real, 1..3u32).prop_map(|(real, ifindex)| Op::NextHop(real, ifindex)),
+        8 => prop::collection::vec(plan_change(), 1..6).prop_map(Op::Plan),
+        1 => (prop::collection::vec(change(), 1..3), prop::collection::vec(plan_change(), 0..3))
+            .prop_map(|(changes, plan)| Op::ReloadWithPlan(changes, plan)),
         6 => prop_oneof![1..1_000u64, 1_000..40_000u64, 60_000..110_000u64].prop_map(Op::Wait),
         6 => Just(Op::Tick),
         1 => prop::option::of(0..6usize).prop_map(Op::Restart),
@@ -122,11 +132,14 @@ impl Coverage {
 struct World<'a> {
     table: SchedulingTable,
     config: Config,
+    plan: Plan,
     maps: Maps,
     /// What the maps hold, or are about to when a change is under way.
     target: Rows,
     flows: Vec<Flow>,
     saved: Vec<SavedState>,
+    /// The maps are being written.
+    is_changing: bool,
     now_ms: u64,
     random: Random,
     coverage: &'a RefCell<Coverage>,
@@ -139,10 +152,12 @@ impl<'a> World<'a> {
         Self {
             table: SchedulingTable::with_ring_slots(options(), SLOTS),
             config: Config::default(),
+            plan: Plan::default(),
             maps: Maps::default(),
             target: Rows::default(),
             flows: Vec::new(),
             saved: Vec::new(),
+            is_changing: false,
             now_ms: 1_000_000,
             random: Random(seed | 1),
             coverage,
@@ -156,8 +171,9 @@ impl<'a> World<'a> {
                 self.something_happens()?;
             }
             self.perform(op)?;
+            self.check_rings()?;
         }
-        Ok(())
+        self.settle()
     }
 
     fn perform(&mut self, op: &Op) -> Outcome {
@@ -169,6 +185,16 @@ impl<'a> World<'a> {
             Op::NextHop(real, ifindex) => {
                 self.change(|table| drop(table.set_next_hop(&real_name(*real), hop(*ifindex))))
             }
+            Op::Plan(changes) => {
+                changes.iter().for_each(|change| plans::change(&mut self.plan, change));
+                let plan = self.plan.clone();
+                self.change(|table| table.set_plan(&plan, now_ms))
+            }
+            Op::ReloadWithPlan(changes, plan) => {
+                plan.iter().for_each(|change| plans::change(&mut self.plan, change));
+                let plan = self.plan.clone();
+                self.reload_by(changes, |table, cluster| table.replace_with_plan(cluster, &plan, now_ms))
+            }
             Op::Wait(ms) => self.wait(*ms),
             Op::Tick => self.tick(),
             Op::Restart(saved) => self.restart(*saved),
@@ -176,13 +202,21 @@ impl<'a> World<'a> {
     }
 
     fn reload(&mut self, changes: &[Change]) -> Outcome {
+        let now_ms = self.now_ms;
+        self.reload_by(changes, |table, cluster| table.replace(cluster, now_ms))
+    }
+
+    fn reload_by(
+        &mut self,
+        changes: &[Change],
+        replace: impl FnOnce(&mut SchedulingTable, Cluster) -> Result<(), TableError>,
+    ) -> Outcome {
         changes.iter().for_each(|change| self.config.change(change));
         let cluster = self.config.cluster();
         // A flow ends when its port is another service's.
         self.flows.retain(|flow| owner(&cluster, port_of(flow)) == Some(flow.service.as_str()));
-        let now_ms = self.now_ms;
         self.change(|table| {
-            table.replace(cluster, now_ms).unwrap();
+            replace(table, cluster).unwrap();
             (0..REALS).for_each(|real| drop(table.set_next_hop(&real_name(real), hop(1))));
         })
     }
@@ -199,7 +233,9 @@ impl<'a> World<'a> {
     fn change(&mut self, change: impl FnOnce(&mut SchedulingTable)) -> Outcome {
         let mut next = self.table.clone();
         change(&mut next);
-        let is_changed = next.rows() != self.table.rows() || next.saved().reals != self.table.saved().reals;
+        let is_changed = next.rows() != self.table.rows()
+            || next.saved().reals != self.table.saved().reals
+            || next.plan() != self.table.plan();
         prop_assert!(next.generation() > self.table.generation() || !is_changed);
         self.take_over(next)
     }
@@ -210,6 +246,7 @@ impl<'a> World<'a> {
         // A real that this change removes or disables is as good as dead.
         let (maps, target) = (&self.maps, &self.target);
         self.flows.retain(|flow| maps.goes_on(flow.real, target.reals.get(&flow.real)));
+        self.is_changing = true;
         for step in steps(&diff(&self.maps.rows, &self.target)) {
             self.maps.apply(&step);
             self.coverage.borrow_mut().count("writes", 1);
@@ -217,6 +254,7 @@ impl<'a> World<'a> {
             self.something_happens()?;
         }
         prop_assert_eq!(&self.maps.rows, &self.target);
+        self.is_changing = false;
         self.table = next;
         self.saved.push(self.table.saved());
         Ok(())
@@ -271,7 +309,7 @@ impl<'a> World<'a> {
 
     fn something_happens(&mut self) -> Outcome {
         match self.random.below(10) {
-            0..3 if self.flows.len() < MOST_FLOWS => self.flow_begins(),
+            0..3 if self.flows.len() < MOST_FLOWS => self.flow_begins()?,
             3 => self.stray_packet(),
             _ if !self.flows.is_empty() => {
                 let index = self.random.below(self.flows.len() as u64) as usize;
@@ -295,22 +333,25 @@ impl<'a> World<'a> {
         }
     }
 
-    fn forward(&mut self, key: &FlowKey, packet: Packet) -> Option<u16> {
+    fn forward(&mut self, key: &FlowKey, packet: Packet) -> Option<(u16, Rule)> {
         let (real, rule) = self.maps.forward(key, packet, self.now_ms)?;
         *self.coverage.borrow_mut().packets_by_rule.entry(rule).or_default() += 1;
-        Some(real)
+        Some((real, rule))
     }
 
-    fn flow_begins(&mut self) {
+    fn flow_begins(&mut self) -> Outcome {
         let (key, port) = self.free_key();
         let (packet, phase) = match port.0 {
             Protocol::Tcp => (Packet::Syn, Phase::Handshake),
             Protocol::Udp => (Packet::Udp, Phase::Open),
         };
         let cluster = self.config.cluster();
-        let Some(service) = owner(&cluster, port).map(str::to_owned) else { return };
+        let Some(service) = owner(&cluster, port).map(str::to_owned) else { return Ok(()) };
         let id = service_of(&self.maps.rows, &key);
-        let Some(real) = self.forward(&key, packet) else { return };
+        let Some((real, rule)) = self.forward(&key, packet) else { return Ok(()) };
+        if !self.is_changing {
+            self.check_beginning(&service, real, rule)?;
+        }
         // While a change is under way the flow may have found a service or a real that is about to go.
         let lasts = self.maps.goes_on(real, self.target.reals.get(&real)) && service_of(&self.target, &key) == id;
         if lasts {
@@ -318,6 +359,7 @@ impl<'a> World<'a> {
             self.flows.push(Flow { key, service, real, phase, last_ms: self.now_ms, lazy });
             self.coverage.borrow_mut().count("flows", 1);
         }
+        Ok(())
     }
 
     /// A packet of no flow that is followed: of one that was broken, of a scan, of a SYN flood.
@@ -343,7 +385,7 @@ impl<'a> World<'a> {
         }
         let (packet, phase) = self.next_packet(&flow);
         let before = self.maps.clone();
-        let real = self.forward(&flow.key, packet);
+        let real = self.forward(&flow.key, packet).map(|(real, _)| real);
         if real != Some(flow.real) {
             return Err(TestCaseError::fail(self.report(&flow, packet, real, &before)));
         }
@@ -398,14 +440,14 @@ fn port_of(flow: &Flow) -> (Protocol, u16) {
 fn no_flow_is_broken_while_its_real_lives() {
     let coverage = RefCell::new(Coverage::default());
     let histories = (prop::collection::vec(op(), 1..60), any::<u64>());
-    let mut runner = TestRunner::new(cases(150));
+    let mut runner = TestRunner::new(cases(200));
     let result = runner.run(&histories, |(ops, seed)| World::new(seed, &coverage).run(&ops));
     if let Err(error) = result {
         panic!("{error}");
     }
     let Coverage { packets_by_rule, events } = coverage.into_inner();
-    assert_eq!(packets_by_rule.len(), 7, "a rule was never used: {packets_by_rule:?}");
-    assert!(packets_by_rule.values().all(|&packets| packets > 500), "{packets_by_rule:?}");
+    assert_eq!(packets_by_rule.len(), 8, "a rule was never used: {packets_by_rule:?}");
+    assert!(packets_by_rule.values().all(|&packets| packets > 300), "{packets_by_rule:?}");
     for (event, least) in [
         ("flows", 10_000),
         ("packets of flows", 100_000),

@@ -85,7 +85,16 @@ pub(super) fn real_name(real: usize) -> String {
     format!("r{real}")
 }
 
+pub(super) fn service_name(service: usize) -> String {
+    ["web", "rest", "dns"][service].to_owned()
+}
+
 impl Config {
+    /// The configured weight of a real, by its name.
+    pub(super) fn weight_of(&self, name: &str) -> u32 {
+        (0..REALS).find(|&real| real_name(real) == name).map_or(0, |real| self.weights[real])
+    }
+
     pub(super) fn change(&mut self, change: &Change) {
         match *change {
             Change::ToggleReal(real) => self.defined[real] ^= true,
@@ -111,15 +120,15 @@ impl Config {
     }
 
     fn service(&self, service: usize) -> Service {
-        let (name, protocol, ports, others) = [
-            ("web", Protocol::Tcp, Ports::Single(80), Ports::Range(80, 95)),
-            ("rest", Protocol::Tcp, Ports::Any, Ports::Range(400, 500)),
-            ("dns", Protocol::Udp, Ports::Range(53, 54), Ports::Single(53)),
+        let (protocol, ports, others) = [
+            (Protocol::Tcp, Ports::Single(80), Ports::Range(80, 95)),
+            (Protocol::Tcp, Ports::Any, Ports::Range(400, 500)),
+            (Protocol::Udp, Ports::Range(53, 54), Ports::Single(53)),
         ][service];
         let reals = (0..REALS).filter(|&real| self.members[service][real] && self.defined[real]);
         let member = |real| Member { real: real_name(real), weight: self.member_weights[service][real] };
         Service {
-            name: name.to_owned(),
+            name: service_name(service),
             vip: VIP.parse().unwrap(),
             protocol,
             ports: if self.other_ports[service] { others } else { ports },

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use lb_common::{
     FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE,
-    REAL_RESOLVED, RealValue, SLOT_CLEAN, SLOT_MARKED, ServiceValue, VIP_HAS_PORT_RANGES, VipKey, flow_hash,
+    REAL_HOT, REAL_RESOLVED, RealValue, SLOT_CLEAN, SLOT_MARKED, ServiceValue, VIP_HAS_PORT_RANGES, VipKey, flow_hash,
+    second_hash,
 };
 
 use crate::{
@@ -28,6 +29,7 @@ pub(super) enum Rule {
     Clean,
     Flow,
     HalfOpen,
+    HotDiverted,
     Marked,
     RemembersSyn,
     RemembersPrevious,
@@ -58,19 +60,26 @@ impl Maps {
     }
 
     pub(super) fn slot_index(&self, key: &FlowKey, slots: usize) -> usize {
-        ((u64::from(flow_hash(key)) * slots as u64) >> 32) as usize
+        index_of(flow_hash(key), slots)
     }
 
     fn is_alive(&self, real: u16) -> bool {
-        real != NO_REAL && self.rows.reals.get(&real).is_some_and(|row| row.flags & REAL_ALIVE != 0)
+        self.has(real, REAL_ALIVE)
+    }
+
+    fn is_hot(&self, real: u16) -> bool {
+        self.has(real, REAL_ALIVE | REAL_HOT)
+    }
+
+    fn has(&self, real: u16, flags: u32) -> bool {
+        real != NO_REAL && self.rows.reals.get(&real).is_some_and(|row| row.flags & flags == flags)
     }
 
     /// The real that the packet is sent to, if it is alive, and why.
     pub(super) fn forward(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
         let service = service_of(&self.rows, key)?;
         let (real, rule) = self.decide(key, service.id, packet, now_ms)?;
-        let is_resolved = self.rows.reals.get(&real).is_some_and(|row| row.flags & REAL_RESOLVED != 0);
-        (self.is_alive(real) && is_resolved).then_some((real, rule))
+        self.has(real, REAL_ALIVE | REAL_RESOLVED).then_some((real, rule))
     }
 
     fn decide(&mut self, key: &FlowKey, service: u32, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
@@ -89,14 +98,19 @@ impl Maps {
         {
             return Some((real, Rule::HalfOpen));
         }
+        if packet == Packet::Syn
+            && self.is_hot(slot.real)
+            && let Some(real) = self.second_choice(key, service)
+        {
+            self.half_open(key, real, place);
+            return Some((real, Rule::HotDiverted));
+        }
         if slot.state == SLOT_MARKED {
             return Some((slot.real, Rule::Marked));
         }
         if packet == Packet::Syn {
             if self.is_alive(slot.real) {
-                let Place { service, slot: index, now_ms } = place;
-                let entry = HalfOpenValue { began_ns: now_ms, slot: index, real: slot.real, service };
-                self.half_open.insert(*key, entry);
+                self.half_open(key, slot.real, place);
             }
             return Some((slot.real, Rule::RemembersSyn));
         }
@@ -106,6 +120,18 @@ impl Maps {
             self.remember(key, packet, real, place);
         }
         Some((real, if goes_back { Rule::RemembersPrevious } else { Rule::RemembersReal }))
+    }
+
+    /// The real of the flow's second slot, if it is a better one than a hot real.
+    fn second_choice(&self, key: &FlowKey, service: u32) -> Option<u16> {
+        let ring = self.rows.rings.get(&service)?;
+        let real = ring[index_of(second_hash(flow_hash(key)), ring.len())].real;
+        (self.has(real, REAL_ALIVE | REAL_RESOLVED) && !self.is_hot(real)).then_some(real)
+    }
+
+    fn half_open(&mut self, key: &FlowKey, real: u16, place: Place) {
+        let Place { service, slot, now_ms } = place;
+        self.half_open.insert(*key, HalfOpenValue { began_ns: now_ms, slot, real, service });
     }
 
     fn remembered(&mut self, key: &FlowKey, packet: Packet, place: Place) -> Option<u16> {
@@ -143,6 +169,10 @@ impl Maps {
         // The simulation's clock has milliseconds only.
         self.flows.insert(*key, FlowValue { last_seen_ns: now_ms, slot, real, service, state, reserved: [0; 3] });
     }
+}
+
+fn index_of(hash: u32, slots: usize) -> usize {
+    ((u64::from(hash) * slots as u64) >> 32) as usize
 }
 
 /// The service of the packet's destination.
