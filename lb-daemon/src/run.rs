@@ -1,16 +1,18 @@
 //! `lbd run`: puts the parts together and keeps them going until a signal ends it.
 
+mod watchers;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lb_config::logging;
+use lb_config::{keys, logging};
+use lb_core::auth::Keys;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{info, warn};
 
@@ -18,13 +20,17 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::lock::Lock;
-use crate::next_hop::{NextHops, Timing, Update};
+use crate::reports::Updates;
 use crate::{api, preflight};
+use watchers::{Everyone, News};
 
 /// How long requests that have begun may take to end at a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-/// Most next hops that are written to the maps at once.
-const NEXT_HOP_BATCH: usize = 64;
+/// Most pieces of news of one kind that the engine takes at once.
+const BATCH: usize = 64;
+/// Threads for API, netlink, checks and agents. One would do for the work; with two, a check that computes for long (TLS)
+/// holds up neither the API nor other checks.
+const WORKERS: usize = 2;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
@@ -36,12 +42,15 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let config = Config::load(config_path)?;
     logging::start(config.settings.log);
     info!("lbd {} starts with {}", env!("CARGO_PKG_VERSION"), config_path.display());
+    let keys = config.settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose()?;
     preflight::check_privileges()?;
     let _locks = take_locks(&config.settings)?;
     let (dataplane, adoption) = open_dataplane(&config.settings)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
-    runtime.block_on(serve(config_path, config, dataplane, adoption))
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    let outcome = runtime.block_on(serve(config_path, config, keys, dataplane, adoption));
+    runtime.shutdown_timeout(STOP_PATIENCE);
+    outcome
 }
 
 fn take_locks(settings: &Settings) -> anyhow::Result<(Lock, Lock)> {
@@ -61,19 +70,23 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
     Dataplane::open(&options).context("cannot set the XDP program up")
 }
 
-async fn serve(config_path: &Path, config: Config, dataplane: Dataplane, adoption: Adoption) -> anyhow::Result<()> {
+async fn serve(
+    config_path: &Path,
+    config: Config,
+    keys: Option<Keys>,
+    dataplane: Dataplane,
+    adoption: Adoption,
+) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let (next_hops, updates) = NextHops::start(Vec::new(), Timing::default())?;
-    let next_hops = Arc::new(next_hops);
-    let watcher = next_hops.clone();
     let settings = config.settings.clone();
+    let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys))?;
     let engine = Engine::start(Parts {
         config_path: config_path.to_owned(),
         config,
         forwarder: Box::new(dataplane),
         adoption,
         host: Box::new(Linux),
-        watcher: Box::new(move |watches| watcher.watch(watches)),
+        watchers: Box::new(watchers),
     })?;
     let socket_path = settings.socket();
     let socket = api::bind(&socket_path, settings.api_group.as_ref())
@@ -81,10 +94,10 @@ async fn serve(config_path: &Path, config: Config, dataplane: Dataplane, adoptio
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(api::serve(socket, engine.clone(), stopped));
-    let feeder = tokio::spawn(feed(engine.clone(), updates));
+    let feeders = feed(&engine, news);
     let outcome = keep_going(&engine, &mut signals).await;
     notify(&[NotifyState::Stopping]);
-    stop_all(engine, stop, server, feeder, thread).await?;
+    stop_all(engine, stop, server, feeders, thread).await?;
     outcome
 }
 
@@ -118,14 +131,39 @@ async fn reload(engine: &Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Carries next hops to the engine, as many at once as have come.
-async fn feed(engine: Handle, mut updates: mpsc::Receiver<Update>) {
-    let mut batch = Vec::with_capacity(NEXT_HOP_BATCH);
-    while updates.recv_many(&mut batch, NEXT_HOP_BATCH).await > 0 {
+/// Carries all news to the engine, and has it decide about weights.
+fn feed(engine: &Handle, news: News) -> JoinSet<()> {
+    let mut feeders = JoinSet::new();
+    feeders.spawn(carry(engine.clone(), news.next_hops, Engine::set_next_hops));
+    feeders.spawn(carry(engine.clone(), news.checks, |engine, results| engine.take_check_results(&results)));
+    feeders.spawn(carry_reports(engine.clone(), news.reports));
+    feeders.spawn(step(engine.clone()));
+    feeders
+}
+
+/// Carries news of one kind, as much at once as has come.
+async fn carry<T: Send + 'static>(engine: Handle, mut news: mpsc::Receiver<T>, take: fn(&mut Engine, Vec<T>)) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while news.recv_many(&mut batch, BATCH).await > 0 {
         let batch = std::mem::take(&mut batch);
-        if engine.call(move |engine| engine.set_next_hops(batch)).await.is_err() {
+        if engine.call(move |engine| take(engine, batch)).await.is_err() {
             return;
         }
+    }
+}
+
+async fn carry_reports(engine: Handle, mut news: Updates) {
+    while let Some(updates) = news.next().await {
+        if engine.call(move |engine| engine.take_reports(&updates)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Has the engine decide about weights, each interval.
+async fn step(engine: Handle) {
+    while let Ok(interval) = engine.call(Engine::step).await {
+        time::sleep(interval).await;
     }
 }
 
@@ -133,7 +171,7 @@ async fn stop_all(
     engine: Handle,
     stop: watch::Sender<bool>,
     mut server: JoinHandle<std::io::Result<()>>,
-    feeder: JoinHandle<()>,
+    mut feeders: JoinSet<()>,
     thread: thread::JoinHandle<()>,
 ) -> anyhow::Result<()> {
     // Nobody listens any more when the server has ended by itself.
@@ -142,7 +180,8 @@ async fn stop_all(
         server.abort();
         warn!("requests that did not end were cut off");
     }
-    feeder.abort();
+    feeders.abort_all();
+    while feeders.join_next().await.is_some() {}
     let engine_stopped = engine.call(Engine::stop).await;
     drop(engine);
     if engine_stopped.is_err() && thread.join().is_err() {

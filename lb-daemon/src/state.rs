@@ -98,7 +98,8 @@ impl StateFile {
     #[must_use]
     pub fn is_behind(&self, state: &SavedState) -> bool {
         self.saved.as_ref().is_none_or(|saved| {
-            let SavedState { version, generation: _, next_service_id, next_real_id, services, reals, learned: _ } = saved;
+            let SavedState { version, generation: _, next_service_id, next_real_id, services, reals, learned: _ } =
+                saved;
             *version != state.version
                 || *next_service_id != state.next_service_id
                 || *next_real_id != state.next_real_id

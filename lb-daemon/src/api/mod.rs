@@ -60,6 +60,9 @@ fn router(engine: Handle, group: Option<u32>) -> Router {
         .route(path::FLOWS, get(flows))
         .route(path::STATS, get(stats))
         .route(path::DROPS, get(drops))
+        .route(path::TABLE, get(table))
+        .route(&path::explain("{real}"), get(explain))
+        .route(path::REPORTS, get(reports))
         .route(&path::admin("{real}"), post(set_admin))
         .route(&path::weight("{real}"), post(set_weight))
         .route(path::RELOAD, post(reload))
@@ -119,6 +122,12 @@ impl From<ChangeError> for Failure {
     }
 }
 
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Self {
+        ChangeError::from(error).into()
+    }
+}
+
 impl From<JsonRejection> for Failure {
     fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text(), None)
@@ -172,6 +181,21 @@ async fn stats(State(engine): State<Handle>) -> Outcome<lb_core::api::Stats> {
 
 async fn drops(State(engine): State<Handle>) -> Outcome<lb_core::api::Drops> {
     ask(&engine, |engine| engine.drops()).await
+}
+
+async fn table(State(engine): State<Handle>) -> Outcome<lb_core::api::TableReport> {
+    Ok(Json(engine.call(|engine| engine.table_report()).await?))
+}
+
+async fn explain(
+    State(engine): State<Handle>,
+    extract::Path(real): extract::Path<String>,
+) -> Outcome<lb_core::api::Explanation> {
+    ask(&engine, move |engine| engine.explain(&real).ok_or(TableError::UnknownReal { name: real })).await
+}
+
+async fn reports(State(engine): State<Handle>) -> Outcome<lb_core::api::Reports> {
+    Ok(Json(engine.call(|engine| engine.reports()).await?))
 }
 
 #[derive(Deserialize)]

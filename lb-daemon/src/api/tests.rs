@@ -71,6 +71,12 @@ async fn every_get_answers_with_its_type() {
     let _: lb_core::api::FlowList = api.get("/v1/flows?vip=2001:db8::1&limit=5").await;
     let _: lb_core::api::Stats = api.get(path::STATS).await;
     let _: lb_core::api::Drops = api.get(path::DROPS).await;
+    let table: lb_core::api::TableReport = api.get(path::TABLE).await;
+    assert_eq!((table.reals[0].name.as_str(), table.reals[0].weight), ("web1", 100.0));
+    let explanation: lb_core::api::Explanation = api.get(&path::explain("web2")).await;
+    assert_eq!(explanation.real, "web2");
+    let reports: lb_core::api::Reports = api.get(path::REPORTS).await;
+    assert_eq!(reports.refused.len(), lb_core::report::Refusal::ALL.len());
 }
 
 /// The reference has each path, and each field of the answers that have the most.
@@ -94,7 +100,8 @@ async fn the_reference_has_every_path_and_field() {
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
     assert_eq!(documented, headings);
     let api = Api::start();
-    for path in [path::STATUS, path::SERVICES, path::REALS, path::STATS, path::DROPS] {
+    let gets = [path::STATUS, path::SERVICES, path::REALS, path::STATS, path::DROPS, path::TABLE, path::REPORTS];
+    for path in gets {
         let answer: Value = api.get(path).await;
         for key in keys(&answer) {
             let word = |c: char| !c.is_alphanumeric() && c != '_';
@@ -148,6 +155,7 @@ async fn wrong_requests_get_an_error_that_says_so() {
         ("GET", "/v2/status", "", 404, "there is no /v2/status"),
         ("POST", path::STATUS, "", 405, "POST cannot be used with /v1/status"),
         ("GET", path::RELOAD, "", 405, "GET cannot be used with /v1/reload"),
+        ("GET", "/v1/reals/web9/explain", "", 404, "there is no real \"web9\""),
         ("POST", "/v1/reals/web9/admin", r#"{"state":"drained"}"#, 404, "there is no real \"web9\""),
         ("POST", "/v1/reals/web1/weight", r#"{"weight":65536}"#, 400, "weight 65536 for real \"web1\" is too great"),
         ("POST", "/v1/reals/web1/admin", r#"{"state":"gone"}"#, 422, "unknown variant `gone`"),

@@ -39,7 +39,9 @@ pub(super) fn event(event: Event) -> &'static str {
         Event::FlowTableFull => {
             "Flows that the full flow table had no room for, and that may change their real: raise limits.flows."
         }
-        Event::ResetAnswered => "TCP packets that no real is there for, answered with a RST as all_down = \"reset\" wants.",
+        Event::ResetAnswered => {
+            "TCP packets that no real is there for, answered with a RST as all_down = \"reset\" wants."
+        }
         Event::HotDiverted => "New flows of a hot real that were sent to another.",
     }
 }

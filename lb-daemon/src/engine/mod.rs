@@ -5,6 +5,7 @@
 //! a write fails, the maps are brought back to what the table says. The engine blocks in the kernel and on the disk, so
 //! it has a thread of its own ([`Handle`]).
 
+mod balance;
 mod explain;
 mod forwarder;
 mod host;
@@ -18,6 +19,7 @@ mod thread;
 mod tick;
 mod troubles;
 mod views;
+mod watchers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use anyhow::Context as _;
 use lb_core::api;
 use lb_core::rows::{Rows, diff};
 use lb_core::service::Mode;
-use lb_core::table::{RealView, SavedState, SchedulingTable, TableError, TableOptions};
+use lb_core::table::{AdminState, Learned, RealView, SavedState, SchedulingTable, TableError, TableOptions};
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, Settings};
@@ -35,6 +37,7 @@ use crate::dataplane::Adoption;
 use crate::next_hop::{Update, Watch};
 use crate::state::StateFile;
 
+use balance::Balance;
 pub use forwarder::Forwarder;
 pub use host::{Host, Linux};
 use interfaces::Interface;
@@ -42,11 +45,9 @@ pub use thread::{Handle, Stopped};
 pub use tick::TICK;
 use troubles::Troubles;
 pub use views::FlowQuery;
+pub use watchers::{Senders, Watchers};
 
 const NS_PER_MS: u64 = 1_000_000;
-
-/// Tells the search for next hops which reals to look for.
-pub type Watcher = Box<dyn Fn(Vec<Watch>) + Send>;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -60,8 +61,8 @@ pub struct Parts {
     pub adoption: Adoption,
     /// The host.
     pub host: Box<dyn Host>,
-    /// Where to tell which next hops are wanted.
-    pub watcher: Watcher,
+    /// Those who watch the reals.
+    pub watchers: Box<dyn Watchers>,
 }
 
 /// Why a change was not made. Table and maps are as before, unless the error says that it was done.
@@ -86,7 +87,8 @@ pub struct Engine {
     forwarder: Box<dyn Forwarder>,
     adoption: Adoption,
     host: Box<dyn Host>,
-    watcher: Watcher,
+    watchers: Box<dyn Watchers>,
+    balance: Balance,
     state: StateFile,
     troubles: Troubles,
     interfaces: Vec<Interface>,
@@ -124,15 +126,18 @@ impl Engine {
     /// # Errors
     /// The maps cannot be read or written. Programs attached by an earlier daemon go on as they are.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { config_path, config, mut forwarder, adoption, host, watcher } = parts;
-        let Config { cluster, settings, .. } = config;
+        let Parts { config_path, config, mut forwarder, adoption, host, watchers } = parts;
+        let Config { cluster, monitoring, settings } = config;
         say_adoption(&adoption, &settings);
         let now_ns = forwarder.now_ns();
         let mut troubles = Troubles::default();
         let mut state = StateFile::new(&settings.state_dir);
         let rows = forwarder.rows().context("cannot read what the maps hold")?;
-        let mut table = restore(&settings, &rows, now_ns / NS_PER_MS, &mut state, &mut troubles)?;
-        table.replace(cluster, now_ns / NS_PER_MS).context("cannot take the configuration over")?;
+        let now_ms = now_ns / NS_PER_MS;
+        let (mut table, learned) = restore(&settings, &rows, now_ms, &mut state, &mut troubles)?;
+        table.replace(cluster, now_ms).context("cannot take the configuration over")?;
+        let balance = Balance::new(&table, monitoring, &learned, now_ms);
+        table.set_plan(&balance.plan(&table), now_ms);
         switch(&mut *forwarder, &rows, &table.rows())
             .map_err(|failed| failed.error.context("cannot write the maps, which go on as they were"))?;
         let interfaces = settings.interfaces.iter().map(|name| Interface::new(name)).collect();
@@ -143,7 +148,8 @@ impl Engine {
             forwarder,
             adoption,
             host,
-            watcher,
+            watchers,
+            balance,
             state,
             troubles,
             interfaces,
@@ -159,6 +165,8 @@ impl Engine {
         };
         engine.leave_other_interfaces();
         engine.watch_next_hops();
+        engine.watch_checks();
+        engine.watch_reports(&learned);
         engine.save_if_behind();
         engine.begin_to_attach(now_ns);
         engine.check_host();
@@ -177,7 +185,14 @@ impl Engine {
     /// There is no such real, or the maps cannot be written.
     pub fn set_admin(&mut self, real: &str, admin: api::AdminState) -> Result<api::RealChanged, ChangeError> {
         let state = views::admin_state(admin);
-        let changed = self.change(|table, now_ms| table.set_admin(real, state, now_ms))?;
+        let changed = self.change_both(|table, balance, now_ms| {
+            let before = table.generation();
+            table.set_admin(real, state, now_ms)?;
+            if state == AdminState::Enabled && table.generation() != before {
+                balance.operator_enabled(real, table, now_ms);
+            }
+            Ok(Vec::new())
+        })?;
         if changed {
             info!("real {real}: {admin}");
         }
@@ -189,7 +204,10 @@ impl Engine {
     /// # Errors
     /// There is no such real, the weight is too great, or the maps cannot be written.
     pub fn set_weight(&mut self, real: &str, weight: Option<u32>) -> Result<api::RealChanged, ChangeError> {
-        let changed = self.change(|table, now_ms| table.set_weight(real, weight, now_ms))?;
+        let changed = self.change_both(|table, _, now_ms| {
+            table.set_weight(real, weight, now_ms)?;
+            Ok(Vec::new())
+        })?;
         if changed {
             let weight = weight.map_or_else(|| "as configured".to_owned(), |weight| weight.to_string());
             info!("real {real}: weight {weight}");
@@ -233,7 +251,12 @@ impl Engine {
             Ok(())
         });
         match result {
-            Ok(_) => self.troubles.clear("next hops"),
+            Ok(changed) => {
+                self.troubles.clear("next hops");
+                if changed {
+                    self.watch_checks();
+                }
+            }
             Err(error) => {
                 self.new_next_hops = updates;
                 self.troubles.degraded("next hops", format!("{error}; tried again soon"));
@@ -309,7 +332,7 @@ impl Engine {
             needs_same_link: links.contains(real.real.name.as_str()),
             known: real.next_hop.copied(),
         };
-        (self.watcher)(self.table.reals().map(watch).collect());
+        self.watchers.watch_next_hops(self.table.reals().map(watch).collect());
     }
 
     fn now_ms(&self) -> u64 {
@@ -333,23 +356,27 @@ fn switch(forwarder: &mut dyn Forwarder, old: &Rows, new: &Rows) -> Result<(), F
     })
 }
 
-/// The table as the last daemon left it: from its state file, and from the maps' rows.
+/// The table as the last daemon left it: from its state file, and from the maps' rows. And what it had learned of the reals.
 fn restore(
     settings: &Settings,
     rows: &Rows,
     now_ms: u64,
     state: &mut StateFile,
     troubles: &mut Troubles,
-) -> anyhow::Result<SchedulingTable> {
+) -> anyhow::Result<(SchedulingTable, BTreeMap<String, Learned>)> {
     let options = TableOptions {
         max_reals: settings.limits.reals + 1,
         flow_idle_timeout_ms: settings.flow_idle_timeout.as_millis() as u64,
     };
     let reason = match state.load() {
-        Ok(saved) => match SchedulingTable::restore(options, saved.unwrap_or_default(), rows, now_ms) {
-            Ok(table) => return Ok(table),
-            Err(error) => format!("{}: {error}", state.path().display()),
-        },
+        Ok(saved) => {
+            let saved = saved.unwrap_or_default();
+            let learned = saved.learned.clone();
+            match SchedulingTable::restore(options, saved, rows, now_ms) {
+                Ok(table) => return Ok((table, learned)),
+                Err(error) => format!("{}: {error}", state.path().display()),
+            }
+        }
         Err(error) => error.to_string(),
     };
     let moved = match state.set_aside() {
@@ -360,7 +387,8 @@ fn restore(
         "{reason}; {moved}. What operators had set (drained, disabled, weights) is lost: set it again with lbctl"
     );
     troubles.warning("state file", message);
-    SchedulingTable::restore(options, SavedState::default(), rows, now_ms).context("cannot begin with an empty state")
+    let table = SchedulingTable::restore(options, SavedState::default(), rows, now_ms);
+    Ok((table.context("cannot begin with an empty state")?, BTreeMap::new()))
 }
 
 fn say_adoption(adoption: &Adoption, settings: &Settings) {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
+use lb_config::keys;
 use lb_core::api::{ErrorBody, Reloaded};
-use lb_core::auth::Keys;
 use tracing::{error, info};
 
 use super::Engine;
@@ -36,7 +35,8 @@ impl Engine {
             )),
         })?;
         let Config { cluster, monitoring, settings } = config;
-        let keys = settings.reports.as_ref().map(read_keys).transpose().map_err(refused)?;
+        let keys =
+            settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose().map_err(refused)?;
         let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
         let monitoring_changed = !self.balance.is_configured_so(&monitoring);
         let changed = self.change_both(|table, balance, now_ms| {
@@ -67,7 +67,10 @@ impl Engine {
         self.note_waiting_keys(&settings);
         self.settings.interfaces = settings.interfaces;
         self.settings.flow_idle_timeout = settings.flow_idle_timeout;
-        self.settings.reports = settings.reports;
+        if let (Some(used), Some(reports)) = (&mut self.settings.reports, settings.reports) {
+            // Where they are waited for is taken over by a restart.
+            *used = ReportSettings { listen: std::mem::take(&mut used.listen), ..reports };
+        }
         let cluster = self.table.cluster();
         self.notes.retain(|real, _| cluster.real(real).is_some());
         self.watch_next_hops();
@@ -125,16 +128,6 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
 
 fn listen(reports: &Option<ReportSettings>) -> &[SocketAddr] {
     reports.as_ref().map_or(&[], |reports| &reports.listen)
-}
-
-/// The keys that reports are authenticated with.
-///
-/// # Errors
-/// The key file cannot be used; the error says why, and what to do.
-pub(crate) fn read_keys(reports: &ReportSettings) -> anyhow::Result<Keys> {
-    let path = &reports.key_file;
-    let text = lb_config::keys::read(path)?;
-    Keys::parse(&text).with_context(|| format!("cannot use the key file {}", path.display()))
 }
 
 fn refused(error: impl fmt::Display) -> ErrorBody {

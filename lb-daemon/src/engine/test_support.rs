@@ -2,18 +2,22 @@
 //! plain values.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lb_common::{DropReason, Event, FlowKey, FlowValue, ServiceOptions, TrafficCounters};
+use lb_core::auth::Keys;
+use lb_core::check::Target;
+use lb_core::report::Mark;
 use lb_core::rows::{MapWrite, Rows};
 use lb_core::table::NextHop;
 
-use super::{Engine, Forwarder, Host, Parts};
+use super::{Engine, Forwarder, Host, Parts, Senders, Watchers};
 use crate::config::{self, Config};
 use crate::dataplane::{Adoption, AttachMode, Attached, FlowTimeouts, Sweep};
 use crate::next_hop::{Update, Watch};
+use crate::reports::Counters;
 
 /// What the fakes hold; tests look into it and change it.
 #[derive(Default)]
@@ -36,6 +40,10 @@ pub(crate) struct World {
     pub(crate) flows: Vec<(FlowKey, FlowValue)>,
     pub(crate) sweeps: u64,
     pub(crate) watched: Vec<Watch>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) senders: Senders,
+    pub(crate) keys: Option<(Keys, u32)>,
+    pub(crate) marks: BTreeMap<String, Mark>,
 }
 
 /// One world, seen by a data plane, a host and a test.
@@ -149,6 +157,32 @@ impl Host for Fake {
     }
 }
 
+impl Watchers for Fake {
+    fn watch_next_hops(&self, watches: Vec<Watch>) {
+        self.world().watched = watches;
+    }
+
+    fn watch_checks(&self, targets: Vec<Target>) {
+        self.world().targets = targets;
+    }
+
+    fn watch_reports(&self, senders: Senders) {
+        self.world().senders = senders;
+    }
+
+    fn set_report_keys(&self, keys: Keys, rate_limit: u32) {
+        self.world().keys = Some((keys, rate_limit));
+    }
+
+    fn report_marks(&self) -> BTreeMap<String, Mark> {
+        self.world().marks.clone()
+    }
+
+    fn report_counters(&self) -> (Counters, Vec<SocketAddr>) {
+        (Counters::default(), vec!["192.0.2.1:6720".parse().unwrap()])
+    }
+}
+
 /// Does to rows what the kernel does to maps.
 fn write_row(rows: &mut Rows, write: &MapWrite) {
     match write.clone() {
@@ -235,14 +269,13 @@ impl Bench {
     }
 
     pub(crate) fn start_with(&self, adoption: Adoption) -> anyhow::Result<Engine> {
-        let watched = self.fake.clone();
         Engine::start(Parts {
             config_path: self.config_path(),
             config: Config::load(&self.config_path()).unwrap(),
             forwarder: Box::new(self.fake.clone()),
             adoption,
             host: Box::new(self.fake.clone()),
-            watcher: Box::new(move |watches| watched.world().watched = watches),
+            watchers: Box::new(self.fake.clone()),
         })
     }
 

@@ -106,7 +106,7 @@ impl Engine {
     /// Saves the newest state, unless it is saved.
     pub(super) fn save(&mut self) {
         self.next_save_ns = self.forwarder.now_ns() + SAVE.as_nanos() as u64;
-        let state = self.table.saved();
+        let state = self.saved();
         if self.state.is_same(&state) {
             return;
         }

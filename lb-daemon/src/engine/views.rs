@@ -315,7 +315,7 @@ pub(super) fn admin_state(state: api::AdminState) -> AdminState {
     }
 }
 
-fn api_admin_state(state: AdminState) -> api::AdminState {
+pub(super) fn api_admin_state(state: AdminState) -> api::AdminState {
     match state {
         AdminState::Enabled => api::AdminState::Enabled,
         AdminState::Drained => api::AdminState::Drained,

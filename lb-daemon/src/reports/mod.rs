@@ -10,8 +10,9 @@
 //!
 //! How the daemon uses it:
 //!
-//! - At the start: [`Reports::start`] with the keys of `key_file`, the reals' names and the [`Mark`]s of the state file, so
-//!   that reports of before the restart are not taken again; without `[reports]` in the configuration, with `None`.
+//! - At the start: [`Reports::start`] with the keys of `key_file`; without `[reports]` in the configuration, with `None`.
+//! - Once the configuration is in use: [`Reports::set_reals`], then [`Reports::restore`] with the [`Mark`]s of the state
+//!   file, so that reports of before the restart are not taken again.
 //! - At a reload: [`Reports::set_reals`], [`Reports::set_agents`], and [`Reports::set_keys`] and
 //!   [`Reports::set_rate_limit`], which do nothing where no reports are taken. Addresses change by a restart only.
 //! - A real that was removed may still be in an update that was on its way: its name leads nowhere then.
@@ -152,6 +153,11 @@ impl Reports {
     /// Replaces the reals that may report. What is known of those that stay is kept.
     pub fn set_reals(&self, reals: impl IntoIterator<Item = String>) {
         self.change_inbox(|inbox| inbox.set_reals(reals));
+    }
+
+    /// Takes up where an earlier daemon ended: of the reals that may report, these reports and older ones are not taken again.
+    pub fn restore(&self, marks: &BTreeMap<String, Mark>) {
+        self.change_inbox(|inbox| inbox.restore(marks));
     }
 
     /// Replaces the keys.

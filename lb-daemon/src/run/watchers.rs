@@ -1,0 +1,80 @@
+//! Those who watch the reals, as the engine sees them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use lb_core::auth::Keys;
+use lb_core::check::{CheckResult, Target};
+use lb_core::report::Mark;
+use tokio::sync::mpsc;
+
+use crate::checks::Checks;
+use crate::config::ReportSettings;
+use crate::engine::{Senders, Watchers};
+use crate::next_hop::{NextHops, Timing, Update, Watch};
+use crate::reports::{Counters, Listening, Reports, Updates};
+
+/// All of them. They end when this is dropped.
+pub(super) struct Everyone {
+    next_hops: NextHops,
+    checks: Checks,
+    reports: Reports,
+}
+
+/// Where their news comes from.
+pub(super) struct News {
+    pub(super) next_hops: mpsc::Receiver<Update>,
+    pub(super) checks: mpsc::Receiver<CheckResult>,
+    pub(super) reports: Updates,
+}
+
+impl Everyone {
+    /// Starts them, with nothing to watch yet. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// A socket cannot be had.
+    pub(super) fn start(reports: Option<(&ReportSettings, Keys)>) -> anyhow::Result<(Self, News)> {
+        let listening = reports.map(|(settings, keys)| Listening {
+            addresses: settings.listen.clone(),
+            keys,
+            rate_limit: settings.rate_limit,
+            reals: Vec::new(),
+            marks: BTreeMap::new(),
+        });
+        let (reports, report_updates) = Reports::start(listening).context("cannot take reports")?;
+        let (next_hops, updates) = NextHops::start(Vec::new(), Timing::default())?;
+        let (checks, results) = Checks::start();
+        let news = News { next_hops: updates, checks: results, reports: report_updates };
+        Ok((Self { next_hops, checks, reports }, news))
+    }
+}
+
+impl Watchers for Everyone {
+    fn watch_next_hops(&self, watches: Vec<Watch>) {
+        self.next_hops.watch(watches);
+    }
+
+    fn watch_checks(&self, targets: Vec<Target>) {
+        self.checks.watch(targets);
+    }
+
+    fn watch_reports(&self, senders: Senders) {
+        self.reports.set_reals(senders.reals);
+        self.reports.restore(&senders.marks);
+        self.reports.set_agents(senders.agents);
+    }
+
+    fn set_report_keys(&self, keys: Keys, rate_limit: u32) {
+        self.reports.set_keys(keys);
+        self.reports.set_rate_limit(rate_limit);
+    }
+
+    fn report_marks(&self) -> BTreeMap<String, Mark> {
+        self.reports.marks()
+    }
+
+    fn report_counters(&self) -> (Counters, Vec<SocketAddr>) {
+        (self.reports.counters(), self.reports.addresses().to_vec())
+    }
+}
