@@ -105,28 +105,32 @@ impl Agent {
     pub(crate) fn obey(&mut self, wish: Wish) {
         let answer = match wish.state {
             Some(state) if self.stopping && state != Availability::Stop => Err("it is about to stop".to_owned()),
-            Some(state) => Ok(self.say(state)),
+            Some(state) => {
+                if self.set(state) {
+                    self.report();
+                }
+                Ok(state)
+            }
             None => Ok(self.said.borrow().availability),
         };
         // Whoever asked may be gone.
         let _ = wish.answer.send(answer);
     }
 
-    /// Says from now on that it is about to stop, and nothing else.
+    /// Reports will say that it is about to stop, and nothing else.
     pub(crate) fn begin_to_stop(&mut self) {
         self.stopping = true;
-        self.say(Availability::Stop);
+        self.set(Availability::Stop);
     }
 
-    /// Says this from now on. Load balancers hear of a change at once.
-    fn say(&mut self, state: Availability) -> Availability {
+    /// What reports will say. Returns whether that is a change.
+    fn set(&mut self, state: Availability) -> bool {
         let before = self.said.borrow().availability;
         if before != state {
             info!("says {} from now on; it was {}", word(state), word(before));
             self.said.send_modify(|said| said.availability = state);
-            self.report();
         }
-        state
+        before != state
     }
 
     /// Reads the configuration and the keys again. All of it comes into use, or nothing.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -11,9 +11,6 @@ use lb_core::report::Availability;
 use crate::config::{Config, DEFAULT_RUN_DIR, SOCKET_NAME};
 use crate::measure::{Measurer, Options, Shown};
 use crate::{agent, control, run};
-
-/// How long `measure` lets counters grow, unless the configuration says otherwise.
-const MEASURE_TIME: Duration = Duration::from_secs(1);
 
 /// The agent of a real server: tells the load balancers whether it serves and how much it has to do.
 #[derive(Debug, Parser)]
@@ -48,7 +45,7 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value_os_t = default_socket())]
         socket: PathBuf,
     },
-    /// Measure for one report interval and print what a report would say, as JSON
+    /// Measure for two report intervals and print what a report would say, as JSON
     Measure {
         /// The configuration file; without it everything is measured as it is by default
         #[arg(long, value_name = "FILE")]
@@ -97,15 +94,17 @@ fn show_state(socket: &Path, state: Option<Availability>) -> anyhow::Result<()> 
 }
 
 fn measure(config: Option<&Path>) -> anyhow::Result<()> {
-    let (options, time) = match config {
-        Some(path) => Config::load(path).map(|config| (config.measure, config.report_interval))?,
-        None => (Options::default(), MEASURE_TIME),
+    let options = match config {
+        Some(path) => Config::load(path)?.measure,
+        None => Options::default(),
     };
-    let measurement = run::event_loop()?.block_on(async {
+    let time = options.pace.interval;
+    let measurement = run::run_to_end(async {
         let mut measurer = Measurer::start(options, Instant::now());
-        tokio::time::sleep(time).await;
+        // Programs are asked at the beginning of each interval, and it takes two answers to know a rate.
+        tokio::time::sleep(2 * time).await;
         measurer.measure(Instant::now())
-    });
+    })?;
     let json = serde_json::to_string_pretty(&Shown::of(&measurement)).context("cannot print the measurement")?;
     println!("{json}");
     Ok(())

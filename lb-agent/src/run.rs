@@ -1,12 +1,11 @@
 //! `lb-agent run`: puts the parts together and keeps them going until a signal ends it.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sd_notify::NotifyState;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
@@ -37,12 +36,16 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let keys = agent::read_keys(&config)?;
     let _lock = Lock::take(&config.fixed.run_dir)?;
     info!("lb-agent {} starts for {} with {}", env!("CARGO_PKG_VERSION"), config.name, config_path.display());
-    event_loop()?.block_on(async { serve(Agent::new(config_path, config, keys)).await })
+    run_to_end(async { serve(Agent::new(config_path, config, keys)).await })?
 }
 
-/// What runs everything, on one thread.
-pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
+/// Runs this on an event loop of one thread, and does not wait for what is left in it: a file may hang.
+pub(crate) fn run_to_end<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    let outcome = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(outcome)
 }
 
 async fn serve(mut agent: Agent) -> anyhow::Result<()> {
@@ -57,7 +60,7 @@ async fn serve(mut agent: Agent) -> anyhow::Result<()> {
     agent.report();
     notify(&[NotifyState::Ready]);
     keep_going(&mut agent, &mut signals, wishes).await;
-    // The runtime ends with all that runs in it, the socket's file too.
+    // The event loop ends with all that runs in it, and the socket's file goes with the socket.
     Ok(())
 }
 
@@ -105,6 +108,7 @@ async fn say_last_words(agent: &mut Agent) {
     notify(&[NotifyState::Stopping]);
     info!("stops in {} ms", agent.config().stop_delay.as_millis());
     agent.begin_to_stop();
+    agent.report();
     for _ in 1..LAST_WORDS {
         time::sleep(LAST_WORDS_GAP).await;
         agent.report();

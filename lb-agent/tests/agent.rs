@@ -145,6 +145,38 @@ fn a_signal_to_end_says_stop_three_times() -> Result<()> {
 }
 
 #[test]
+fn one_that_said_stop_already_says_it_three_times_too() -> Result<()> {
+    let mut lb = LoadBalancer::new("127.0.0.1:0")?;
+    let mut agent = started(&[&lb], SELDOM)?;
+    lb.next()?;
+    agent.state(&["stop"])?;
+    lb.wait(|report| report.availability == Availability::Stop)?;
+    agent.running()?.signal(libc::SIGTERM)?;
+    for sequence in 3..6 {
+        assert_eq!(lb.next()?.sequence, sequence);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_that_hangs_does_not_keep_it_from_ending() -> Result<()> {
+    let mut lb = LoadBalancer::new("127.0.0.1:0")?;
+    let mut agent = Agent::prepare(KEY_1, "")?;
+    let pipe = agent.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    agent.write_config(&config(
+        &[&lb],
+        &format!("{OFTEN}source_timeout = \"100ms\"\ncustom = {{ file = {pipe:?} }}\n"),
+    )?)?;
+    agent.start(|_| ())?;
+    lb.next()?;
+    wait_for_log(&agent, "custom cannot be measured")?;
+    assert!(agent.running()?.terminate(LIMIT)?.success());
+    assert!(!agent.path("run/lb-agent.sock").exists());
+    Ok(())
+}
+
+#[test]
 fn with_a_stop_delay_it_goes_on_to_report_until_a_second_signal() -> Result<()> {
     let mut lb = LoadBalancer::new("127.0.0.1:0")?;
     let mut agent = started(&[&lb], &format!("{OFTEN}stop_delay = \"1h\"\n"))?;

@@ -1,6 +1,7 @@
 //! One GET on a connection of its own.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -19,9 +20,7 @@ const DEFAULT_PORT: u16 = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     uri: Uri,
-    /// A name, an IPv4 address, or an IPv6 address without its brackets.
-    host: String,
-    port: u16,
+    address: SocketAddr,
 }
 
 /// Why an address cannot be asked.
@@ -33,6 +32,9 @@ pub enum UrlError {
     /// It has another scheme.
     #[error("only http:// can be asked")]
     Scheme,
+    /// It has a name that would have to be looked up, each time, with the server's load as it is.
+    #[error("names are not looked up; give an IP address or localhost")]
+    Name,
     /// It has a user in it.
     #[error("names and passwords are not sent")]
     User,
@@ -50,15 +52,23 @@ impl FromStr for Url {
         if authority.as_str().contains('@') {
             return Err(UrlError::User);
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = address_of(authority.host()).ok_or(UrlError::Name)?;
         let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
             Some(port) => port.parse().map_err(|_| UrlError::Form)?,
             None => DEFAULT_PORT,
         };
-        if host.is_empty() || port == 0 {
+        if port == 0 {
             return Err(UrlError::Form);
         }
-        Ok(Self { uri, host, port })
+        Ok(Self { address: SocketAddr::new(host, port), uri })
+    }
+}
+
+fn address_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        None if host == "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        None => host.parse().ok().map(IpAddr::V4),
     }
 }
 
@@ -70,7 +80,7 @@ impl fmt::Display for Url {
 
 /// The body that the address answers with.
 pub(super) async fn get(url: &Url) -> Result<String, String> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(url.address).await.map_err(|error| error.to_string())?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
     let _connection = AbortOnDrop(tokio::spawn(connection));
@@ -110,14 +120,13 @@ mod tests {
     #[test]
     fn addresses_that_can_be_asked() {
         let cases = [
-            ("http://127.0.0.1/status", "127.0.0.1", 80),
-            ("http://localhost:8080/a?b=c", "localhost", 8080),
-            ("http://[2001:db8::1]:81", "2001:db8::1", 81),
-            ("http://[::1]/", "::1", 80),
+            ("http://127.0.0.1/status", "127.0.0.1:80"),
+            ("http://localhost:8080/a?b=c", "127.0.0.1:8080"),
+            ("http://[2001:db8::1]:81", "[2001:db8::1]:81"),
+            ("http://[::1]/", "[::1]:80"),
         ];
-        for (text, host, port) in cases {
-            let url: Url = text.parse().unwrap();
-            assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
+        for (text, address) in cases {
+            assert_eq!(text.parse::<Url>().unwrap().address.to_string(), address, "{text}");
         }
     }
 
@@ -132,6 +141,8 @@ mod tests {
             ("http://192.0.2.1:65536/", UrlError::Form),
             ("http://192.0.2.1:/", UrlError::Form),
             ("http://me:secret@192.0.2.1/", UrlError::User),
+            ("http://www.example.com/", UrlError::Name),
+            ("http://[192.0.2.1]/", UrlError::Name),
             ("http://192.0.2.1/a b", UrlError::Form),
         ];
         for (text, expected) in cases {

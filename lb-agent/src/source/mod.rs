@@ -4,6 +4,7 @@ mod command;
 mod http;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -39,26 +40,41 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Origin {
-    /// The text that it has now.
-    async fn fetch(&self, limit: Duration) -> Result<String, SourceError> {
+/// Asks an origin.
+#[derive(Debug)]
+struct Fetcher {
+    origin: Origin,
+    /// A file that is being read, on a thread of its own: a file of a network may take its time, and cannot be given up.
+    reading: Option<JoinHandle<io::Result<String>>>,
+}
+
+impl Fetcher {
+    fn new(origin: Origin) -> Self {
+        Self { origin, reading: None }
+    }
+
+    /// The text that the origin has now.
+    async fn fetch(&mut self, limit: Duration) -> Result<String, SourceError> {
+        let (origin, reading) = (&self.origin, &mut self.reading);
         let fetched = time::timeout(limit, async {
-            match self {
-                Self::File(path) => read_file(path).await,
-                Self::Http(url) => http::get(url).await,
-                Self::Command(words) => command::output(words).await,
+            match origin {
+                Origin::File(path) => read_file(path, reading).await,
+                Origin::Http(url) => http::get(url).await,
+                Origin::Command(words) => command::output(words).await,
             }
         });
-        let failed = |why| SourceError::Failed { origin: self.to_string(), why };
-        fetched.await.map_err(|_| SourceError::Late { origin: self.to_string(), limit })?.map_err(failed)
+        let failed = |why| SourceError::Failed { origin: origin.to_string(), why };
+        fetched.await.map_err(|_| SourceError::Late { origin: origin.to_string(), limit })?.map_err(failed)
     }
 }
 
-/// On a thread of its own: a file of a network may take its time.
-async fn read_file(path: &Path) -> Result<String, String> {
+/// Goes on to read where an earlier call was given up, so that no two threads hang in one file.
+async fn read_file(path: &Path, reading: &mut Option<JoinHandle<io::Result<String>>>) -> Result<String, String> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || text::read_bounded(&path, MAX_ANSWER as u64));
-    read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    let read = || tokio::task::spawn_blocking(move || text::read_bounded(&path, MAX_ANSWER as u64));
+    let outcome = reading.get_or_insert_with(read).await;
+    *reading = None;
+    outcome.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Asks again and again, until it is dropped.
@@ -109,11 +125,12 @@ async fn ask<T, F>(origin: Origin, pace: Pace, mut understand: F, told: watch::S
 where
     F: FnMut(&str, Instant) -> Result<Option<T>, SourceError>,
 {
+    let mut fetcher = Fetcher::new(origin);
     let mut ticks = time::interval(pace.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let answer = origin.fetch(pace.timeout).await;
+        let answer = fetcher.fetch(pace.timeout).await;
         let now = Instant::now();
         let value = answer.and_then(|text| understand(&text, now));
         told.send_modify(|latest| match value {

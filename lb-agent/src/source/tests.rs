@@ -17,7 +17,7 @@ fn command(words: &[&str]) -> Origin {
 }
 
 async fn fetch(origin: &Origin) -> Result<String, String> {
-    origin.fetch(PATIENCE).await.map_err(|error| error.to_string())
+    Fetcher::new(origin.clone()).fetch(PATIENCE).await.map_err(|error| error.to_string())
 }
 
 /// A server that takes one request, answers it with these bytes, and then closes or hangs.
@@ -65,7 +65,7 @@ async fn pages_that_are_none_fail_with_their_address() {
 #[tokio::test]
 async fn a_page_that_hangs_is_given_up() {
     let origin = server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n4".to_vec(), true).await;
-    let error = origin.fetch(IMPATIENCE).await.unwrap_err();
+    let error = Fetcher::new(origin.clone()).fetch(IMPATIENCE).await.unwrap_err();
     assert_eq!(error, SourceError::Late { origin: origin.to_string(), limit: IMPATIENCE });
 }
 
@@ -93,8 +93,8 @@ async fn a_program_that_hangs_is_killed_with_what_it_has_started() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
     let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
-    let origin = command(&["sh", "-c", &script]);
-    let mut fetched = Box::pin(origin.fetch(PATIENCE));
+    let mut fetcher = Fetcher::new(command(&["sh", "-c", &script]));
+    let mut fetched = Box::pin(fetcher.fetch(PATIENCE));
     let pid = loop {
         tokio::select! {
             outcome = &mut fetched => panic!("it ended: {outcome:?}"),
@@ -127,6 +127,23 @@ async fn a_file_is_read_and_a_missing_one_is_named() {
     assert_eq!(error, format!("file {}: No such file or directory (os error 2)", path.display()));
     std::fs::write(&path, "0.5\n").unwrap();
     assert_eq!(fetch(&origin).await.unwrap(), "0.5\n");
+}
+
+#[tokio::test]
+async fn a_file_that_hangs_is_waited_for_by_one_thread_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let origin = Origin::File(path.clone());
+    let mut fetcher = Fetcher::new(origin.clone());
+    for _ in 0..3 {
+        let error = fetcher.fetch(IMPATIENCE).await.unwrap_err();
+        assert_eq!(error, SourceError::Late { origin: origin.to_string(), limit: IMPATIENCE });
+    }
+    // The reader that waits gets it: with another one beside it, it might not.
+    tokio::task::spawn_blocking(move || std::fs::write(path, "0.5")).await.unwrap().unwrap();
+    assert_eq!(fetcher.fetch(PATIENCE).await.unwrap(), "0.5");
+    assert!(fetcher.reading.is_none());
 }
 
 const PACE: Pace = Pace { interval: Duration::from_secs(1), timeout: Duration::from_secs(2) };
