@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use lb_config::{Diagnostic, Problems, Spanned, Table, socket_address};
+use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, socket_address};
 
 use super::super::{
     DEAD_BAND_PERCENT_RANGE, DEFAULT_LISTEN, EXPIRE_RANGE, FLOOR_PERCENT_RANGE, HOLD_AFTER_RANGE,
@@ -44,16 +44,16 @@ pub(super) fn reports(table: &Table<'_, '_>, problems: &mut Problems) -> RawRepo
 }
 
 fn listen(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Vec<Spanned<SocketAddr>>> {
-    let span = table.get("listen")?.span();
+    let value = table.get("listen")?;
     let example = format!("[\"{DEFAULT_LISTEN}\"]");
     let texts = table.strings("listen", &example, problems);
-    if texts.is_empty() && problems.is_empty() {
+    if matches!(value.get_ref(), DeValue::Array(elements) if elements.is_empty()) {
         let help = format!("name an address and a port, as in listen = {example}, or remove `[reports]`");
-        problems.add(Diagnostic::new(span.clone(), "`listen` is empty", "no address", help));
+        problems.add(Diagnostic::new(value.span(), "`listen` is empty", "no address", help));
     }
     if texts.len() > MAX_LISTEN {
         let title = format!("`listen` has {} entries", texts.len());
-        problems.add(Diagnostic::new(span, title, "too many", format!("it can have {MAX_LISTEN}")));
+        problems.add(Diagnostic::new(value.span(), title, "too many", format!("it can have {MAX_LISTEN}")));
     }
     Some(texts.iter().filter_map(|text| socket_address("listen", text, &example, problems)).collect())
 }

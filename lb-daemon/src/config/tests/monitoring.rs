@@ -390,6 +390,10 @@ fn checks_that_do_not_fit_their_service() {
         "18:11 check \"alive\" of service \"web\": no packet can go from 2001:db8::2 to the VIP 198.51.100.1 | \
          give this service a check whose `source` is of the VIP's family"
     );
+    assert_eq!(
+        error("type = \"tcp\"\nvia = \"service\"\nsource = \"198.51.100.1\""),
+        "18:11 check \"alive\" of service \"web\": its `source` is the VIP: answers would not come back | name another address"
+    );
 }
 
 #[test]

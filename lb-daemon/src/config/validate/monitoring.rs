@@ -126,9 +126,15 @@ fn refuse_misfit(service: &RawService, name: &Spanned<String>, check: &Check, pr
         }
     }
     let vip = *service.vip.get_ref();
-    if let Some(source) = check.source.filter(|source| source.is_ipv4() != vip.is_ipv4()) {
-        let help = "give this service a check whose `source` is of the VIP's family".to_owned();
-        refuse(&format!("no packet can go from {source} to the VIP {vip}"), help);
+    match check.source {
+        Some(source) if source.is_ipv4() != vip.is_ipv4() => {
+            let help = "give this service a check whose `source` is of the VIP's family".to_owned();
+            refuse(&format!("no packet can go from {source} to the VIP {vip}"), help);
+        }
+        Some(source) if source == vip => {
+            refuse("its `source` is the VIP: answers would not come back", "name another address".to_owned());
+        }
+        _ => {}
     }
 }
 
