@@ -23,19 +23,21 @@ impl SchedulingTable {
     ///
     /// [`TableError::TooManyReals`], [`TableError::TooManyServices`].
     pub fn replace(&mut self, cluster: Cluster, now_ms: u64) -> Result<(), TableError> {
-        self.replace_all(cluster, None, now_ms)
+        self.replace_with_plan(cluster, Self::plan, now_ms)
     }
 
-    /// [`replace`](Self::replace) and [`set_plan`](Self::set_plan) in one: no slot goes to a real first that the plan takes it from.
+    /// [`replace`](Self::replace) and [`set_plan`](Self::set_plan) in one: no slot goes to a real first that the plan then takes it
+    /// from. `plan` is given the table as it is with the new configuration, but for its rings, which are edited by what it returns.
     ///
     /// # Errors
     ///
-    /// As those of [`replace`](Self::replace).
-    pub fn replace_with_plan(&mut self, cluster: Cluster, plan: &Plan, now_ms: u64) -> Result<(), TableError> {
-        self.replace_all(cluster, Some(plan), now_ms)
-    }
-
-    fn replace_all(&mut self, cluster: Cluster, plan: Option<&Plan>, now_ms: u64) -> Result<(), TableError> {
+    /// As those of [`replace`](Self::replace); `plan` is not called then.
+    pub fn replace_with_plan(
+        &mut self,
+        cluster: Cluster,
+        plan: impl FnOnce(&Self) -> Plan,
+        now_ms: u64,
+    ) -> Result<(), TableError> {
         let adopted = self.adopted.clone();
         let adopted = adopted.as_deref();
         let (mut real_ids, mut service_ids) = (self.real_ids, self.service_ids);
@@ -49,7 +51,8 @@ impl SchedulingTable {
         self.real_ids = real_ids;
         self.service_ids = service_ids;
         self.adopted = None;
-        let cooled = plan.map(|plan| self.take_plan(plan).cooled).unwrap_or_default();
+        let plan = plan(self);
+        let cooled = self.take_plan(&plan).cooled;
         let heat = Heat { hot: self.hot_ids(), cooled };
         self.edit_all_rings(&known, &heat, now_ms);
         self.generation += 1;

@@ -193,7 +193,7 @@ impl<'a> World<'a> {
             Op::ReloadWithPlan(changes, plan) => {
                 plan.iter().for_each(|change| plans::change(&mut self.plan, change));
                 let plan = self.plan.clone();
-                self.reload_by(changes, |table, cluster| table.replace_with_plan(cluster, &plan, now_ms))
+                self.reload_by(changes, |table, cluster| table.replace_with_plan(cluster, |_| plan, now_ms))
             }
             Op::Wait(ms) => self.wait(*ms),
             Op::Tick => self.tick(),

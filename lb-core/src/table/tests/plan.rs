@@ -253,7 +253,7 @@ mod heat {
     fn a_reload_can_cool_a_real() {
         let mut table = table();
         table.set_plan(&hot("b"), 5);
-        table.replace_with_plan(usual(), &Plan::default(), 1_000_000).unwrap();
+        table.replace_with_plan(usual(), |_| Plan::default(), 1_000_000).unwrap();
         assert_eq!(table.flows_in_use(&HashSet::new(), 999_999 + WAIT_MS), 0);
         assert!(table.flows_in_use(&HashSet::new(), 1_000_000 + WAIT_MS) > 0);
     }
@@ -280,7 +280,11 @@ mod reload {
         let reals = [real("a", 1), real("b", 2), real("c", 3), real("d", 4)];
         let without = BTreeSet::from(["d".to_owned()]);
         let plan = of_service("mail", ServicePlan { without, ..ServicePlan::default() });
-        table.replace_with_plan(cluster(&services, &reals), &plan, 6).unwrap();
+        let planned = |table: &SchedulingTable| {
+            assert_eq!(real_ids(table), [("a", 1), ("b", 2), ("c", 3), ("d", 4)], "the new configuration");
+            plan.clone()
+        };
+        table.replace_with_plan(cluster(&services, &reals), planned, 6).unwrap();
         assert!(Arc::ptr_eq(&slots(&table, "mail"), &before));
         assert_eq!(table.plan(), plan);
     }

@@ -65,6 +65,18 @@ fn what_was_learned_outlives_a_restart() {
 }
 
 #[test]
+fn with_the_same_plan_nothing_is_written() {
+    let mut before = table();
+    let dead = RealPlan { alive: false, ..RealPlan::default() };
+    let plan = Plan { reals: BTreeMap::from([("a".to_owned(), dead)]), ..Plan::default() };
+    before.set_plan(&plan, 1);
+    let rows = before.rows();
+    let mut after = SchedulingTable::restore(TableOptions::default(), before.saved(), &rows, 5_000).unwrap();
+    after.replace_with_plan(usual(), |_| plan, 5_000).unwrap();
+    assert_eq!(diff(&rows, &after.rows()), []);
+}
+
+#[test]
 fn a_state_of_a_program_that_learned_nothing_is_read() {
     let mut value = serde_json::to_value(lived().saved()).unwrap();
     value.as_object_mut().unwrap().remove("learned").unwrap();
