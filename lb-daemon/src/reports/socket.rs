@@ -52,6 +52,7 @@ mod tests {
         let socket = open("127.0.0.1:0".parse().unwrap()).unwrap();
         let plain = UdpSocket::bind("127.0.0.1:0").unwrap();
         let size = |socket| SockRef::from(socket).recv_buffer_size().unwrap();
-        assert!(size(&socket) > size(&plain), "{} bytes", size(&socket));
+        let least = if nix::unistd::geteuid().is_root() { RECEIVE_BUFFER } else { size(&plain) + 1 };
+        assert!(size(&socket) >= least, "{} bytes", size(&socket));
     }
 }

@@ -48,6 +48,7 @@ fn a_late_report_is_stale_once_and_then_replayed() {
     assert_eq!(give(&mut inbox, 5, 36), Err(Refusal::Stale));
     assert_eq!(give(&mut inbox, 5, 36), Err(Refusal::Stale));
     assert_eq!(give(&mut inbox, 5, 101), Ok(()));
+    assert_eq!(give(&mut inbox, 5, 99), Err(Refusal::Replayed), "a newer report does not make it forgotten");
 }
 
 #[test]
@@ -180,7 +181,8 @@ fn every_refusal_has_a_name_and_an_explanation() {
 proptest! {
     #![proptest_config(cases(300))]
 
-    /// Whatever comes in whatever order: what is taken grows, and nothing is taken twice.
+    /// Whatever comes in whatever order: what is taken grows, nothing is taken twice, and what comes again is known for
+    /// it as long as the window reaches.
     #[test]
     fn marks_only_grow(numbers in proptest::collection::vec((1_u64..4, 1_u64..200), 1..300)) {
         let mut inbox = inbox(NO_LIMIT);
@@ -195,7 +197,11 @@ proptest! {
                     newest = mark;
                 }
                 Err(Refusal::Replayed) => prop_assert!(again && mark <= newest),
-                Err(refusal) => prop_assert!(refusal == Refusal::Stale && mark < newest),
+                Err(refusal) => {
+                    prop_assert!(refusal == Refusal::Stale && mark < newest);
+                    let out_of_reach = generation < newest.generation || sequence + WINDOW <= newest.sequence;
+                    prop_assert!(!again || out_of_reach, "{:?} was forgotten", mark);
+                }
             }
         }
     }

@@ -193,6 +193,11 @@ async fn reals_keys_and_limit_can_be_replaced() {
     let counters = reports.counters();
     assert_eq!((counters.refused(Refusal::UnknownReal), counters.refused(Refusal::BadTag)), (2, 1));
     assert_eq!(reports.marks(), BTreeMap::from([("web3".to_owned(), Mark { generation: 5, sequence: 3 })]));
+    for sequence in 4..=100 {
+        sender.send(&encode(&report("web3", sequence), &keys('b')).unwrap());
+    }
+    sender.settle(&reports);
+    assert!(reports.counters().refused(Refusal::TooFast) > 0, "not all in as many seconds");
 }
 
 #[tokio::test]
