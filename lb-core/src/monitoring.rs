@@ -34,7 +34,7 @@ pub enum AllDown {
     Drop,
     /// TCP is answered with a RST, the rest is dropped.
     Reset,
-    /// They go where they went when a real was up last: the checks may be wrong.
+    /// They go where they went before any real was down: the checks may be wrong.
     LastKnown,
 }
 
