@@ -11,8 +11,8 @@
 //! How the daemon uses it:
 //!
 //! - At the start: [`Reports::start`] with the keys of `key_file`; without `[reports]` in the configuration, with `None`.
-//! - Once the configuration is in use: [`Reports::set_reals`], then [`Reports::restore`] with the [`Mark`]s of the state
-//!   file, so that reports of before the restart are not taken again.
+//! - Once the configuration is in use: [`Reports::set_reals`] with the [`Mark`]s of the state file, so that reports of before
+//!   the restart are not taken again. What comes before that waits in the kernel.
 //! - At a reload: [`Reports::set_reals`], [`Reports::set_agents`], and [`Reports::set_keys`] and
 //!   [`Reports::set_rate_limit`], which do nothing where no reports are taken. Addresses change by a restart only.
 //! - A real that was removed may still be in an update that was on its way: its name leads nowhere then.
@@ -54,10 +54,6 @@ pub struct Listening {
     pub keys: Keys,
     /// Most reports that are taken from one real in a second.
     pub rate_limit: u32,
-    /// Who may report.
-    pub reals: Vec<String>,
-    /// The newest reports that were taken before.
-    pub marks: BTreeMap<String, Mark>,
 }
 
 /// News of one real.
@@ -137,8 +133,8 @@ pub struct Updates {
 }
 
 impl Reports {
-    /// Starts to listen, in the network namespace of the calling thread. Agents are asked once they are
-    /// [set](Self::set_agents). Must be called inside a tokio runtime with I/O and time.
+    /// Binds the sockets, in the network namespace of the calling thread. Reports are received once it is known whose
+    /// ([`Self::set_reals`]), agents asked once they are known ([`Self::set_agents`]). Must be called inside a tokio runtime with I/O and time.
     ///
     /// # Errors
     ///
@@ -150,14 +146,16 @@ impl Reports {
         Ok((Self { receiver, agents: Agents::new(sender) }, Updates { reports, answers }))
     }
 
-    /// Replaces the reals that may report. What is known of those that stay is kept.
-    pub fn set_reals(&self, reals: impl IntoIterator<Item = String>) {
-        self.change_inbox(|inbox| inbox.set_reals(reals));
-    }
-
-    /// Takes up where an earlier daemon ended: of the reals that may report, these reports and older ones are not taken again.
-    pub fn restore(&self, marks: &BTreeMap<String, Mark>) {
-        self.change_inbox(|inbox| inbox.restore(marks));
+    /// Replaces the reals that may report, and begins to receive. What is known of reals that stay is kept; `marks` are the
+    /// newest reports that earlier daemons have taken, and none up to them is taken again.
+    pub fn set_reals(&self, reals: impl IntoIterator<Item = String>, marks: &BTreeMap<String, Mark>) {
+        self.change_inbox(|inbox| {
+            inbox.set_reals(reals);
+            inbox.restore(marks);
+        });
+        if let Some(receiver) = &self.receiver {
+            receiver.begin();
+        }
     }
 
     /// Replaces the keys.
@@ -203,9 +201,7 @@ impl Reports {
 }
 
 fn receive(listening: Listening, reports: Arc<Mailbox>) -> Result<Receiver, ListenError> {
-    let mut inbox = Inbox::new(listening.keys, listening.rate_limit);
-    inbox.set_reals(listening.reals);
-    inbox.restore(&listening.marks);
+    let inbox = Inbox::new(listening.keys, listening.rate_limit);
     let open = |&address| socket::open(address).map_err(|error| ListenError::Socket { address, error });
     let sockets = listening.addresses.iter().map(open).collect::<Result<_, _>>()?;
     Receiver::start(sockets, inbox, reports).map_err(ListenError::Thread)

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ const COMPLAINT_PAUSE: Duration = Duration::from_mins(1);
 pub(super) struct Receiver {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    begin: SyncSender<()>,
     stop: UnixStream,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,16 +54,29 @@ impl Receiver {
     pub(super) fn start(sockets: Vec<UdpSocket>, inbox: Inbox, reports: Arc<Mailbox>) -> io::Result<Self> {
         let addresses = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>()?;
         let (stop, stopped) = UnixStream::pair()?;
+        let (begin, begun) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared {
             inbox: Mutex::new(inbox),
             accepted: AtomicU64::new(0),
             refused: Default::default(),
             reports,
         });
-        let thread =
-            Thread { shared: shared.clone(), sockets, stopped, start: Instant::now(), complaints: BTreeMap::new() };
+        let thread = Thread {
+            shared: shared.clone(),
+            sockets,
+            begun,
+            stopped,
+            start: Instant::now(),
+            complaints: BTreeMap::new(),
+        };
         let thread = thread::Builder::new().name("reports".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { shared, addresses, stop, thread: Some(thread) })
+        Ok(Self { shared, addresses, begin, stop, thread: Some(thread) })
+    }
+
+    /// Has the thread begin to read, if it has not yet: before it is known who may report, all would be refused.
+    pub(super) fn begin(&self) {
+        // Once it has been told, nobody listens any more.
+        let _ = self.begin.try_send(());
     }
 
     pub(super) fn addresses(&self) -> &[SocketAddr] {
@@ -87,7 +102,8 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        // The other end wakes the thread up, which then ends.
+        // The thread wakes up by the other end, and ends.
+        self.begin();
         let _ = self.stop.shutdown(Shutdown::Both);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             warn!("the thread that receives reports has failed; the log above says where");
@@ -99,6 +115,8 @@ impl Drop for Receiver {
 struct Thread {
     shared: Arc<Shared>,
     sockets: Vec<UdpSocket>,
+    /// Says that reading may begin.
+    begun: mpsc::Receiver<()>,
     /// Can be read when the thread shall end.
     stopped: UnixStream,
     start: Instant,
@@ -108,6 +126,9 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
+        if self.begun.recv().is_err() {
+            return;
+        }
         loop {
             match self.wait() {
                 Ok(None) => return,

@@ -39,8 +39,6 @@ impl Everyone {
             addresses: settings.listen.clone(),
             keys,
             rate_limit: settings.rate_limit,
-            reals: Vec::new(),
-            marks: BTreeMap::new(),
         });
         let (reports, report_updates) = Reports::start(listening).context("cannot take reports")?;
         let (next_hops, updates) = NextHops::start(Vec::new(), Timing::default())?;
@@ -60,8 +58,7 @@ impl Watchers for Everyone {
     }
 
     fn watch_reports(&self, senders: Senders) {
-        self.reports.set_reals(senders.reals);
-        self.reports.restore(&senders.marks);
+        self.reports.set_reals(senders.reals, &senders.marks);
         self.reports.set_agents(senders.agents);
     }
 

@@ -19,8 +19,6 @@ fn listening(addresses: &[&str]) -> Listening {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         keys: keys('a'),
         rate_limit: 1_000_000,
-        reals: vec!["web1".to_owned(), "web2".to_owned()],
-        marks: BTreeMap::new(),
     }
 }
 
@@ -63,8 +61,13 @@ impl Sender {
     }
 }
 
+/// Nothing was taken before.
+const NOTHING: BTreeMap<String, Mark> = BTreeMap::new();
+
+/// A receiver of reports of `web1` and `web2`, and one who sends to its first address.
 fn start(listening: Listening) -> (Reports, Updates, Sender) {
     let (reports, updates) = Reports::start(Some(listening)).unwrap();
+    reports.set_reals(["web1".to_owned(), "web2".to_owned()], &NOTHING);
     let sender = Sender::new(reports.addresses()[0]);
     (reports, updates, sender)
 }
@@ -149,10 +152,9 @@ async fn each_refusal_is_counted_by_its_reason() {
 /// A datagram that goes on where the longest report ends is not that report.
 #[tokio::test]
 async fn a_report_with_something_behind_it_is_refused() {
-    let mut settings = listening(&["127.0.0.1:0"]);
     let name = "w".repeat(64);
-    settings.reals.push(name.clone());
-    let (reports, _updates, mut sender) = start(settings);
+    let (reports, _updates, mut sender) = start(listening(&["127.0.0.1:0"]));
+    reports.set_reals([name.clone()], &NOTHING);
     let mut datagram = encode(&report(&name, 1), &keys('a')).unwrap();
     assert_eq!(datagram.len(), MAX_REPORT_SIZE);
     for more in 1..4 {
@@ -182,7 +184,7 @@ async fn reals_keys_and_limit_can_be_replaced() {
     let (reports, mut updates, mut sender) = start(listening(&["127.0.0.1:0"]));
     sender.send(&encode(&report("web3", 1), &keys('a')).unwrap());
     sender.settle(&reports);
-    reports.set_reals(["web3".to_owned()]);
+    reports.set_reals(["web3".to_owned()], &NOTHING);
     reports.set_keys(keys('b'));
     reports.set_rate_limit(1);
     sender.send(&encode(&report("web3", 2), &keys('a')).unwrap());
@@ -206,10 +208,31 @@ async fn what_came_before_a_restart_is_not_taken_after_it() {
     let captured = encode(&report("web1", 9), &keys('a')).unwrap();
     sender.send(&captured);
     sender.settle(&before);
-    let (after, _updates, mut sender) = start(Listening { marks: before.marks(), ..listening(&["127.0.0.1:0"]) });
+    let (after, _updates) = Reports::start(Some(listening(&["127.0.0.1:0"]))).unwrap();
+    let mut sender = Sender::new(after.addresses()[0]);
+    after.set_reals(["web1".to_owned()], &before.marks());
     sender.send(&captured);
     sender.settle(&after);
     assert_eq!(after.counters().refused(Refusal::Replayed), 1);
+}
+
+/// Those who report while the daemon starts are not unknown to it.
+#[tokio::test]
+async fn what_comes_before_the_reals_are_known_waits_for_them() {
+    let (reports, mut updates) = Reports::start(Some(listening(&["127.0.0.1:0"]))).unwrap();
+    let mut sender = Sender::new(reports.addresses()[0]);
+    sender.send(&encode(&report("web1", 1), &keys('a')).unwrap());
+    reports.set_reals(["web1".to_owned()], &NOTHING);
+    assert_eq!(next(&mut updates).await, [ReportUpdate::Report(report("web1", 1))]);
+    sender.settle(&reports);
+    assert_eq!(reports.counters().refused(Refusal::UnknownReal), 0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_began_ends() {
+    let (reports, mut updates) = Reports::start(Some(listening(&["127.0.0.1:0"]))).unwrap();
+    drop(reports);
+    assert_eq!(updates.next().await, None);
 }
 
 #[tokio::test]
@@ -235,7 +258,7 @@ async fn an_address_that_cannot_be_had_is_named() {
 #[tokio::test]
 async fn without_listening_nothing_is_received() {
     let (reports, mut updates) = Reports::start(None).unwrap();
-    reports.set_reals(["web1".to_owned()]);
+    reports.set_reals(["web1".to_owned()], &NOTHING);
     assert!(reports.addresses().is_empty() && reports.marks().is_empty());
     assert_eq!(reports.counters().datagrams(), 0);
     drop(reports);
