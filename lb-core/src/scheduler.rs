@@ -4,6 +4,7 @@
 //! factor for each real, that multiplies its configured weights. Reals are compared only where they serve together: the hits of
 //! one service say nothing about those of another.
 
+mod capacity;
 mod group;
 mod law;
 mod load;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds the benches for release, and runs them.
 
 use std::path::{Path, PathBuf, absolute};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -13,6 +14,8 @@ use crate::prerequisites::{self, Need};
 pub enum Bench {
     /// Nanoseconds that the XDP program takes a packet, beside the floors
     Packet(Packet),
+    /// How evenly the scheduler spreads load, beside other policies, in a simulation
+    Balance(Balance),
 }
 
 /// How to measure packets.
@@ -29,23 +32,51 @@ pub struct Packet {
     only: Option<String>,
 }
 
+/// How to measure balance.
+#[derive(Args)]
+pub struct Balance {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// One seed only: a first look
+    #[arg(long)]
+    quick: bool,
+}
+
 /// Runs the bench.
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
-    let Bench::Packet(packet) = bench;
+    match bench {
+        Bench::Packet(options) => packet(root, options),
+        Bench::Balance(options) => balance(root, options),
+    }
+}
+
+fn packet(root: &Path, packet: &Packet) -> Result<()> {
     lb_lab::require_root()?;
     prerequisites::ensure(root, &[Need::Toolchain])?;
-    let mut command = cargo(root);
-    command.args(["run", "--quiet", "--release", "--locked", "--package", "lb-bench", "--", "packet"]);
-    if let Some(json) = &packet.json {
-        // The bench runs in the workspace's folder; the path is meant from the user's.
-        let json = absolute(json).with_context(|| format!("cannot tell where {} is", json.display()))?;
-        command.arg("--json").arg(json);
-    }
-    if packet.quick {
-        command.arg("--quick");
-    }
+    let mut command = bench(root, "lb-bench", &["packet"], packet.json.as_deref(), packet.quick)?;
     if let Some(text) = &packet.only {
         command.arg("--only").arg(text);
     }
     run_command(&mut command)
+}
+
+/// A simulation: needs neither root nor the XDP program.
+fn balance(root: &Path, balance: &Balance) -> Result<()> {
+    run_command(&mut bench(root, "lb-balance", &[], balance.json.as_deref(), balance.quick)?)
+}
+
+/// The command that builds a bench for release and runs it with what all benches understand.
+fn bench(root: &Path, package: &str, words: &[&str], json: Option<&Path>, quick: bool) -> Result<Command> {
+    let mut command = cargo(root);
+    command.args(["run", "--quiet", "--release", "--locked", "--package", package, "--"]).args(words);
+    if let Some(json) = json {
+        // The bench runs in the workspace's folder; the path is meant from the user's.
+        let json = absolute(json).with_context(|| format!("cannot tell where {} is", json.display()))?;
+        command.arg("--json").arg(json);
+    }
+    if quick {
+        command.arg("--quick");
+    }
+    Ok(command)
 }

@@ -14,6 +14,8 @@ const FARTHEST_HITS: f64 = 8.0;
 const UNTOLD: f64 = 0.01;
 /// The greatest weight, as a multiple of the group's median.
 const CEILING: f64 = 32.0;
+/// The dead band is up to so many times narrower or wider than configured.
+const BAND_RANGE: f64 = 5.0;
 /// A move ends where what is left of it is this part of the dead band.
 const ARRIVED: f64 = 0.2;
 
@@ -63,6 +65,10 @@ pub(super) struct Measured {
     pub(super) utilisation: f64,
     /// Hits or flows per second, whatever all measured reals of the group have.
     pub(super) rate: Option<f64>,
+    /// Rate over utilisation.
+    pub(super) capacity: Option<f64>,
+    /// Its relative standard deviation.
+    pub(super) doubt: f64,
 }
 
 /// Gives all members their goals, and moves their weights one step towards them.
@@ -87,11 +93,6 @@ pub(super) fn balance(members: &mut [Member], limits: &Limits) {
     }
 }
 
-/// The hits per second that this real could serve, by what it has measured.
-pub(super) fn capacity(utilisation: f64, hits: f64) -> Option<f64> {
-    (utilisation >= UNTOLD).then(|| hits / utilisation)
-}
-
 /// What turns weights into factors: their mean is that of the configured weights then.
 pub(super) fn scale(members: &[Member]) -> f64 {
     let configured: f64 = members.iter().map(|member| member.configured).sum();
@@ -106,9 +107,17 @@ impl Member {
 
     fn set_goal(&mut self, goal: f64, why: Option<Why>, limits: &Limits) {
         self.goal = goal;
-        let is_off = (goal / self.weight - 1.0).abs() > limits.dead_band;
+        let is_off = (goal / self.weight - 1.0).abs() > self.dead_band(limits);
         self.moving = !matches!(why, Some(Why::Held | Why::Idle)) && (is_off || self.moving);
         self.why = why.unwrap_or(if self.moving { Why::Moving } else { Why::Steady });
+    }
+
+    /// The dead band is narrower where the goal is known well, and wider where it is known badly.
+    fn dead_band(&self, limits: &Limits) -> f64 {
+        match &self.course {
+            Course::Measured(load) => load.doubt.clamp(limits.dead_band / BAND_RANGE, limits.dead_band * BAND_RANGE),
+            _ => limits.dead_band,
+        }
     }
 
     /// Where the weight is headed in this step. What does not move by itself goes with the others.
@@ -168,14 +177,9 @@ impl Exchange {
 
     /// Hits per second over utilisation, both within what can be believed.
     fn capacity(&self, member: &Member, load: &Measured) -> f64 {
-        let hits = match (self.rate, load.rate) {
-            (Some(per_weight), Some(hits)) => {
-                let due = per_weight * member.weight;
-                hits.clamp(due / FARTHEST_HITS, due * FARTHEST_HITS)
-            }
-            _ => member.weight,
-        };
-        hits / load.utilisation.max(self.utilisation * LIGHTEST).max(IDLE * LIGHTEST)
+        let utilisation = load.utilisation.max(self.utilisation * LIGHTEST).max(IDLE * LIGHTEST);
+        let due = self.rate.unwrap_or(1.0) * member.weight / utilisation;
+        load.capacity.unwrap_or(due).clamp(due / FARTHEST_HITS, due * FARTHEST_HITS)
     }
 
     /// The weight that a real should have which is none of the members; `None` where nothing can be told.

@@ -1,6 +1,6 @@
 //! What a real has reported, smoothed.
 
-use super::Sample;
+use super::{Sample, capacity::Capacity};
 
 /// Utilisation above this is taken for this.
 const MOST_UTILISATION: f64 = 6.5;
@@ -15,6 +15,10 @@ pub(super) struct Observed {
     utilisation: Smoothed,
     hits: Smoothed,
     flows: Smoothed,
+    by_hits: Capacity,
+    by_flows: Capacity,
+    /// New flows per second as last counted.
+    newest_flows: Option<f64>,
     newest: Option<Newest>,
     /// Reports so far.
     pub(super) reports: u32,
@@ -46,14 +50,22 @@ impl Observed {
             return;
         }
         let utilisation = sample.utilisation.clamp(0.0, MOST_UTILISATION);
+        let interval_ms = interval_ms.clamp(1, LONGEST_INTERVAL_MS);
+        let smoothing = smoothing_ms as f64 / interval_ms as f64;
         let hits = sample.hits.filter(|hits| !hits.is_nan());
         let passed_ms = self.newest.map_or(interval_ms, |newest| now_ms.saturating_sub(newest.at_ms));
         self.utilisation.add(utilisation, passed_ms, smoothing_ms);
         match hits {
-            Some(hits) => self.hits.add(hits.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms),
-            None => self.hits = Smoothed::default(),
+            Some(hits) => {
+                let hits = hits.clamp(0.0, MOST_RATE);
+                self.hits.add(hits, passed_ms, smoothing_ms);
+                self.by_hits.add(hits, utilisation, smoothing);
+            }
+            None => (self.hits, self.by_hits) = (Smoothed::default(), Capacity::default()),
         }
-        let interval_ms = interval_ms.clamp(1, LONGEST_INTERVAL_MS);
+        if let Some(flows) = self.newest_flows {
+            self.by_flows.add(flows, utilisation, smoothing);
+        }
         self.newest = Some(Newest { at_ms: now_ms, interval_ms, utilisation });
         self.reports = self.reports.saturating_add(1);
     }
@@ -61,7 +73,9 @@ impl Observed {
     /// Takes in how many new flows per second the real has been sent.
     pub(super) fn new_flows(&mut self, flows: f64, passed_ms: u64, smoothing_ms: u64) {
         if !flows.is_nan() {
-            self.flows.add(flows.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms);
+            let flows = flows.clamp(0.0, MOST_RATE);
+            self.flows.add(flows, passed_ms, smoothing_ms);
+            self.newest_flows = Some(flows);
         }
     }
 
@@ -98,9 +112,14 @@ impl Observed {
         self.hits.value()
     }
 
-    /// Smoothed new flows per second.
-    pub(super) fn flows(&self) -> Option<f64> {
-        self.flows.value()
+    /// Smoothed hits (or new flows) per second.
+    pub(super) fn rate(&self, by_hits: bool) -> Option<f64> {
+        if by_hits { self.hits.value() } else { self.flows.value() }
+    }
+
+    /// What the real can do, in hits (or new flows) per second.
+    pub(super) fn capacity(&self, by_hits: bool) -> &Capacity {
+        if by_hits { &self.by_hits } else { &self.by_flows }
     }
 }
 

@@ -49,7 +49,7 @@ impl Scheduler {
         law::balance(&mut members, &self.limits(passed_ms));
         let scale = law::scale(&members);
         let decide = |(candidate, standing): (&&Candidate<'_>, &Standing)| {
-            let decision = self.real(candidate.real).decide(candidate, standing, &members, scale);
+            let decision = self.real(candidate.real).decide(standing, &members, scale);
             (candidate.real.to_owned(), decision)
         };
         group.iter().zip(&standings).map(decide).collect()
@@ -174,9 +174,15 @@ impl Real {
     }
 
     fn member(&self, candidate: &Candidate<'_>, by_hits: bool, age: Age) -> Member {
-        let rate = if by_hits { self.observed.hits() } else { self.observed.flows() };
+        let capacity = self.observed.capacity(by_hits);
+        let measured = |utilisation| Measured {
+            utilisation,
+            rate: self.observed.rate(by_hits),
+            capacity: capacity.value(),
+            doubt: capacity.doubt(),
+        };
         let course = match (age, self.observed.utilisation()) {
-            (Age::Fresh, Some(utilisation)) => Course::Measured(Measured { utilisation, rate }),
+            (Age::Fresh, Some(utilisation)) => Course::Measured(measured(utilisation)),
             (Age::Expired, _) => Course::Unknown(Why::Expired),
             (Age::Never, _) => Course::Unknown(Why::NoReports),
             _ => Course::Held,
@@ -185,7 +191,7 @@ impl Real {
         Member::new(configured, self.factor * configured, course, self.moving)
     }
 
-    fn decide(&mut self, candidate: &Candidate<'_>, standing: &Standing, members: &[Member], scale: f64) -> Decision {
+    fn decide(&mut self, standing: &Standing, members: &[Member], scale: f64) -> Decision {
         let (factor, goal, why) = match *standing {
             Standing::Absent => (self.factor * scale, self.factor * scale, Why::NotEligible),
             Standing::Fixed(factor, why) => (factor, factor, why),
@@ -199,14 +205,13 @@ impl Real {
         };
         let utilisation = self.observed.utilisation();
         let hits = self.observed.hits();
-        let rate = hits.or(candidate.new_flows.and(self.observed.flows()));
         Decision {
             factor: units(factor, why),
             goal: units(goal, why),
             hot: self.hot,
             utilisation,
             hits,
-            capacity: utilisation.zip(rate).and_then(|(utilisation, rate)| law::capacity(utilisation, rate)),
+            capacity: self.observed.capacity(hits.is_some()).value(),
             why,
         }
     }
