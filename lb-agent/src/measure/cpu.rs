@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_comes_later_is_found() {
+    fn a_group_that_comes_later_or_goes_is_looked_for() {
         let host = Host::new();
         let mut meter = host.meter(CpuOf::Cgroup("/web".into()));
         let start = Instant::now();
@@ -167,6 +167,10 @@ mod tests {
         assert_eq!(meter.measure(start + Duration::from_secs(1)), Ok(None));
         host.write("cgroup/web/cpu.stat", "usage_usec 100000\n");
         assert_eq!(meter.measure(start + Duration::from_secs(2)), Ok(Some(0.5)));
+        fs::remove_dir_all(host.path().join("cgroup/web")).unwrap();
+        meter.measure(start + Duration::from_secs(3)).unwrap_err();
+        let error = meter.measure(start + Duration::from_secs(4)).unwrap_err().to_string();
+        assert!(error.starts_with("cgroup /web: there is no such control group"), "looked for anew: {error}");
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub struct WebServer {
 impl WebServer {
     /// Starts nginx in `namespace` on all its addresses and these ports, and waits until it answers on each.
     ///
-    /// `GET /` answers with `name` and a line end; `/files/NAME` serves a file of [`WebServer::files`].
+    /// `GET /` answers with `name` and a line end; `/files/NAME` serves a file of [`WebServer::files`]; `/status` is nginx's
+    /// `stub_status`.
     pub fn start(run: &Run, namespace: &Namespace, name: &str, ports: &[u16]) -> Result<WebServer> {
         let dir = run.dir().join(name);
         let files = dir.join("files");
@@ -102,6 +103,7 @@ http {{
   client_max_body_size 0;
   server {{
 {listen}    location / {{ return 200 \"{name}\\n\"; }}
+    location = /status {{ stub_status; }}
     location /files/ {{ alias {dir}/files/; }}
   }}
 }}

@@ -1,56 +1,19 @@
 //! `lb-agent` against load balancers that are the test's own sockets on loopback. They take in reports as `lbd` does.
 
-mod support;
-
-use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use lb_core::auth::Keys;
-use lb_core::report::{Availability, Inbox, Load, MAX_REPORT_SIZE, Report};
+use lb_core::report::{Availability, Load, Report};
 use lb_lab::wait_for;
 
-use support::{Agent, LIMIT, text};
+use crate::load_balancer::{KEY_1, LoadBalancer};
+use crate::support::{Agent, LIMIT, text};
 
-const KEY_1: &str = "1 11111111111111111111111111111111\n";
 const KEY_2: &str = "2 22222222222222222222222222222222 web1\n";
 /// Reports that come for another reason than the interval's end.
 const SELDOM: &str = "report_interval = \"1m\"\n";
 const OFTEN: &str = "report_interval = \"100ms\"\n";
-
-/// A load balancer that knows `web1`.
-struct LoadBalancer {
-    socket: UdpSocket,
-    inbox: Inbox,
-}
-
-impl LoadBalancer {
-    fn new(address: &str) -> Result<Self> {
-        let socket = UdpSocket::bind(address)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        let mut inbox = Inbox::new(Keys::parse(KEY_1)?, 1_000);
-        inbox.set_reals(["web1".to_owned()]);
-        Ok(Self { socket, inbox })
-    }
-
-    /// The next datagram, taken in.
-    fn next(&mut self) -> Result<Report> {
-        let mut buffer = [0; MAX_REPORT_SIZE + 1];
-        let length = self.socket.recv(&mut buffer).context("no report has come")?;
-        let taken = self.inbox.receive(&buffer[..length], 0);
-        taken.map_err(|refusal| anyhow::anyhow!("the report was refused: {}", refusal.name()))
-    }
-
-    /// The next report of which this is true.
-    fn wait(&mut self, is_so: impl Fn(&Report) -> bool) -> Result<Report> {
-        loop {
-            let report = self.next()?;
-            if is_so(&report) {
-                return Ok(report);
-            }
-        }
-    }
-}
 
 /// A configuration that names these load balancers.
 fn config(load_balancers: &[&LoadBalancer], more: &str) -> Result<String> {

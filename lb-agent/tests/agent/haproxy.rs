@@ -1,8 +1,6 @@
 //! A real HAProxy asks `lb-agent` by its agent check: weight and state of its server follow what the agent says. In a network
 //! namespace of the test's own, since both have ports that are fixed. Needs root.
 
-mod support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use lb_lab::{Namespace, Process, Run, wait_for};
 
-use support::{Agent, LIMIT};
+use crate::support::{Agent, LIMIT};
 
 /// Only the custom measure decides: there is no such control group, and no link.
 const AGENT: &str = "name = \"web1\"\nagent_check_listen = \"127.0.0.1:9777\"\nreport_interval = \"100ms\"\n\
