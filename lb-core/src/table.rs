@@ -17,6 +17,7 @@ mod ids;
 mod plan;
 mod replace;
 mod restore;
+mod rings;
 mod view;
 
 use std::{
@@ -35,7 +36,7 @@ pub use restore::{Learned, RestoreError, SAVED_STATE_VERSION, SavedReal, SavedSe
 pub use view::{MemberView, RealView, ServiceView};
 
 use crate::{
-    ring::{RealIds, Ring, Share},
+    ring::Ring,
     rows::{Rows, real_row},
     service::{Cluster, MAX_WEIGHT, Real, Service},
 };
@@ -341,77 +342,6 @@ impl SchedulingTable {
         let entry = self.reals.get_mut(real).filter(|_| is_configured);
         entry.ok_or_else(|| TableError::UnknownReal { name: real.to_owned() })
     }
-
-    /// Brings the rings of all services that list the real in line with the weights.
-    fn edit_rings_with(&mut self, real: &str, now_ms: u64) {
-        let lists_it = |service: &Service| service.reals.iter().any(|member| member.real == real);
-        self.edit_rings(lists_it, RealIds::default(), now_ms);
-    }
-
-    /// Brings the rings of these services in line with weights and plan. `cooled` are the reals that are hot no more.
-    fn edit_rings(&mut self, which: impl Fn(&Service) -> bool, cooled: RealIds, now_ms: u64) {
-        let cluster = self.cluster.clone();
-        let heat = Heat { hot: self.hot_ids(), cooled };
-        for service in cluster.services().iter().filter(|service| which(service)) {
-            let Some(entry) = self.services.get_mut(&service.name) else { continue };
-            let shares = shares(&cluster, &self.reals, service, &entry.plan);
-            if let Some(ring) = in_line(&entry.ring, &shares, &heat, now_ms) {
-                entry.ring = Arc::new(ring);
-            }
-        }
-    }
-
-    fn hot_ids(&self) -> RealIds {
-        self.reals.values().filter(|entry| entry.plan.hot).map(|entry| entry.id).collect()
-    }
-
-    /// Puts new rings in place of those for which `change` gives one; returns the sum of what it counts.
-    fn change_rings(&mut self, change: impl Fn(u32, &Ring) -> Option<(u32, Ring)>) -> u32 {
-        let mut total = 0;
-        for entry in self.services.values_mut() {
-            if let Some((count, ring)) = change(entry.id, &entry.ring) {
-                entry.ring = Arc::new(ring);
-                total += count;
-            }
-        }
-        self.generation += u64::from(total > 0);
-        total
-    }
-}
-
-/// The claims on a service's ring, sorted by name.
-fn shares<'a>(
-    cluster: &Cluster,
-    reals: &BTreeMap<String, RealEntry>,
-    service: &'a Service,
-    plan: &ServicePlan,
-) -> Vec<Share<'a>> {
-    let mut shares: Vec<Share<'a>> = service
-        .reals
-        .iter()
-        .filter_map(|member| {
-            let entry = reals.get(&member.real)?;
-            let configured = member.weight.or_else(|| cluster.real(&member.real).map(|real| real.weight))?;
-            let weight = entry.share(configured, &member.real, plan);
-            Some(Share { name: &member.real, real: entry.id, weight })
-        })
-        .collect();
-    shares.sort_unstable_by_key(|share| share.name);
-    shares
-}
-
-/// Which reals are hot, and which have been until now.
-struct Heat {
-    hot: RealIds,
-    cooled: RealIds,
-}
-
-/// The ring with its slots given out by these shares, and no clean slot with a hot real; `None` where it is so already.
-fn in_line(ring: &Ring, shares: &[Share<'_>], heat: &Heat, now_ms: u64) -> Option<Ring> {
-    let cooled = ring.cooled(&heat.cooled, now_ms);
-    let edited = cooled.as_ref().unwrap_or(ring).edited(shares, now_ms).or(cooled);
-    let heated = edited.as_ref().unwrap_or(ring).heated(&heat.hot, now_ms);
-    heated.or(edited)
 }
 
 #[cfg(test)]

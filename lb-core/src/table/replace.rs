@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    AdminState, Adopted, Heat, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan,
-    TableError, in_line, shares,
+    AdminState, Adopted, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan, TableError,
+    rings::{Heat, in_line, shares},
 };
 use crate::{
     ring::{RealIds, Ring},

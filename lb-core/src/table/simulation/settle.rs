@@ -21,8 +21,11 @@ impl World<'_> {
             return Ok(());
         }
         let view = self.table.services().find(|view| view.service.name == service);
-        let weight = view.and_then(|view| view.members.into_iter().find(|member| member.id == real)).map(|m| m.weight);
-        prop_assert!(weight > Some(0), "by {:?} a flow of {} began at real {}: {:?}", rule, service, real, weight);
+        let member = view.and_then(|view| view.members.into_iter().find(|member| member.id == real));
+        let takes_flows = member.is_some_and(|MemberView { admin, weight, plan, excluded, .. }| {
+            admin == AdminState::Enabled && plan.alive && !plan.no_new_flows && !excluded && weight > 0
+        });
+        prop_assert!(takes_flows, "by {:?} a flow of {} began at real {}: {:?}", rule, service, real, member);
         Ok(())
     }
 
