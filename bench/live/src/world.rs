@@ -177,7 +177,7 @@ fn lbd_config(plan: &Plan, keys: &Path) -> String {
 
 fn start_haproxy(network: &Network) -> Result<Process> {
     let mut text = format!(
-        "global\n  maxconn 20000\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 120s\n  \
+        "global\n  maxconn 4000\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 120s\n  \
          timeout server 120s\nlisten web\n  bind {}\n  balance leastconn\n",
         haproxy_address(&network.plan)
     );
