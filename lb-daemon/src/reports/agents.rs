@@ -133,8 +133,7 @@ async fn ask(address: SocketAddr) -> Result<Answer, String> {
 async fn read_line(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(MAX_ANSWER_SIZE + 1);
     while !agent_check::is_complete(&bytes) {
-        let room = (MAX_ANSWER_SIZE + 1 - bytes.len()) as u64;
-        if (&mut *stream).take(room).read_buf(&mut bytes).await? == 0 {
+        if stream.read_buf(&mut bytes).await? == 0 {
             break;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lb_core::agent_check::{Admin, Answer, Health};
 use lb_core::monitoring::AgentCheck;
@@ -188,6 +189,9 @@ async fn no_answer_is_left_out_for_a_slow_reader() {
     for _ in 0..super::super::ANSWER_QUEUE {
         connections.recv().await.unwrap();
     }
+    // One more may be asked, whose answer finds no room.
+    let two_more = async { (connections.recv().await, connections.recv().await) };
+    assert!(tokio::time::timeout(Duration::from_millis(100), two_more).await.is_err(), "asked on and on");
     let mut read = 0;
     while read < 3 * super::super::ANSWER_QUEUE as u64 {
         read += next(&mut updates).await.len() as u64;
