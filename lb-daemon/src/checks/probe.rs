@@ -25,6 +25,8 @@ pub(super) async fn probe(target: &Target, configs: &Configs) -> Result<(), Fail
         Kind::Https(http, tls) => {
             let name = tls::server_name(tls, http, asked(target).ip())?;
             let config = configs.get(tls).await?;
+            // What reading the authorities took is not the real's time.
+            let limit = TimeLimit::begin(target.check.timeout_ms);
             let stream = tls::handshake(connect(target, limit).await?, config, name, limit).await?;
             http::ask(stream, http, asked(target), http::TLS_PORT, limit).await
         }

@@ -18,12 +18,14 @@ pub(super) struct Task {
     next_hop: watch::Receiver<Option<NextHop>>,
     pace: Pace,
     shared: Arc<Shared>,
+    /// Why this host could not make the last probe, if so: told once.
+    unable: Option<String>,
 }
 
 impl Task {
     pub(super) fn new(target: Target, next_hop: watch::Receiver<Option<NextHop>>, shared: Arc<Shared>) -> Self {
         let pace = Pace::new(&target.check, &target.service, &target.real);
-        Self { target, next_hop, pace, shared }
+        Self { target, next_hop, pace, shared, unable: None }
     }
 
     /// Runs until nobody reads the results any more.
@@ -54,19 +56,24 @@ impl Task {
     }
 
     /// What the probe says of the real; nothing where this host could not make it.
-    fn judge(&self, probed: Result<(), Failure>, begun: Instant) -> Option<Outcome> {
-        match probed {
-            Ok(()) => {
-                let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                Some(Outcome::Passed { took_us })
-            }
+    fn judge(&mut self, probed: Result<(), Failure>, begun: Instant) -> Option<Outcome> {
+        let outcome = match probed {
+            Ok(()) => Outcome::Passed { took_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) },
             Err(failure) if failure.is_ours() => {
-                let Target { service, real, check, .. } = &self.target;
-                let reason = failure.into_reason();
-                warn!(service, real, check = check.name, "this host cannot make a check: {reason}");
-                None
+                self.tell_unable(failure.into_reason());
+                return None;
             }
-            Err(failure) => Some(Outcome::Failed { reason: failure.into_reason() }),
+            Err(failure) => Outcome::Failed { reason: failure.into_reason() },
+        };
+        self.unable = None;
+        Some(outcome)
+    }
+
+    fn tell_unable(&mut self, reason: String) {
+        if self.unable.as_ref() != Some(&reason) {
+            let Target { service, real, check, .. } = &self.target;
+            warn!(service, real, check = check.name, "this host cannot make a check: {reason}");
+            self.unable = Some(reason);
         }
     }
 

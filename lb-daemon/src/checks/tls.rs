@@ -16,21 +16,32 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tracing::warn;
 
 use super::probe::{Failure, Stream, TimeLimit};
 
 /// How long authorities that were read are used before they are read again.
-const KEPT: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(60);
+/// How long authorities that no check asks for are kept.
+const KEPT: Duration = Duration::from_secs(3600);
+/// How long reading them may take.
+const READ_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of the largest file of authorities.
 const MAX_CA_FILE: u64 = 4 << 20;
 
-/// Says how TLS is spoken: read once for all checks that trust the same.
+/// How TLS is spoken, by whose certificates are good: read once for all checks that trust the same.
 #[derive(Debug, Default)]
 pub(super) struct Configs {
-    kept: Mutex<HashMap<Trust, (Instant, Arc<ClientConfig>)>>,
+    kept: Mutex<HashMap<Trust, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    read: Instant,
+    config: Arc<ClientConfig>,
 }
 
 /// Whose certificates are good.
@@ -53,15 +64,31 @@ impl Configs {
             (None, true) => Trust::Host,
         };
         let mut kept = self.kept.lock().await;
-        kept.retain(|_, (read, _)| read.elapsed() < KEPT);
-        if let Some((_, config)) = kept.get(&trust) {
-            return Ok(config.clone());
+        kept.retain(|_, one| one.read.elapsed() < KEPT);
+        if let Some(fresh) = kept.get(&trust).filter(|one| one.read.elapsed() < FRESH) {
+            return Ok(fresh.config.clone());
         }
-        let reader = trust.clone();
-        let config = tokio::task::spawn_blocking(move || build(&reader)).await;
-        let config = config.map_err(|_| Failure::new("reading the authorities has failed"))??;
-        kept.insert(trust, (Instant::now(), config.clone()));
+        let config = match (build_aside(&trust).await, kept.get(&trust)) {
+            (Ok(config), _) => config,
+            // A file that is just being replaced is no reason to call every real dead.
+            (Err(failure), Some(old)) => {
+                warn!("the authorities that were read before stay in use: {}", failure.into_reason());
+                old.config.clone()
+            }
+            (Err(failure), None) => return Err(failure),
+        };
+        kept.insert(trust, Kept { read: Instant::now(), config: config.clone() });
         Ok(config)
+    }
+}
+
+/// Reads files on a thread that may wait.
+async fn build_aside(trust: &Trust) -> Result<Arc<ClientConfig>, Failure> {
+    let trust = trust.clone();
+    match timeout(READ_LIMIT, tokio::task::spawn_blocking(move || build(&trust))).await {
+        Ok(Ok(built)) => built,
+        Ok(Err(_)) => Err(Failure::new("reading the authorities has failed")),
+        Err(_) => Err(Failure::new(format_args!("the authorities cannot be read in {READ_LIMIT:?}"))),
     }
 }
 
@@ -208,7 +235,37 @@ impl ServerCertVerifier for Unchecked {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+
     use super::*;
+
+    fn write_authority(path: &Path) {
+        let certificate = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        fs::write(path, certificate.pem()).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn authorities_are_read_again_and_old_ones_outlive_an_unsound_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("authority.pem");
+        let tls = Tls { verify: true, server_name: None, ca_file: Some(file.clone()) };
+        let configs = Configs::default();
+        assert!(configs.get(&tls).await.is_err(), "there is no file");
+        write_authority(&file);
+        let first = configs.get(&tls).await.unwrap();
+        fs::write(&file, "").unwrap();
+        assert!(Arc::ptr_eq(&configs.get(&tls).await.unwrap(), &first), "read just now");
+        tokio::time::advance(FRESH).await;
+        assert!(Arc::ptr_eq(&configs.get(&tls).await.unwrap(), &first), "the file is unsound");
+        write_authority(&file);
+        tokio::time::advance(FRESH).await;
+        assert!(!Arc::ptr_eq(&configs.get(&tls).await.unwrap(), &first), "the file is another");
+        fs::remove_file(&file).unwrap();
+        tokio::time::advance(KEPT).await;
+        assert!(configs.get(&tls).await.is_err(), "nobody asked for long");
+    }
 
     #[test]
     fn host_header_loses_its_port() {

@@ -4,24 +4,21 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use lb_core::check::Target;
 use lb_core::table::NextHop;
-use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{SockaddrLike as _, SockaddrStorage};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{AddressFamily, SockaddrLike as _, SockaddrStorage};
 
 use super::super::probe::Failure;
 
 /// Any port will do: nothing is sent.
 const SOME_PORT: u16 = 9;
 
-/// The configured address, or the one that the host would use towards the real, or one of the interface towards it.
+/// The configured address, or else the best of this host's.
 pub(super) fn choose(target: &Target, hop: &NextHop) -> Result<IpAddr, Failure> {
     if let Some(source) = target.check.source {
         return configured(source, target.vip);
     }
-    let fits = |source: &IpAddr| source.is_ipv4() == target.vip.is_ipv4() && *source != target.vip;
-    if let Some(source) = towards(target.address).filter(fits) {
-        return Ok(source);
-    }
-    on_interface(hop.ifindex, fits)?.ok_or_else(|| {
+    best(&own_addresses()?, hop.ifindex, towards(target.address), target.vip).ok_or_else(|| {
         let family = if target.vip.is_ipv4() { "IPv4" } else { "IPv6" };
         Failure::new(format_args!("this host has no {family} address towards the real but the VIP; set `source`"))
     })
@@ -37,6 +34,24 @@ fn configured(source: IpAddr, vip: IpAddr) -> Result<IpAddr, Failure> {
     Ok(source)
 }
 
+/// An address of this host.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    address: IpAddr,
+    ifindex: u32,
+    /// It has no network. So VIPs are given to a host, and an answer to a VIP is taken for a client's packet.
+    lone: bool,
+}
+
+/// Of the addresses of the interface and the one that routes prefer, one with a network before a lone one, and then the one that
+/// routes prefer. The kernel's own choice may well be a VIP, above all in IPv6.
+fn best(own: &[Own], ifindex: u32, preferred: Option<IpAddr>, vip: IpAddr) -> Option<IpAddr> {
+    let fits = |own: &&Own| own.address.is_ipv4() == vip.is_ipv4() && own.address != vip;
+    let near = |own: &&Own| own.ifindex == ifindex || Some(own.address) == preferred;
+    let candidates = own.iter().filter(fits).filter(near);
+    candidates.min_by_key(|own| (own.lone, Some(own.address) != preferred)).map(|own| own.address)
+}
+
 /// The address that the kernel's routes give to packets for `real`.
 fn towards(real: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = if real.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
@@ -45,25 +60,21 @@ fn towards(real: IpAddr) -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip())
 }
 
-/// The first address of the interface that fits. Those of a network come before lone ones, which are likely VIPs.
-fn on_interface(ifindex: u32, fits: impl Fn(&IpAddr) -> bool) -> Result<Option<IpAddr>, Failure> {
+fn own_addresses() -> Result<Vec<Own>, Failure> {
     let all = getifaddrs().map_err(|error| Failure::system("cannot list addresses", &error.into()))?;
-    let mut found: Vec<(bool, IpAddr)> = Vec::new();
-    for entry in all {
-        let address = entry.address.as_ref().and_then(ip_of).filter(|address| fits(address) && is_global(address));
-        let Some(address) = address else { continue };
-        if nix::net::if_::if_nametoindex(entry.interface_name.as_str()) == Ok(ifindex) {
-            let lone = entry.netmask.as_ref().and_then(ip_of).is_none_or(is_full);
-            found.push((lone, address));
-        }
-    }
-    Ok(found.into_iter().min_by_key(|(lone, _)| *lone).map(|(_, address)| address))
+    Ok(all.filter_map(|entry| own(&entry)).collect())
+}
+
+fn own(entry: &InterfaceAddress) -> Option<Own> {
+    let address = entry.address.as_ref().and_then(ip_of).filter(is_global)?;
+    let ifindex = if_nametoindex(entry.interface_name.as_str()).ok()?;
+    Some(Own { address, ifindex, lone: entry.netmask.as_ref().and_then(ip_of).is_none_or(is_full) })
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
     match address.family()? {
-        nix::sys::socket::AddressFamily::Inet => address.as_sockaddr_in().map(|v4| v4.ip().into()),
-        nix::sys::socket::AddressFamily::Inet6 => address.as_sockaddr_in6().map(|v6| v6.ip().into()),
+        AddressFamily::Inet => address.as_sockaddr_in().map(|v4| v4.ip().into()),
+        AddressFamily::Inet6 => address.as_sockaddr_in6().map(|v6| v6.ip().into()),
         _ => None,
     }
 }
@@ -79,5 +90,47 @@ fn is_full(netmask: IpAddr) -> bool {
     match netmask {
         IpAddr::V4(v4) => v4.to_bits() == u32::MAX,
         IpAddr::V6(v6) => v6.to_bits() == u128::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ETH0: u32 = 2;
+    const VIP: &str = "2001:db8::100";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn own(address: &str, ifindex: u32, lone: bool) -> Own {
+        Own { address: ip(address), ifindex, lone }
+    }
+
+    #[test]
+    fn another_vip_is_the_last_choice_even_where_routes_prefer_it() {
+        let network = own("2001:db8::2", ETH0, false);
+        let other_vip = own("2001:db8::101", ETH0, true);
+        let vip = own(VIP, ETH0, true);
+        let preferred = Some(other_vip.address);
+        assert_eq!(best(&[other_vip, vip, network], ETH0, preferred, ip(VIP)), Some(network.address));
+        assert_eq!(best(&[other_vip, vip], ETH0, preferred, ip(VIP)), Some(other_vip.address));
+        assert_eq!(best(&[vip], ETH0, Some(vip.address), ip(VIP)), None);
+    }
+
+    #[test]
+    fn what_routes_prefer_comes_first_on_whichever_interface() {
+        let (first, second) = (own("192.0.2.2", ETH0, false), own("198.51.100.2", ETH0 + 1, false));
+        let vip = ip("192.0.2.100");
+        assert_eq!(best(&[first, second], ETH0, Some(second.address), vip), Some(second.address));
+        assert_eq!(best(&[first, second], ETH0, None, vip), Some(first.address));
+        assert_eq!(best(&[second], ETH0, None, vip), None, "of another interface");
+    }
+
+    #[test]
+    fn source_is_of_the_family_of_the_vip() {
+        let (v4, v6) = (own("192.0.2.2", ETH0, false), own("2001:db8::2", ETH0, false));
+        assert_eq!(best(&[v6, v4], ETH0, Some(v6.address), ip("192.0.2.100")), Some(v4.address));
     }
 }
