@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Counters;
+use super::{Counters, Health};
 
 words! {
     /// What the operator says of a real.
@@ -42,6 +42,12 @@ pub struct Real {
     pub weight_override: Option<u32>,
     /// What the operator says of it.
     pub admin: AdminState,
+    /// Whether it can serve, over all its services.
+    #[serde(default)]
+    pub health: Health,
+    /// Why it is not up, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_reason: Option<String>,
     /// The services that it is a member of.
     pub services: Vec<String>,
     /// Slots, of all services, that send new flows to it.

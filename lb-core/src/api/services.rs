@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdminState, Counters};
+use super::{AdminState, Counters, Health};
 
 words! {
     /// A service's transport protocol.
@@ -104,12 +104,15 @@ pub struct ServiceReal {
     pub address: IpAddr,
     /// The weight that the configuration gives it in this service.
     pub weight: u32,
-    /// The weight in use: the operator's override where there is one, and 0 while drained or disabled.
+    /// The weight in use: the operator's override where there is one, and 0 while it gets no new flows.
     pub effective_weight: u32,
     /// Slots of this service that send new flows to it.
     pub slots: u32,
     /// What the operator says of it.
     pub admin: AdminState,
+    /// Whether it can serve this service.
+    #[serde(default)]
+    pub health: Health,
     /// Whether its next hop is known.
     pub next_hop_resolved: bool,
 }

@@ -20,6 +20,13 @@ words! {
     }
 }
 
+/// What a client takes for the health that an older daemon does not tell.
+impl Default for Health {
+    fn default() -> Self {
+        Self::Unchecked
+    }
+}
+
 words! {
     /// What a real said of itself last.
     Availability {

@@ -17,6 +17,8 @@ mod tests;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 
+use lb_core::api::{AdminState, Health};
+
 pub use changes::{admin, reload, weight};
 pub use drops::drops;
 pub use flows::flows;
@@ -71,6 +73,15 @@ impl Style {
             Self::Plain => text.to_owned(),
             Self::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
         }
+    }
+}
+
+/// What the operator says of a real, unless only its health keeps new flows away from it: then that.
+fn state(admin: AdminState, health: Health) -> String {
+    match (admin, health) {
+        (_, Health::Up | Health::Unchecked) => admin.to_string(),
+        (AdminState::Enabled, _) => health.to_string(),
+        (AdminState::Drained | AdminState::Disabled, _) => format!("{admin}, {health}"),
     }
 }
 

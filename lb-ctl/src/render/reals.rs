@@ -1,9 +1,9 @@
 //! `lbctl reals`.
 
-use lb_core::api::{AdminState, NextHop, Real, RealList};
+use lb_core::api::{AdminState, Health, NextHop, Real, RealList};
 
 use super::table::{Side, Table};
-use super::{Style, labelled};
+use super::{Style, labelled, state};
 
 /// Every real, with a note below it where there is something to say.
 pub fn reals(list: &RealList, style: Style) -> String {
@@ -25,6 +25,9 @@ pub fn reals(list: &RealList, style: Style) -> String {
     let mut text = format!("{}\n", style.bold(&lines.next().unwrap_or_default()));
     for (real, line) in list.reals.iter().zip(lines) {
         text += &format!("{}\n", coloured(real, &line, style));
+        if let Some(reason) = &real.health_reason {
+            text += &labelled("      ", reason);
+        }
         if let Some(note) = real.next_hop_note.as_deref().filter(|note| !note.is_empty()) {
             text += &labelled("      ", note);
         }
@@ -39,7 +42,7 @@ fn row(real: &Real) -> Vec<String> {
     vec![
         real.name.clone(),
         real.address.to_string(),
-        real.admin.to_string(),
+        state(real.admin, real.health),
         weight(real),
         real.slots.to_string(),
         next_hop(real.next_hop.as_ref()),
@@ -63,9 +66,11 @@ fn next_hop(next_hop: Option<&NextHop>) -> String {
 }
 
 fn coloured(real: &Real, line: &str, style: Style) -> String {
-    match (real.admin, &real.next_hop) {
-        (AdminState::Enabled, Some(_)) => line.to_owned(),
-        (AdminState::Enabled, None) => style.bad(line),
+    match (real.admin, real.health) {
         (AdminState::Drained | AdminState::Disabled, _) => style.notable(line),
+        (AdminState::Enabled, Health::Down) => style.bad(line),
+        (AdminState::Enabled, _) if real.next_hop.is_none() => style.bad(line),
+        (AdminState::Enabled, Health::Partly | Health::Joining) => style.notable(line),
+        (AdminState::Enabled, Health::Up | Health::Unchecked) => line.to_owned(),
     }
 }

@@ -1,9 +1,9 @@
 //! `lbctl services`, in the shape of `ipvsadm -Ln`: a line for each service, and a `->` line for each of its reals.
 
-use lb_core::api::{AdminState, Service, ServiceList, ServiceReal};
+use lb_core::api::{AdminState, Health, Service, ServiceList, ServiceReal};
 
 use super::table::{Side, Table};
-use super::{Style, endpoint};
+use super::{Style, endpoint, state};
 
 /// Every service with its reals.
 pub fn services(list: &ServiceList, style: Style) -> String {
@@ -59,7 +59,7 @@ fn row(service: &Service, real: &ServiceReal) -> Vec<String> {
         weight(real),
         real.slots.to_string(),
         share(service, real),
-        state(real),
+        state_and_way(real),
     ]
 }
 
@@ -82,14 +82,17 @@ fn share(service: &Service, real: &ServiceReal) -> String {
     format!("{:.1}%", 100.0 * f64::from(real.slots) / all as f64)
 }
 
-fn state(real: &ServiceReal) -> String {
-    if real.next_hop_resolved { real.admin.to_string() } else { format!("{}, no next hop", real.admin) }
+fn state_and_way(real: &ServiceReal) -> String {
+    let next_hop = if real.next_hop_resolved { "" } else { ", no next hop" };
+    format!("{}{next_hop}", state(real.admin, real.health))
 }
 
 fn coloured(real: &ServiceReal, line: &str, style: Style) -> String {
-    match (real.admin, real.next_hop_resolved) {
-        (AdminState::Enabled, true) => line.to_owned(),
-        (AdminState::Enabled, false) => style.bad(line),
+    match (real.admin, real.health) {
         (AdminState::Drained | AdminState::Disabled, _) => style.notable(line),
+        (AdminState::Enabled, Health::Down) => style.bad(line),
+        (AdminState::Enabled, _) if !real.next_hop_resolved => style.bad(line),
+        (AdminState::Enabled, Health::Partly | Health::Joining) => style.notable(line),
+        (AdminState::Enabled, Health::Up | Health::Unchecked) => line.to_owned(),
     }
 }

@@ -23,6 +23,8 @@ fn real(name: &str, address: &str) -> Real {
         weight: 100,
         weight_override: None,
         admin: AdminState::Enabled,
+        health: Health::Up,
+        health_reason: None,
         services: vec!["web".into()],
         slots: 21_846,
         next_hop: next_hop(0x11),
@@ -39,6 +41,7 @@ fn member(name: &str, address: &str, slots: u32) -> ServiceReal {
         effective_weight: 100,
         slots,
         admin: AdminState::Enabled,
+        health: Health::Up,
         next_hop_resolved: true,
     }
 }
@@ -57,6 +60,7 @@ fn service_list() -> ServiceList {
             member("web-1", "198.51.100.11", 43_691),
             ServiceReal { effective_weight: 50, next_hop_resolved: false, ..member("web-2", "198.51.100.12", 21_846) },
             ServiceReal { effective_weight: 0, admin: AdminState::Drained, ..member("web-3", "198.51.100.13", 0) },
+            ServiceReal { effective_weight: 0, health: Health::Down, ..member("web-4", "198.51.100.14", 0) },
         ],
     };
     let dns = Service {
@@ -135,6 +139,15 @@ fn services_in_the_shape_of_ipvsadm() {
 }
 
 #[test]
+fn the_state_of_a_real_says_what_keeps_new_flows_away() {
+    assert_eq!(state(AdminState::Enabled, Health::Up), "enabled");
+    assert_eq!(state(AdminState::Enabled, Health::Unchecked), "enabled");
+    assert_eq!(state(AdminState::Enabled, Health::Partly), "partly");
+    assert_eq!(state(AdminState::Drained, Health::Up), "drained");
+    assert_eq!(state(AdminState::Disabled, Health::Down), "disabled, down");
+}
+
+#[test]
 fn reals_with_their_notes() {
     let list = RealList {
         generation: 7,
@@ -154,7 +167,14 @@ fn reals_with_their_notes() {
                 next_hop: next_hop(0x13).map(|hop| NextHop { interface: None, ..hop }),
                 ..real("web-3", "2001:db8:1::13")
             },
-            Real { services: vec![], slots: 0, next_hop_note: Some(String::new()), ..real("spare", "198.51.100.14") },
+            Real {
+                health: Health::Down,
+                health_reason: Some("alive: no answer in 400 ms (3 in a row)".into()),
+                slots: 0,
+                ..real("web-4", "198.51.100.14")
+            },
+            Real { health: Health::Partly, ..real("web-5", "198.51.100.15") },
+            Real { services: vec![], slots: 0, next_hop_note: Some(String::new()), ..real("spare", "198.51.100.16") },
         ],
     };
     assert_eq!(reals(&list, Style::Plain), include_str!("snapshots/reals.txt"));
@@ -313,6 +333,7 @@ fn colours_change_nothing_else_and_point_at_trouble() {
     assert!(!line("web-1").contains('\x1b'));
     assert!(line("web-2").starts_with("\x1b[31m"), "a real without a next hop is red");
     assert!(line("web-3").starts_with("\x1b[33m"), "a drained real is yellow");
+    assert!(line("web-4").starts_with("\x1b[31m"), "a real that is down is red");
 
     let unwell = Status { degraded: true, ..healthy() };
     assert!(status(&unwell, Style::Colour).contains("\x1b[31mdegraded\x1b[0m"));

@@ -85,6 +85,8 @@ impl Engine {
     fn service_view(&self, view: &ServiceView<'_>, resolved: &HashSet<u16>) -> anyhow::Result<api::Service> {
         let service = view.service;
         let members = view.members.iter().zip(&service.reals);
+        let health =
+            |view: &MemberView<'_>| self.real_health(&view.real.name, std::iter::once(service.name.as_str())).0;
         Ok(api::Service {
             name: service.name.clone(),
             id: view.id,
@@ -101,7 +103,7 @@ impl Engine {
                 marked: view.tally.marked,
             },
             counters: counters(&self.forwarder.service_counters(view.id)?),
-            reals: members.map(|(view, member)| member_view(view, member, resolved)).collect(),
+            reals: members.map(|(view, member)| member_view(view, member, health(view), resolved)).collect(),
         })
     }
 
@@ -139,6 +141,7 @@ impl Engine {
     }
 
     fn real_view(&self, view: &RealView<'_>, services: Vec<String>, counters: api::Counters) -> api::Real {
+        let (health, health_reason) = self.real_health(&view.real.name, services.iter().map(String::as_str));
         api::Real {
             name: view.real.name.clone(),
             id: view.id.into(),
@@ -146,6 +149,8 @@ impl Engine {
             weight: view.real.weight,
             weight_override: view.weight_override,
             admin: api_admin_state(view.admin),
+            health,
+            health_reason,
             services,
             slots: view.slots as u32,
             next_hop: view.next_hop.map(|hop| self.next_hop_view(hop)),
@@ -260,7 +265,12 @@ impl Names<'_> {
     }
 }
 
-fn member_view(view: &MemberView<'_>, member: &Member, resolved: &HashSet<u16>) -> api::ServiceReal {
+fn member_view(
+    view: &MemberView<'_>,
+    member: &Member,
+    health: api::Health,
+    resolved: &HashSet<u16>,
+) -> api::ServiceReal {
     api::ServiceReal {
         name: view.real.name.clone(),
         address: view.real.address,
@@ -268,6 +278,7 @@ fn member_view(view: &MemberView<'_>, member: &Member, resolved: &HashSet<u16>) 
         effective_weight: view.weight,
         slots: view.slots,
         admin: api_admin_state(view.admin),
+        health,
         next_hop_resolved: resolved.contains(&view.id),
     }
 }

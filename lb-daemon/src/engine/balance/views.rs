@@ -100,14 +100,14 @@ impl Engine {
         let load = newest.map(|(report, _)| report.load).unwrap_or_default();
         let decision = self.balance.decisions.get(name);
         let configured = view.weight_override.unwrap_or(view.real.weight);
-        let refuses = monitor.refuses(name);
+        let (health, health_reason) = self.real_health(name, services.iter().map(|service| service.service.as_str()));
         let (weight, next_weight) = weights(view, decision, configured);
         let decided = decision.map_or(Why::NoReports, |decision| decision.why);
         api::TableReal {
             name: name.to_owned(),
             admin: api_admin_state(view.admin),
-            health: if refuses.is_some() { api::Health::Down } else { overall(&services) },
-            health_reason: refuses.or_else(|| self.why_down(&services, name)),
+            health,
+            health_reason,
             report_age_seconds: heard_ms.map(|at_ms| self.age_seconds(at_ms)),
             availability: newest.map(|(report, _)| availability(report)),
             cpu: load.cpu.map(Share::fraction),
@@ -129,11 +129,10 @@ impl Engine {
     }
 
     fn table_service(&self, service: &Service, real: &str, slots: u32) -> api::TableService {
-        let member = self.balance.monitor.member(&service.name, real);
-        let checks = member.map(Member::checks).unwrap_or_default();
+        let checks = self.balance.monitor.member(&service.name, real).map(Member::checks).unwrap_or_default();
         api::TableService {
             service: service.name.clone(),
-            health: member.map_or(api::Health::Unchecked, |member| health(member.health())),
+            health: self.checked_health(&service.name, real),
             slots,
             checks: checks.iter().map(|check| self.check_state(check)).collect(),
         }
@@ -159,9 +158,26 @@ impl Engine {
         }
     }
 
-    fn why_down(&self, services: &[api::TableService], real: &str) -> Option<String> {
-        let down = services.iter().find(|service| service.health == api::Health::Down)?;
-        self.balance.monitor.member(&down.service, real).and_then(words::reason)
+    /// Whether a real can serve, over all these services, and why it cannot where it cannot.
+    pub(in crate::engine) fn real_health<'a>(
+        &self,
+        real: &str,
+        services: impl Iterator<Item = &'a str>,
+    ) -> (api::Health, Option<String>) {
+        let refuses = self.balance.monitor.refuses(real);
+        if refuses.is_some() {
+            return (api::Health::Down, refuses);
+        }
+        let healths: Vec<(&str, api::Health)> =
+            services.map(|service| (service, self.checked_health(service, real))).collect();
+        let down = healths.iter().find(|(_, health)| *health == api::Health::Down);
+        let reason = down.and_then(|(service, _)| words::reason(self.balance.monitor.member(service, real)?));
+        (overall(&healths), reason)
+    }
+
+    /// What the checks of a service say of a real.
+    fn checked_health(&self, service: &str, real: &str) -> api::Health {
+        self.balance.monitor.member(service, real).map_or(api::Health::Unchecked, |member| health(member.health()))
     }
 
     fn age_seconds(&self, at_ms: u64) -> f64 {
@@ -183,8 +199,8 @@ fn weights(view: &RealView<'_>, decision: Option<&Decision>, configured: u32) ->
 }
 
 /// Over all services.
-fn overall(services: &[api::TableService]) -> api::Health {
-    let any = |health: api::Health| services.iter().any(|service| service.health == health);
+fn overall(services: &[(&str, api::Health)]) -> api::Health {
+    let any = |health: api::Health| services.iter().any(|(_, found)| *found == health);
     let any_up = any(api::Health::Up) || any(api::Health::Unchecked);
     match (any(api::Health::Down), any_up) {
         (true, true) => api::Health::Partly,
