@@ -143,6 +143,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_question_that_comes_late_is_not_reset() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_word, heard) = watch::channel(Said::default());
+        tokio::spawn(serve(listener, heard));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut answer = String::new();
+        time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        for _ in 0..2 {
+            stream.write_all(b"web/web1\n").await.expect("after a RST the second one fails");
+        }
+    }
+
+    #[tokio::test]
     async fn connections_that_never_end_keep_nobody_out_for_long() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
