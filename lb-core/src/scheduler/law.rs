@@ -13,7 +13,7 @@ const FARTHEST_HITS: f64 = 8.0;
 /// Utilisation of a real of which nothing is told but that it has next to nothing to do.
 const UNTOLD: f64 = 0.01;
 /// The greatest weight, as a multiple of the group's median.
-const CEILING: f64 = 32.0;
+const CEILING: f64 = 16.0;
 /// The dead band is up to so many times narrower or wider than configured.
 const BAND_RANGE: f64 = 5.0;
 /// A move ends where what is left of it is this part of the dead band.
@@ -155,7 +155,7 @@ impl Exchange {
         let measured: Vec<(&Member, Measured)> = members
             .iter()
             .filter_map(|member| match member.course {
-                Course::Measured(load) => Some((member, load)),
+                Course::Measured(load) if load.utilisation >= UNTOLD => Some((member, load)),
                 _ => None,
             })
             .collect();
@@ -194,12 +194,11 @@ impl Exchange {
         if self.is_idle {
             return (member.weight, Some(Why::Idle));
         }
-        let goal = self.capacity(member, load) * self.weight;
         if load.utilisation < UNTOLD {
-            // It may well be able to do more, but that has to be seen.
-            return (goal.min(mean.max(member.weight)), None);
+            // It may well be able to do more than the mean, but that has to be seen.
+            return (mean.max(member.weight), None);
         }
-        (goal, None)
+        (self.capacity(member, load) * self.weight, None)
     }
 }
 

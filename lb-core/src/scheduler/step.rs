@@ -12,6 +12,8 @@ const COOL_BELOW: f64 = 0.9;
 const FIRST_SHARE: f64 = 0.1;
 /// Until a real that is eased in has reported so often, its reports do not end that.
 const REPORTS_TO_JUDGE: u32 = 3;
+/// Whatever is configured, a weight does not lose more than this part of itself in a step.
+const MOST_STEP: f64 = 0.9;
 /// An agent-check may ask for so many times the configured weight, at most.
 const MOST_ASKED: f64 = 10.0;
 
@@ -57,7 +59,8 @@ impl Scheduler {
 
     fn limits(&self, passed_ms: u64) -> Limits {
         let passed = passed_ms as f64 / self.options.interval_ms.max(1) as f64;
-        Limits { step: self.options.step * passed, dead_band: self.options.dead_band, floor: self.options.floor }
+        let SchedulerOptions { step, dead_band, floor, .. } = self.options;
+        Limits { step: step.clamp(0.0, MOST_STEP) * passed, dead_band, floor: floor.clamp(0.0, 1.0) }
     }
 
     fn take_in(&mut self, candidate: &Candidate<'_>, passed_ms: u64, now_ms: u64) {
