@@ -47,6 +47,20 @@ mod tests {
     }
 
     #[test]
+    fn microseconds_become_a_share_of_the_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pressure/memory");
+        let mut meter = MemoryMeter::new(&Places { proc: directory.path().to_owned(), sys: PathBuf::new() });
+        let start = Instant::now();
+        assert!(matches!(meter.measure(start), Err(SourceError::Absent(_))));
+        std::fs::create_dir(directory.path().join("pressure")).unwrap();
+        std::fs::write(&path, "some avg10=0.00 total=1000000\n").unwrap();
+        assert_eq!(meter.measure(start), Ok(None));
+        std::fs::write(&path, "some avg10=0.00 total=1500000\n").unwrap();
+        assert_eq!(meter.measure(start + std::time::Duration::from_secs(2)), Ok(Some(0.25)));
+    }
+
+    #[test]
     fn garbage_is_no_pressure() {
         for text in ["", "some", "some total", "some total=", "some total=x", "full total=5", "something total=5"] {
             assert_eq!(some_total(text), None, "{text:?}");
