@@ -87,6 +87,10 @@ fn endless_answers_are_cut_off() {
         let port = servers::tcp(servers::endless_head).await;
         let reason = "the head of the answer has more than 16384 bytes or too many headers";
         assert_failed(&check(at(port, None)).await, reason);
+        let port = servers::tcp(|stream| servers::long_head(stream, 20_000)).await;
+        assert_failed(&check(at(port, None)).await, reason);
+        let port = servers::tcp(|stream| servers::long_head(stream, 12_000)).await;
+        assert_passed(&check(at(port, None)).await);
         let port = servers::tcp(servers::endless_body).await;
         assert_passed(&check(at(port, None)).await);
         let reason = "the first 65536 bytes of the body do not contain \"well\"";

@@ -64,6 +64,13 @@ pub async fn endless_head(mut stream: TcpStream) {
     }
 }
 
+/// Answers with a head of `size` bytes and a little more.
+pub async fn long_head(mut stream: TcpStream, size: usize) {
+    let head = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(size));
+    let _ = stream.write_all(head.as_bytes()).await;
+    silent(stream).await;
+}
+
 /// Says a body without an end.
 pub async fn endless_body(mut stream: TcpStream) {
     let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
