@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use crate::build::{cargo, run as run_command};
+use crate::build::{self, cargo, run as run_command};
 use crate::prerequisites::{self, Need};
 
 /// What to measure.
@@ -14,7 +14,7 @@ use crate::prerequisites::{self, Need};
 pub enum Bench {
     /// Nanoseconds that the XDP program takes a packet, beside the floors
     Packet(Packet),
-    /// How evenly the scheduler spreads load, beside other policies, in a simulation
+    /// How evenly load is spread, beside other policies: in a simulation, or with real servers
     Balance(Balance),
 }
 
@@ -35,10 +35,13 @@ pub struct Packet {
 /// How to measure balance.
 #[derive(Args)]
 pub struct Balance {
+    /// With real HTTP servers in network namespaces, beside HAProxy
+    #[arg(long)]
+    live: bool,
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// One seed only: a first look
+    /// One seed only, and shorter runs: a first look
     #[arg(long)]
     quick: bool,
 }
@@ -47,6 +50,7 @@ pub struct Balance {
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Packet(options) => packet(root, options),
+        Bench::Balance(options) if options.live => live_balance(root, options),
         Bench::Balance(options) => balance(root, options),
     }
 }
@@ -64,6 +68,16 @@ fn packet(root: &Path, packet: &Packet) -> Result<()> {
 /// A simulation: needs neither root nor the XDP program.
 fn balance(root: &Path, balance: &Balance) -> Result<()> {
     run_command(&mut bench(root, "lb-balance", &[], balance.json.as_deref(), balance.quick)?)
+}
+
+/// With the very programs, built for release beside the bench that starts them.
+fn live_balance(root: &Path, balance: &Balance) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
+    build::ebpf(root)?;
+    let programs = ["--package", "lb-daemon", "--package", "lb-ctl", "--package", "lb-agent"];
+    run_command(cargo(root).args(["build", "--quiet", "--release", "--locked", "--bins"]).args(programs))?;
+    run_command(&mut bench(root, "lb-bench-live", &["compare"], balance.json.as_deref(), balance.quick)?)
 }
 
 /// The command that builds a bench for release and runs it with what all benches understand.

@@ -145,7 +145,7 @@ fn start_agent(
     let config = dir.join("agent.toml");
     let text = format!(
         "name = \"{name}\"\nload_balancers = [\"{balancer}\"]\nkey_file = \"{}\"\ncgroup = \"{}\"\n\
-         run_dir = \"{dir}/run\"\nstate_dir = \"{dir}/state\"\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n",
+         memory = false\nrun_dir = \"{dir}/run\"\nstate_dir = \"{dir}/state\"\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n",
         keys.display(),
         machine.path(),
         dir = dir.display(),
