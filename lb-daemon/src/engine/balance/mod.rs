@@ -4,6 +4,8 @@
 mod alarms;
 mod candidates;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod views;
 mod why;
 mod words;
