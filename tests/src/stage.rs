@@ -45,6 +45,7 @@ struct Service {
     protocol: &'static str,
     mode: &'static str,
     reals: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Config {
@@ -90,7 +91,16 @@ impl Config {
     pub fn service<S: AsRef<str>>(mut self, name: &str, vip: SocketAddr, kind: Kind, reals: &[S]) -> Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
         let (protocol, mode) = kind.words();
-        self.services.push(Service { name: name.to_string(), vip, protocol, mode, reals });
+        self.services.push(Service { name: name.to_string(), vip, protocol, mode, reals, lines: Vec::new() });
+        self
+    }
+
+    /// Adds a line to the service that was added last.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Config {
+        if let Some(service) = self.services.last_mut() {
+            service.lines.push(line.to_string());
+        }
         self
     }
 
@@ -101,9 +111,10 @@ impl Config {
         for Real { name, address } in &self.reals {
             let _ = write!(text, "\n[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
         }
-        for Service { name, vip, protocol, mode, reals } in &self.services {
+        for Service { name, vip, protocol, mode, reals, lines } in &self.services {
             let _ = write!(text, "\n[[service]]\nname = \"{name}\"\nvip = \"{}\"\nport = {}\n", vip.ip(), vip.port());
             let _ = write!(text, "protocol = \"{protocol}\"\nmode = \"{mode}\"\nreals = {reals:?}\n");
+            lines.iter().for_each(|line| text += &format!("{line}\n"));
         }
         text
     }
