@@ -13,6 +13,7 @@ use crate::{
     table::{Fallback, Plan, RealPlan},
 };
 
+mod noticing;
 mod plans;
 mod random;
 mod saving;
