@@ -79,7 +79,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let settings = config.settings.clone();
-    let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys))?;
+    let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys), &settings.state_dir)?;
     let engine = Engine::start(Parts {
         config_path: config_path.to_owned(),
         config,

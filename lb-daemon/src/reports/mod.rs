@@ -16,11 +16,13 @@
 //! - At a reload: [`Reports::set_reals`], [`Reports::set_agents`], and [`Reports::set_keys`] and
 //!   [`Reports::set_rate_limit`], which do nothing where no reports are taken. Addresses change by a restart only.
 //! - A real that was removed may still be in an update that was on its way: its name leads nowhere then.
+//! - Each report that is taken is noted in a file of its own (`journal`) first: the state file is written only now and then.
 //! - [`Reports::marks`] goes to the state file; [`Reports::counters`] and [`Reports::addresses`] to the API.
 //!
 //! All of these take a moment and may be called from any thread.
 
 mod agents;
+mod journal;
 mod mailbox;
 mod receiver;
 mod socket;
@@ -30,6 +32,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lb_core::agent_check::Answer;
@@ -39,8 +42,10 @@ use lb_core::report::{Inbox, Mark, Refusal, Report};
 use tokio::sync::mpsc;
 
 use agents::Agents;
+pub use journal::JOURNAL_FILE;
+use journal::Journal;
 use mailbox::Mailbox;
-use receiver::Receiver;
+use receiver::{Ledger, Receiver};
 
 /// Answers of agents that wait for their reader; further agents wait with theirs.
 const ANSWER_QUEUE: usize = 64;
@@ -54,6 +59,9 @@ pub struct Listening {
     pub keys: Keys,
     /// Most reports that are taken from one real in a second.
     pub rate_limit: u32,
+    /// The file that the newest reports are noted in ([`JOURNAL_FILE`]), so that none is taken again after a daemon was killed;
+    /// `None`: nowhere.
+    pub journal: Option<PathBuf>,
 }
 
 /// News of one real.
@@ -149,10 +157,8 @@ impl Reports {
     /// Replaces the reals that may report, and begins to receive. What is known of reals that stay is kept; `marks` are the
     /// newest reports that earlier daemons have taken, and none up to them is taken again.
     pub fn set_reals(&self, reals: impl IntoIterator<Item = String>, marks: &BTreeMap<String, Mark>) {
-        self.change_inbox(|inbox| {
-            inbox.set_reals(reals);
-            inbox.restore(marks);
-        });
+        let reals: Vec<String> = reals.into_iter().collect();
+        self.change_ledger(|ledger| ledger.set_reals(&reals, marks));
         if let Some(receiver) = &self.receiver {
             receiver.begin();
         }
@@ -160,12 +166,12 @@ impl Reports {
 
     /// Replaces the keys.
     pub fn set_keys(&self, keys: Keys) {
-        self.change_inbox(|inbox| inbox.set_keys(keys));
+        self.change_ledger(|ledger| ledger.inbox.set_keys(keys));
     }
 
     /// Replaces the limit of reports per real and second.
     pub fn set_rate_limit(&self, rate_limit: u32) {
-        self.change_inbox(|inbox| inbox.set_rate_limit(rate_limit));
+        self.change_ledger(|ledger| ledger.inbox.set_rate_limit(rate_limit));
     }
 
     /// Replaces the set of agents that are asked, by the reals' names. An agent that stays keeps its rhythm.
@@ -193,18 +199,19 @@ impl Reports {
         self.receiver.as_ref().map_or(&[], Receiver::addresses)
     }
 
-    fn change_inbox(&self, change: impl FnOnce(&mut Inbox)) {
+    fn change_ledger(&self, change: impl FnOnce(&mut Ledger)) {
         if let Some(receiver) = &self.receiver {
-            receiver.change_inbox(change);
+            receiver.change_ledger(change);
         }
     }
 }
 
 fn receive(listening: Listening, reports: Arc<Mailbox>) -> Result<Receiver, ListenError> {
     let inbox = Inbox::new(listening.keys, listening.rate_limit);
+    let ledger = Ledger { inbox, journal: listening.journal.map(Journal::new) };
     let open = |&address| socket::open(address).map_err(|error| ListenError::Socket { address, error });
     let sockets = listening.addresses.iter().map(open).collect::<Result<_, _>>()?;
-    Receiver::start(sockets, inbox, reports).map_err(ListenError::Thread)
+    Receiver::start(sockets, ledger, reports).map_err(ListenError::Thread)
 }
 
 impl Updates {

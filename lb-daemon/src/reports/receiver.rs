@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use lb_core::report::{Inbox, MAX_REPORT_SIZE, Mark, Refusal};
+use lb_core::report::{Inbox, MAX_REPORT_SIZE, Mark, Refusal, Report};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::warn;
 
 use super::Counters;
+use super::journal::Journal;
 use super::mailbox::Mailbox;
 
 /// Datagrams that are read from one socket before the next one has its turn.
@@ -38,25 +39,50 @@ pub(super) struct Receiver {
 /// What the thread and the rest of the daemon both use.
 struct Shared {
     /// Locked for one datagram at a time.
-    inbox: Mutex<Inbox>,
+    ledger: Mutex<Ledger>,
     accepted: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
     reports: Arc<Mailbox>,
 }
 
 impl Shared {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has been taken, here and in a file for whoever comes after.
+pub(super) struct Ledger {
+    pub(super) inbox: Inbox,
+    pub(super) journal: Option<Journal>,
+}
+
+impl Ledger {
+    pub(super) fn set_reals(&mut self, reals: &[String], marks: &BTreeMap<String, Mark>) {
+        self.inbox.set_reals(reals.iter().cloned());
+        self.inbox.restore(marks);
+        if let Some(journal) = &mut self.journal {
+            self.inbox.restore(&journal.read());
+            journal.begin(reals, &self.inbox.marks());
+        }
+    }
+
+    fn receive(&mut self, datagram: &[u8], now_ms: u64) -> Result<Report, Refusal> {
+        let report = self.inbox.receive(datagram, now_ms)?;
+        if let Some(journal) = &mut self.journal {
+            journal.note(&report.real, report.mark());
+        }
+        Ok(report)
     }
 }
 
 impl Receiver {
-    pub(super) fn start(sockets: Vec<UdpSocket>, inbox: Inbox, reports: Arc<Mailbox>) -> io::Result<Self> {
+    pub(super) fn start(sockets: Vec<UdpSocket>, ledger: Ledger, reports: Arc<Mailbox>) -> io::Result<Self> {
         let addresses = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>()?;
         let (stop, stopped) = UnixStream::pair()?;
         let (begin, begun) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared {
-            inbox: Mutex::new(inbox),
+            ledger: Mutex::new(ledger),
             accepted: AtomicU64::new(0),
             refused: Default::default(),
             reports,
@@ -83,12 +109,12 @@ impl Receiver {
         &self.addresses
     }
 
-    pub(super) fn change_inbox(&self, change: impl FnOnce(&mut Inbox)) {
-        change(&mut self.shared.inbox());
+    pub(super) fn change_ledger(&self, change: impl FnOnce(&mut Ledger)) {
+        change(&mut self.shared.ledger());
     }
 
     pub(super) fn marks(&self) -> BTreeMap<String, Mark> {
-        self.shared.inbox().marks()
+        self.shared.ledger().inbox.marks()
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -170,7 +196,7 @@ impl Thread {
 
     fn take_in(&mut self, datagram: &[u8], sender: SocketAddr) {
         let now_ms = self.start.elapsed().as_millis() as u64;
-        let received = self.shared.inbox().receive(datagram, now_ms);
+        let received = self.shared.ledger().receive(datagram, now_ms);
         match received {
             Ok(report) => {
                 self.shared.reports.put(report);

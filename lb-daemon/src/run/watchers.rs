@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use lb_core::auth::Keys;
@@ -13,7 +14,7 @@ use crate::checks::Checks;
 use crate::config::ReportSettings;
 use crate::engine::{Senders, Watchers};
 use crate::next_hop::{NextHops, Timing, Update, Watch};
-use crate::reports::{Counters, Listening, Reports, Updates};
+use crate::reports::{Counters, JOURNAL_FILE, Listening, Reports, Updates};
 
 /// All of them. They end when this is dropped.
 pub(super) struct Everyone {
@@ -30,15 +31,16 @@ pub(super) struct News {
 }
 
 impl Everyone {
-    /// Starts them, with nothing to watch yet. Must be called inside the runtime.
+    /// Starts them, with nothing to watch yet; what must outlive them is kept in `state_dir`. Must be called inside the runtime.
     ///
     /// # Errors
     /// A socket cannot be had.
-    pub(super) fn start(reports: Option<(&ReportSettings, Keys)>) -> anyhow::Result<(Self, News)> {
+    pub(super) fn start(reports: Option<(&ReportSettings, Keys)>, state_dir: &Path) -> anyhow::Result<(Self, News)> {
         let listening = reports.map(|(settings, keys)| Listening {
             addresses: settings.listen.clone(),
             keys,
             rate_limit: settings.rate_limit,
+            journal: Some(state_dir.join(JOURNAL_FILE)),
         });
         let (reports, report_updates) = Reports::start(listening).context("cannot take reports")?;
         let (next_hops, updates) = NextHops::start(Vec::new(), Timing::default())?;

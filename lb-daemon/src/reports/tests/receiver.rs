@@ -19,6 +19,7 @@ fn listening(addresses: &[&str]) -> Listening {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         keys: keys('a'),
         rate_limit: 1_000_000,
+        journal: None,
     }
 }
 
