@@ -11,4 +11,5 @@ pub mod next_hop;
 pub mod preflight;
 pub mod reports;
 pub mod run;
+pub mod source;
 pub mod state;

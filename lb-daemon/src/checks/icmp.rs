@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::probe::{Failure, TimeLimit};
 use super::socket::PacketSocket;
+use crate::source;
 
 /// Bytes of the largest answer that is looked at whole.
 const MAX_ANSWER: usize = 2048;
@@ -85,6 +86,7 @@ pub(super) async fn echo(address: IpAddr, limit: TimeLimit) -> Result<(), Failur
 
 async fn exchange(address: IpAddr) -> io::Result<()> {
     let (socket, raw) = open(address)?;
+    socket.bind(&source::towards(address).into())?;
     // Connected, it is told of ICMP errors, and hears this address only.
     socket.connect(&SocketAddr::new(address, 0).into())?;
     let mut socket = PacketSocket::new(socket, MAX_ANSWER)?;

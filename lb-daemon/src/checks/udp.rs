@@ -1,11 +1,12 @@
 //! A datagram to a real's own address, and the judgement of an answer that came by any way.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use tokio::net::UdpSocket;
 
 use super::probe::{Failure, TimeLimit};
+use crate::source;
 
 /// Bytes of the largest datagram.
 pub(super) const MAX_DATAGRAM: usize = 65_535;
@@ -19,8 +20,7 @@ pub(super) async fn exchange(to: SocketAddr, send: &[u8], limit: TimeLimit) -> R
 }
 
 async fn exchange_here(to: SocketAddr, send: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind(source::towards(to.ip())).await?;
     // Connected, it is told of ICMP errors, and hears nobody else.
     socket.connect(to).await?;
     socket.send(send).await?;

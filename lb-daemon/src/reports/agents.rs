@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
 use super::ReportUpdate;
+use crate::source;
 
 /// Most agents that are asked at the same time; further ones wait for their turn.
 const MAX_AT_ONCE: usize = 256;
@@ -124,7 +125,7 @@ async fn in_turn(check: &AgentCheck, shared: &Shared) -> Result<Answer, String> 
 /// Asks an agent once.
 async fn ask(address: SocketAddr) -> Result<Answer, String> {
     let failed = |what: &str, error: io::Error| format!("cannot {what} the agent at {address}: {error}");
-    let mut stream = TcpStream::connect(address).await.map_err(|error| failed("connect to", error))?;
+    let mut stream = source::connect(address).await.map_err(|error| failed("connect to", error))?;
     let bytes = read_line(&mut stream).await.map_err(|error| failed("hear", error))?;
     agent_check::parse(&bytes).map_err(|error| format!("{address}: {error}"))
 }

@@ -1,24 +1,19 @@
 //! The source address of a carried probe: an address of this host, of the VIP's family, to which the real can answer.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 
 use lb_core::check::Target;
 use lb_core::table::NextHop;
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{AddressFamily, SockaddrLike as _, SockaddrStorage};
 
 use super::super::probe::Failure;
-
-/// Any port will do: nothing is sent.
-const SOME_PORT: u16 = 9;
+use crate::source::{self, Own, by_routes};
 
 /// The configured address, or else the best of this host's.
 pub(super) fn choose(target: &Target, hop: &NextHop) -> Result<IpAddr, Failure> {
     if let Some(source) = target.check.source {
         return configured(source, target.vip);
     }
-    best(&own_addresses()?, hop.ifindex, towards(target.address), target.vip).ok_or_else(|| {
+    best(&own_addresses()?, hop.ifindex, by_routes(target.address), target.vip).ok_or_else(|| {
         let family = if target.vip.is_ipv4() { "IPv4" } else { "IPv6" };
         Failure::new(format_args!("this host has no {family} address towards the real but the VIP; set `source`"))
     })
@@ -34,17 +29,8 @@ fn configured(source: IpAddr, vip: IpAddr) -> Result<IpAddr, Failure> {
     Ok(source)
 }
 
-/// An address of this host.
-#[derive(Clone, Copy, Debug)]
-struct Own {
-    address: IpAddr,
-    ifindex: u32,
-    /// It has no network. So VIPs are given to a host, and an answer to a VIP is taken for a client's packet.
-    lone: bool,
-}
-
 /// Of the addresses of the interface and the one that routes prefer, one with a network before a lone one, and then the one that
-/// routes prefer. The kernel's own choice may well be a VIP, above all in IPv6.
+/// routes prefer.
 fn best(own: &[Own], ifindex: u32, preferred: Option<IpAddr>, vip: IpAddr) -> Option<IpAddr> {
     let fits = |own: &&Own| own.address.is_ipv4() == vip.is_ipv4() && own.address != vip;
     let near = |own: &&Own| own.ifindex == ifindex || Some(own.address) == preferred;
@@ -52,45 +38,8 @@ fn best(own: &[Own], ifindex: u32, preferred: Option<IpAddr>, vip: IpAddr) -> Op
     candidates.min_by_key(|own| (own.lone, Some(own.address) != preferred)).map(|own| own.address)
 }
 
-/// The address that the kernel's routes give to packets for `real`.
-fn towards(real: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if real.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(SocketAddr::new(real, SOME_PORT)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
-}
-
 fn own_addresses() -> Result<Vec<Own>, Failure> {
-    let all = getifaddrs().map_err(|error| Failure::system("cannot list addresses", &error.into()))?;
-    Ok(all.filter_map(|entry| own(&entry)).collect())
-}
-
-fn own(entry: &InterfaceAddress) -> Option<Own> {
-    let address = entry.address.as_ref().and_then(ip_of).filter(is_global)?;
-    let ifindex = if_nametoindex(entry.interface_name.as_str()).ok()?;
-    Some(Own { address, ifindex, lone: entry.netmask.as_ref().and_then(ip_of).is_none_or(is_full) })
-}
-
-fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    match address.family()? {
-        AddressFamily::Inet => address.as_sockaddr_in().map(|v4| v4.ip().into()),
-        AddressFamily::Inet6 => address.as_sockaddr_in6().map(|v6| v6.ip().into()),
-        _ => None,
-    }
-}
-
-fn is_global(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_loopback(),
-    }
-}
-
-fn is_full(netmask: IpAddr) -> bool {
-    match netmask {
-        IpAddr::V4(v4) => v4.to_bits() == u32::MAX,
-        IpAddr::V6(v6) => v6.to_bits() == u128::MAX,
-    }
+    source::own_addresses().map_err(|error| Failure::system("cannot list addresses", &error))
 }
 
 #[cfg(test)]
