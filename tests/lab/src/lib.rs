@@ -5,6 +5,7 @@
 //! want another. Everything is named `us-<pid>-<what>`, everything goes away when its owner is dropped, and a new
 //! [`Run`] takes down what crashed ones left.
 
+mod agent;
 mod binaries;
 mod cgroup;
 mod command;
@@ -18,6 +19,7 @@ mod real;
 mod run;
 mod topology;
 
+pub use agent::Agent;
 pub use binaries::{lab_object, lb_agent, lbctl, lbd};
 pub use cgroup::SlowMachine;
 pub use command::{describe, output, tool};

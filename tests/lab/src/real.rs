@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,20 +32,32 @@ impl WebServer {
     /// `GET /` answers with `name` and a line end; `/files/NAME` serves a file of [`WebServer::files`]; `/status` is nginx's
     /// `stub_status`.
     pub fn start(run: &Run, namespace: &Namespace, name: &str, ports: &[u16]) -> Result<WebServer> {
+        let any = ports.iter().flat_map(|port| [format!("{port}"), format!("[::]:{port}")]);
+        let mut server = WebServer::spawn(run, namespace, name, &any.collect::<Vec<_>>())?;
+        for port in ports {
+            server.wait_until_it_answers(namespace, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port))?;
+        }
+        Ok(server)
+    }
+
+    /// As [`WebServer::start`], on one address and port alone: for the others there is a kernel without a server.
+    pub fn start_at(run: &Run, namespace: &Namespace, name: &str, address: SocketAddr) -> Result<WebServer> {
+        let mut server = WebServer::spawn(run, namespace, name, &[address.to_string()])?;
+        server.wait_until_it_answers(namespace, address)?;
+        Ok(server)
+    }
+
+    fn spawn(run: &Run, namespace: &Namespace, name: &str, listen: &[String]) -> Result<WebServer> {
         let dir = run.dir().join(name);
         let files = dir.join("files");
         fs::create_dir_all(&files).with_context(|| format!("cannot create {}", files.display()))?;
         let config = dir.join("nginx.conf");
-        fs::write(&config, nginx_config(&dir, name, ports))
+        fs::write(&config, nginx_config(&dir, name, listen))
             .with_context(|| format!("cannot write {}", config.display()))?;
         let mut command = namespace.command("nginx");
         command.arg("-p").arg(&dir).arg("-e").arg(dir.join("error.log")).arg("-c").arg(&config);
         let process = Process::spawn(&mut command, &dir.join("nginx.log"))?;
-        let mut server = WebServer { name: name.to_string(), files, process };
-        for port in ports {
-            server.wait_until_it_answers(namespace, *port)?;
-        }
-        Ok(server)
+        Ok(WebServer { name: name.to_string(), files, process })
     }
 
     /// The name that it answers with.
@@ -63,9 +75,14 @@ impl WebServer {
         self.process.terminate(STOP_LIMIT).map(drop)
     }
 
-    fn wait_until_it_answers(&mut self, namespace: &Namespace, port: u16) -> Result<()> {
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        wait_for(&format!("nginx of {} on port {port}", self.name), START_LIMIT, || {
+    /// Kills the server with all its processes (SIGKILL): its kernel refuses new connections and resets those that were open.
+    pub fn kill(self) {
+        // The processes of the group go when their owner does.
+        drop(self);
+    }
+
+    fn wait_until_it_answers(&mut self, namespace: &Namespace, address: SocketAddr) -> Result<()> {
+        wait_for(&format!("nginx of {} on {address}", self.name), START_LIMIT, || {
             if !self.process.is_running() {
                 bail!("nginx of {} has ended: {}", self.name, self.process.log().trim());
             }
@@ -75,11 +92,11 @@ impl WebServer {
     }
 }
 
-fn nginx_config(dir: &Path, name: &str, ports: &[u16]) -> String {
+fn nginx_config(dir: &Path, name: &str, addresses: &[String]) -> String {
     let dir = dir.display();
     let mut listen = String::new();
-    for port in ports {
-        let _ = writeln!(listen, "    listen {port} backlog=4096; listen [::]:{port} backlog=4096;");
+    for address in addresses {
+        let _ = writeln!(listen, "    listen {address} backlog=4096;");
     }
     format!(
         "user root;

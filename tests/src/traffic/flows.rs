@@ -145,7 +145,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// Sends one request and returns the name of the real server that answered.
-async fn exchange(stream: &mut TcpStream) -> Result<String> {
+pub(super) async fn exchange(stream: &mut TcpStream) -> Result<String> {
     stream.write_all(REQUEST).await.context("cannot send")?;
     let mut answer = Vec::with_capacity(MAX_ANSWER);
     loop {

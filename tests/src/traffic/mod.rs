@@ -1,6 +1,7 @@
-//! Traffic for the tests in network namespaces: thousands of open flows, transfers that stop and go on, datagrams,
-//! echo requests, and floods.
+//! Traffic for the tests in network namespaces: thousands of open flows, new ones at a steady rate, transfers that stop
+//! and go on, datagrams, echo requests, and floods.
 
+mod arrivals;
 mod datagrams;
 mod flood;
 mod flows;
@@ -9,6 +10,7 @@ mod pattern;
 mod ping;
 mod transfer;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use datagrams::{Echoes, UdpFlows, Volley, echo_datagrams};
 pub use flood::{FloodPath, SynFlood};
 pub use flows::{Broken, Flows};
