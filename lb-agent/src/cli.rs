@@ -9,8 +9,10 @@ use clap::{Parser, Subcommand};
 use lb_core::report::Availability;
 
 use crate::config::{Config, DEFAULT_RUN_DIR, SOCKET_NAME};
+use crate::doctor::DoctorArguments;
 use crate::measure::{Measurer, Options, Shown};
-use crate::{agent, control, run};
+use crate::setup::{SetupArguments, Unclear};
+use crate::{agent, control, doctor, run, setup};
 
 /// The agent of a real server: tells the load balancers whether it serves and how much it has to do.
 #[derive(Debug, Parser)]
@@ -20,6 +22,8 @@ struct Arguments {
     command: Command,
 }
 
+/// As clap has it.
+const WRONG_USAGE: u8 = 2;
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +55,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Prepare this host to be a real server, or take that back. Prints the commands and changes nothing, unless told to
+    Setup(SetupArguments),
+    /// Say what this host lacks to be a real server, and how to fix it
+    Doctor(DoctorArguments),
 }
 
 fn default_socket() -> PathBuf {
@@ -61,18 +69,21 @@ fn default_socket() -> PathBuf {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Run { config } => run::run(&config),
-        Command::Check { config } => check(&config),
-        Command::State { state, socket } => show_state(&socket, state),
-        Command::Measure { config } => measure(config.as_deref()),
+        Command::Run { config } => run::run(&config).map(done),
+        Command::Check { config } => check(&config).map(done),
+        Command::State { state, socket } => show_state(&socket, state).map(done),
+        Command::Measure { config } => measure(config.as_deref()).map(done),
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", describe(&error));
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("{}", describe(&error));
+        if error.is::<Unclear>() { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+    })
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// An error and its causes in one line, or as it is where it has lines of its own.

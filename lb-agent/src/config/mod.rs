@@ -30,6 +30,8 @@ pub const SOURCE_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis
 /// The fastest link, in Mbit/s.
 pub const MAX_LINK_SPEED: u64 = 10_000_000;
 
+/// Where the configuration file is expected.
+pub const DEFAULT_CONFIG: &str = "/etc/understudy/agent.toml";
 /// `key_file` unless the file says otherwise.
 pub const DEFAULT_KEY_FILE: &str = "/etc/understudy/keys";
 /// `report_interval` unless the file says otherwise.

@@ -26,6 +26,7 @@ pub use cpu::CpuOf;
 pub use error::SourceError;
 pub use hits::HitsOf;
 pub use network::NetworkOf;
+pub(crate) use network::default_interfaces;
 pub use shown::Shown;
 
 use crate::source::Origin;

@@ -115,7 +115,7 @@ fn parse_dev(text: &str) -> BTreeMap<String, Bytes> {
 }
 
 /// The interfaces of the routes to everywhere, each once. Routes through `lo` lead nowhere.
-fn default_interfaces(route: &str, ipv6_route: &str) -> Vec<String> {
+pub(crate) fn default_interfaces(route: &str, ipv6_route: &str) -> Vec<String> {
     // Columns: interface, destination, gateway, flags, counts, metric, mask.
     let v4 = route.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -1,0 +1,8 @@
+//! `lb-agent setup` and `lb-agent doctor` on hosts in network namespaces. Needs root, nft, and for one test an `lbd` beside
+//! `lb-agent`.
+
+mod command_line;
+mod dsr;
+mod host;
+mod ipip;
+mod packet;
