@@ -9,7 +9,6 @@ pub mod config;
 mod control;
 mod doctor;
 mod generation;
-mod lock;
 pub mod measure;
 mod reporter;
 pub mod run;

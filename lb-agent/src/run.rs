@@ -5,17 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use lb_config::lock::Lock;
+use lb_config::service::{Phase, Signals, notify};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::agent::{self, Agent};
 use crate::agent_check;
 use crate::config::{Config, Fixed};
 use crate::control::{Socket, Wish};
-use crate::lock::Lock;
 
 /// How often the last word is said, since any datagram may be lost.
 const LAST_WORDS: u32 = 3;
@@ -34,7 +34,7 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let config = Config::load(&config_path)?;
     lb_config::logging::start(config.fixed.log);
     let keys = agent::read_keys(&config)?;
-    let _lock = Lock::take(&config.fixed.run_dir)?;
+    let _lock = Lock::take("lb-agent", &config.fixed.run_dir, "run_dir")?;
     info!("lb-agent {} starts for {} with {}", env!("CARGO_PKG_VERSION"), config.name, config_path.display());
     run_to_end(async { serve(Agent::new(config_path, config, keys)).await })?
 }
@@ -58,7 +58,7 @@ async fn serve(mut agent: Agent) -> anyhow::Result<()> {
         tokio::spawn(agent_check::serve(listener, agent.said()));
     }
     agent.report();
-    notify(&[NotifyState::Ready]);
+    notify(Phase::Ready);
     keep_going(&mut agent, &mut signals, wishes).await;
     // The event loop ends with all that runs in it, and the socket's file goes with the socket.
     Ok(())
@@ -105,7 +105,7 @@ fn ticks(config: &Config) -> Interval {
 }
 
 async fn say_last_words(agent: &mut Agent) {
-    notify(&[NotifyState::Stopping]);
+    notify(Phase::Stopping);
     info!("stops in {} ms", agent.config().stop_delay.as_millis());
     agent.begin_to_stop();
     agent.report();
@@ -123,29 +123,9 @@ async fn reached(end: Option<Instant>) {
 }
 
 fn reload(agent: &mut Agent) {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(_) => notify(&[NotifyState::Reloading]),
-    }
+    notify(Phase::Reloading);
     agent.reload();
-    notify(&[NotifyState::Ready]);
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
+    notify(Phase::Ready);
 }
 
 /// Until a signal comes that asks for an end.
@@ -153,12 +133,5 @@ async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-/// Tells systemd, if it started us.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd could not be told: {error}");
     }
 }

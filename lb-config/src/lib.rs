@@ -2,14 +2,16 @@
 //! that everything that is wrong is shown at once with file, line, column and fix.
 //!
 //! A program reads its file in this order: [`read_file`], [`document`], a [`Table`] for each table, its values, and at the
-//! end [`Problems::refuse`] says whether anything was wrong. Beside it, what every program makes of two keys: the file of
-//! secret [`keys`], and [`logging`].
+//! end [`Problems::refuse`] says whether anything was wrong. Beside it, what every program makes of its configuration: the
+//! file of secret [`keys`], [`logging`], the [`lock`] on its directories, and how it runs as a [`service`].
 
 mod diagnostic;
 mod duration;
 mod file;
 pub mod keys;
+pub mod lock;
 pub mod logging;
+pub mod service;
 mod table;
 mod values;
 mod words;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use lb_config::lock::Lock;
 
 use crate::config::{Config, DEFAULT_BPF_DIR};
 use crate::dataplane::Dataplane;
-use crate::lock::Lock;
 use crate::{preflight, run};
 
 /// The load balancer's daemon: loads the XDP program, keeps its maps, serves the API.
@@ -83,7 +83,7 @@ fn detach(config: Option<&Path>) -> anyhow::Result<()> {
         println!("nothing to remove: there is no {}", bpf_dir.display());
         return Ok(());
     }
-    let _lock = Lock::take(&bpf_dir, "bpf_dir").context("cannot detach")?;
+    let _lock = Lock::take("lbd", &bpf_dir, "bpf_dir").context("cannot detach")?;
     let removed = Dataplane::remove_pins(&bpf_dir)?;
     if removed.is_empty() {
         println!("nothing to remove in {}", bpf_dir.display());

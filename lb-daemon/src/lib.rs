@@ -6,7 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod dataplane;
 pub mod engine;
-pub mod lock;
 pub mod next_hop;
 pub mod preflight;
 pub mod reports;

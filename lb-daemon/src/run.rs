@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lb_config::lock::Lock;
+use lb_config::service::{Phase, Signals, notify};
 use lb_config::{keys, logging};
 use lb_core::auth::Keys;
-use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
@@ -19,7 +19,6 @@ use tracing::{info, warn};
 use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
-use crate::lock::Lock;
 use crate::reports::Updates;
 use crate::{api, preflight};
 use watchers::{Everyone, News};
@@ -54,8 +53,8 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
 }
 
 fn take_locks(settings: &Settings) -> anyhow::Result<(Lock, Lock)> {
-    let run_dir = Lock::take(&settings.run_dir, "run_dir")?;
-    let bpf_dir = Lock::take(&settings.bpf_dir, "bpf_dir")?;
+    let run_dir = Lock::take("lbd", &settings.run_dir, "run_dir")?;
+    let bpf_dir = Lock::take("lbd", &settings.bpf_dir, "bpf_dir")?;
     Ok((run_dir, bpf_dir))
 }
 
@@ -96,7 +95,7 @@ async fn serve(
     let server = tokio::spawn(api::serve(socket, engine.clone(), stopped));
     let feeders = feed(&engine, news);
     let outcome = keep_going(&engine, &mut signals).await;
-    notify(&[NotifyState::Stopping]);
+    notify(Phase::Stopping);
     stop_all(engine, stop, server, feeders, thread).await?;
     outcome
 }
@@ -115,19 +114,16 @@ async fn keep_going(engine: &Handle, signals: &mut Signals) -> anyhow::Result<()
         }
         if !ready_told && engine.call(|engine| engine.is_ready()).await? {
             ready_told = true;
-            notify(&[NotifyState::Ready]);
+            notify(Phase::Ready);
         }
     }
 }
 
 async fn reload(engine: &Handle) -> anyhow::Result<()> {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(_) => notify(&[NotifyState::Reloading]),
-    }
+    notify(Phase::Reloading);
     // The engine logs what comes of it.
     let _ = engine.call(Engine::reload).await?;
-    notify(&[NotifyState::Ready]);
+    notify(Phase::Ready);
     Ok(())
 }
 
@@ -190,28 +186,4 @@ async fn stop_all(
         );
     }
     Ok(())
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-}
-
-/// Tells systemd, if it started us.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd could not be told: {error}");
-    }
 }

@@ -1,5 +1,5 @@
-//! One `lbd` a host: locks on the run directory and the BPF directory. The kernel lets go of them when their process ends,
-//! however it ends, so that no stale lock is ever in the way.
+//! Locks on directories that one process may use at a time. The kernel lets go of them when their process ends, however it
+//! ends, so that no stale lock is ever in the way.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("another lbd ({}) uses {}: stop it first, or give this one a `{key}` of its own", holder(.pid), .path.display())]
+    #[error("another {program} ({}) uses {}: stop it first, or give this one a `{key}` of its own", holder(.pid), .path.display())]
     Held {
+        /// What wants it, and what has it.
+        program: &'static str,
         /// The process that has it, where the kernel says so.
         pid: Option<u32>,
         /// What is locked.
@@ -38,18 +40,19 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks a directory, which is made if it is missing. `key` is the configuration's key for it.
+    /// Locks a directory for a program, `lbd` say. The directory is made if it is missing; `key` is the configuration's key
+    /// for it.
     ///
     /// # Errors
     /// Another process has the lock, or the directory cannot be made or opened.
-    pub fn take(directory: &Path, key: &'static str) -> Result<Self, LockError> {
+    pub fn take(program: &'static str, directory: &Path, key: &'static str) -> Result<Self, LockError> {
         let failed = |source| LockError::Failed { path: directory.to_owned(), key, source };
         fs::create_dir_all(directory).map_err(failed)?;
         let file = File::open(directory).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _directory: file }),
             Err(TryLockError::WouldBlock) => {
-                Err(LockError::Held { pid: holder_of(&file), path: directory.to_owned(), key })
+                Err(LockError::Held { program, pid: holder_of(&file), path: directory.to_owned(), key })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -94,8 +97,8 @@ mod tests {
     fn a_second_lock_names_the_process_and_a_dropped_one_is_free() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run");
-        let first = Lock::take(&path, "run_dir").unwrap();
-        let refused = Lock::take(&path, "run_dir").unwrap_err().to_string();
+        let first = Lock::take("lbd", &path, "run_dir").unwrap();
+        let refused = Lock::take("lbd", &path, "run_dir").unwrap_err().to_string();
         let expected = format!(
             "another lbd (pid {}) uses {}: stop it first, or give this one a `run_dir` of its own",
             std::process::id(),
@@ -103,15 +106,15 @@ mod tests {
         );
         assert_eq!(refused, expected);
         drop(first);
-        Lock::take(&path, "run_dir").unwrap();
+        Lock::take("lbd", &path, "run_dir").unwrap();
     }
 
     #[test]
     fn a_directory_that_cannot_be_made_is_named_with_what_may_be_missing() {
-        let error = Lock::take(Path::new("/proc/understudy"), "bpf_dir").unwrap_err();
+        let error = Lock::take("lbd", Path::new("/proc/understudy"), "bpf_dir").unwrap_err();
         let advice = "; is a BPF file system mounted there? mount -t bpf bpf /sys/fs/bpf";
         assert_eq!(error.to_string(), format!("cannot make and lock /proc/understudy (`bpf_dir`){advice}"));
-        let error = Lock::take(Path::new("/proc/understudy"), "run_dir").unwrap_err();
+        let error = Lock::take("lbd", Path::new("/proc/understudy"), "run_dir").unwrap_err();
         assert_eq!(error.to_string(), "cannot make and lock /proc/understudy (`run_dir`)");
         assert!(std::error::Error::source(&error).is_some());
     }
