@@ -65,7 +65,15 @@ pub(super) fn listeners(vip: IpAddr, ports: &[u16], facts: &Facts) -> Vec<Findin
     let warn = |on: &std::net::SocketAddr| {
         Finding::bad(Severity::Warning, what(on.port()), format!("it listens on {} alone", on.ip()), why, fix(vip))
     };
-    elsewhere.map(warn).collect()
+    let findings: Vec<Finding> = elsewhere.map(warn).collect();
+    let anything = facts.listeners.iter().any(|on| takes(on.ip(), vip));
+    if findings.is_empty() && !anything { vec![silent(vip)] } else { findings }
+}
+
+fn silent(vip: IpAddr) -> Finding {
+    let what = format!("a server listens on {vip}");
+    let now = "none does over TCP, and UDP is not looked at".to_owned();
+    Finding::bad(Severity::Warning, what, now, "connections to the VIP are refused otherwise", fix(vip))
 }
 
 fn fix(vip: IpAddr) -> String {

@@ -74,7 +74,7 @@ impl Verdict {
         let lines: String = self.findings.iter().map(Finding::text).collect();
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (missing, warnings) = (count(Severity::Missing), count(Severity::Warning));
-        format!("{lines}\n{missing} missing, {warnings} warnings.\n")
+        format!("{lines}\nMissing: {missing}. Warnings: {warnings}.\n")
     }
 }
 
@@ -85,9 +85,9 @@ impl Finding {
             Severity::Warning => "warning",
             Severity::Missing => "missing",
         };
-        let now = self.now.as_deref().map(|now| format!("; {now}")).unwrap_or_default();
+        let now = self.now.as_deref().map(|now| format!("         now: {now}\n")).unwrap_or_default();
         let fixes: String = self.fix.iter().map(|fix| format!("         fix: {fix}\n")).collect();
-        format!("{word}  {}{now}\n         why: {}\n{fixes}", self.what, self.why)
+        format!("{word}  {}\n{now}         why: {}\n{fixes}", self.what, self.why)
     }
 }
 
@@ -115,13 +115,15 @@ mod tests {
     #[test]
     fn people_see_what_is_missing_why_and_the_fix() {
         let expected = "ok       lo is up\n\
-                        warning  eth1 is up; it is down\n\
+                        warning  eth1 is up\n\
+                        \x20        now: it is down\n\
                         \x20        why: packets come in by it\n\
                         \x20        fix: ip link set up\n\
-                        missing  eth0 is up; it is down\n\
+                        missing  eth0 is up\n\
+                        \x20        now: it is down\n\
                         \x20        why: packets come in by it\n\
                         \x20        fix: ip link set up\n\
-                        \n1 missing, 1 warnings.\n";
+                        \nMissing: 1. Warnings: 1.\n";
         assert_eq!(Verdict::of(findings()).text(), expected);
     }
 

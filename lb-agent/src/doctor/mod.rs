@@ -127,6 +127,10 @@ mod tests {
         }
         facts.listeners = vec!["0.0.0.0:81".parse().unwrap()];
         assert_eq!(about_ports(&facts, &[80]), [missing]);
+        assert_eq!(about_ports(&facts, &[]), [""; 0], "nobody knows which port is meant");
+        facts.listeners.clear();
+        let silent = "Warning a server listens on 192.0.2.100; none does over TCP, and UDP is not looked at";
+        assert_eq!(about_ports(&facts, &[]), [silent]);
     }
 
     #[test]

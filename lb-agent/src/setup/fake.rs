@@ -40,6 +40,7 @@ pub(crate) fn bare() -> Facts {
         ipv6: true,
         modules: ["ipip", "ip6_tunnel"].map(|module| (module.to_owned(), Ok(()))).into(),
         nft: Nft::Works(None),
+        listeners: vec!["[::]:80".parse().unwrap()],
         boot: "first".to_owned(),
         ..Facts::default()
     }

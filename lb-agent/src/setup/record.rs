@@ -1,10 +1,11 @@
 //! The record of what was changed, so that it can be undone: a file in the state directory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use lb_config::lock::{Lock, LockError};
 use serde::{Deserialize, Serialize};
 
 use super::Wish;
@@ -47,26 +48,18 @@ impl Record {
     }
 }
 
-/// Keeps the record. One at a time: the kernel lets go of the lock when the process ends, however it ends.
+/// Keeps the record. One at a time.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     path: PathBuf,
-    directory: File,
+    _lock: Lock,
 }
 
 impl Keeper {
     /// Keeps it in this directory, which is made if it is missing.
-    pub(crate) fn open(directory: &Path) -> anyhow::Result<Keeper> {
-        let failed = || format!("cannot make and lock {} (--state-dir); are you root?", directory.display());
-        fs::create_dir_all(directory).with_context(failed)?;
-        let lock = File::open(directory).with_context(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Keeper { path: directory.join(FILE), directory: lock }),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another `lb-agent setup` uses {}: wait for it to end", directory.display())
-            }
-            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
-        }
+    pub(crate) fn open(directory: &Path) -> Result<Keeper, LockError> {
+        let lock = Lock::take("lb-agent setup", directory, "--state-dir")?;
+        Ok(Keeper { path: directory.join(FILE), _lock: lock })
     }
 
     /// The record's file.
@@ -82,13 +75,14 @@ impl Keeper {
     /// Written whole to a second file, flushed and renamed, so that there is always one good file.
     pub(crate) fn save(&self, record: &Record) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(record).context("cannot write the record as JSON")?;
+        ensure!(json.len() as u64 <= MAX_SIZE, "the record of changes would become too large; run --undo first");
         let temporary = self.path.with_extension("tmp");
         let write = || {
             let mut file = File::create(&temporary)?;
             file.write_all(json.as_bytes())?;
             file.sync_all()?;
             fs::rename(&temporary, &self.path)?;
-            self.directory.sync_all()
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
         };
         write().with_context(|| format!("cannot write the record {}", self.path.display()))
     }
@@ -154,12 +148,15 @@ mod tests {
         assert_eq!(read(&path).unwrap(), None);
         let keeper = Keeper::open(&path).unwrap();
         let refused = Keeper::open(&path).unwrap_err().to_string();
-        assert_eq!(refused, format!("another `lb-agent setup` uses {}: wait for it to end", path.display()));
+        assert!(refused.starts_with("another lb-agent setup (pid "), "{refused}");
         let mut record = Record::new("boot");
         record.note(&setting(0, 1));
         keeper.save(&record).unwrap();
         assert_eq!(keeper.load().unwrap(), Some(record.clone()));
-        assert_eq!(read(&path).unwrap(), Some(record));
+        assert_eq!(read(&path).unwrap(), Some(record.clone()));
+        record.changes.extend((0..20_000).map(|n| Change::Up { device: n.to_string() }));
+        let refused = keeper.save(&record).unwrap_err().to_string();
+        assert_eq!(refused, "the record of changes would become too large; run --undo first");
         keeper.remove().unwrap();
         keeper.remove().unwrap();
         assert_eq!(keeper.load().unwrap(), None);

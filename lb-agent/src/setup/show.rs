@@ -24,10 +24,10 @@ pub(super) fn dry_run(wish: &Wish, steps: &[Step], state_dir: &Path) -> String {
 
 fn shown(step: &Step) -> String {
     match &step.state {
-        State::So => format!("\n# So already: {}\n", step.what),
+        State::So => format!("\n# {}: so already\n", step.what),
         State::Todo { now, change } => {
             let commands: Vec<String> = change.commands().iter().map(|command| typed(command)).collect();
-            format!("\n# To do: {}; {now}\n# Why: {}\n{}\n", step.what, step.why, commands.join("\n"))
+            format!("\n# {}\n#   now: {now}\n#   why: {}\n{}\n", step.what, step.why, commands.join("\n"))
         }
         State::Blocked { .. } => format!("\n# In the way: {}\n", reason(step).replace('\n', "\n# ")),
     }
@@ -36,8 +36,8 @@ fn shown(step: &Step) -> String {
 /// Why a step cannot be taken, and what to do.
 pub(super) fn reason(step: &Step) -> String {
     let State::Blocked { now, fix } = &step.state else { return String::new() };
-    let fixes: String = fix.iter().map(|fix| format!("\n  Fix: {fix}")).collect();
-    format!("{}; {now}\n  Why: {}{fixes}", step.what, step.why)
+    let fixes: String = fix.iter().map(|fix| format!("\n  fix: {fix}")).collect();
+    format!("{}\n  now: {now}\n  why: {}{fixes}", step.what, step.why)
 }
 
 /// How applying has ended.

@@ -178,7 +178,7 @@ fn nothing_is_changed_when_something_is_in_the_way() {
     let mut stage = Stage::new(facts);
     let error = stage.apply(&wish("ipip", &["192.0.2.100"])).unwrap_err().to_string();
     assert!(
-        error.starts_with("nothing was changed, since this is in the way:\nthere is a tunnel interface tunl0;"),
+        error.starts_with("nothing was changed, since this is in the way:\nthere is a tunnel interface tunl0\n"),
         "{error}"
     );
     assert_eq!(stage.host.ran, [""; 0]);

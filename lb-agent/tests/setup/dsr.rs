@@ -154,7 +154,7 @@ fn a_vip_on_the_network_is_in_the_way() {
     let said = crate::host::stderr(&refused);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.starts_with("nothing was changed, since this is in the way:"), "{said}");
-    assert!(said.contains(&format!("Fix: ip address del {vip}/24 dev eth0")), "{said}");
+    assert!(said.contains(&format!("fix: ip address del {vip}/24 dev eth0")), "{said}");
     assert_eq!((host.state().unwrap(), host.record()), (former, None));
     let fix = format!("address del {vip}/24 dev eth0");
     host.namespace.ip(&fix).context("the fix").unwrap();

@@ -45,11 +45,11 @@ fn the_kernel_has_tunnels_or_nothing_is_changed() {
     assert!(said.starts_with("nothing was changed, since this is in the way:"), "{said}");
     for (device, module) in [("tunl0", "ipip"), ("ip6tnl0", "ip6_tunnel")] {
         let reason = format!(
-            "there is a tunnel interface {device}; there is none, and the kernel module {module} cannot be loaded: "
+            "there is a tunnel interface {device}\n  now: there is none, and the kernel module {module} cannot be loaded: "
         );
         assert!(said.contains(&reason), "{said}");
     }
-    assert!(said.contains("Fix: install the modules of the running kernel"), "{said}");
+    assert!(said.contains("fix: install the modules of the running kernel"), "{said}");
     assert_eq!((host.state().unwrap(), host.record()), (former, None));
     let (missing, code) = host.missing(WISH).unwrap();
     assert!(missing.contains(&"there is a tunnel interface tunl0".to_owned()), "{missing:?}");

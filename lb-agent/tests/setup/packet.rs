@@ -1,7 +1,7 @@
 //! Packets made and read by hand: what comes out of a tunnel, and what a server answers.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Error, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -21,38 +21,31 @@ pub struct Tunnel(File);
 impl Tunnel {
     /// Makes the interface `name`, which lives as long as this does.
     pub fn new(namespace: &Namespace, name: &str) -> Result<Tunnel> {
-        // SAFETY: all bytes of the structure may be zero.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from as libc::c_char;
-        }
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-        let open = || {
+        namespace.run(|| {
             let file =
                 File::options().read(true).write(true).open("/dev/net/tun").context("cannot open /dev/net/tun")?;
+            let request = request(name);
             // SAFETY: the descriptor is open, and the structure is what this request takes and outlives the call.
             let made = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &request) };
-            ensure!(made == 0, "cannot make a tunnel: {}", std::io::Error::last_os_error());
-            Ok(file)
-        };
-        struct Shared<T>(T);
-        // SAFETY: the closure only reads the structure, whose pointers are all null.
-        unsafe impl<T> Sync for Shared<T> {}
-        // SAFETY: as above.
-        unsafe impl<T> Send for Shared<T> {}
-        let open = Shared(open);
-        namespace
-            .run(move || {
-                let open = open;
-                (open.0)()
-            })
-            .map(Tunnel)
+            ensure!(made == 0, "cannot make a tunnel: {}", Error::last_os_error());
+            Ok(Tunnel(file))
+        })
     }
 
     /// Lets a SYN come out of the tunnel that offers the client's largest segments.
     pub fn syn(&mut self, from: SocketAddrV4, to: SocketAddrV4) -> Result<()> {
         self.0.write_all(&syn(from, to)).context("cannot send into the tunnel")
     }
+}
+
+fn request(name: &str) -> libc::ifreq {
+    // SAFETY: all bytes of the structure may be zero.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    request
 }
 
 fn syn(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
@@ -85,7 +78,7 @@ impl Ear {
         namespace.run(|| {
             // SAFETY: socket takes no pointers.
             let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::IPPROTO_TCP) };
-            ensure!(socket >= 0, "cannot open a raw socket: {}", std::io::Error::last_os_error());
+            ensure!(socket >= 0, "cannot open a raw socket: {}", Error::last_os_error());
             // SAFETY: the descriptor was just opened and belongs to nobody else.
             Ok(Ear(UdpSocket::from(unsafe { OwnedFd::from_raw_fd(socket) })))
         })

@@ -68,6 +68,7 @@ pub(crate) fn plan(wish: &Wish, facts: &Facts) -> Result<Vec<Step>, Unclear> {
     }
     if wish.vips.iter().any(IpAddr::is_ipv4) {
         steps.extend(silence(interface, facts));
+        steps.extend((wish.mode == Mode::Dsr).then(|| loose(interface, facts)).flatten());
     }
     if wish.mode == Mode::Ipip {
         steps.extend(tunnel::steps(wish, interface, facts)?);
@@ -143,6 +144,14 @@ fn silence(interface: &str, facts: &Facts) -> Vec<Step> {
     let mut steps = greater_of_two(interface, Setting::ArpIgnore, 1..=2, ignore, facts);
     steps.extend(greater_of_two(interface, Setting::ArpAnnounce, 2..=2, announce, facts));
     steps
+}
+
+/// Where answers go out by another interface than packets come in by, strict filtering would drop the packets.
+fn loose(interface: &str, facts: &Facts) -> Option<Step> {
+    let [all, own] = [ALL, interface].map(|place| facts.setting(place, Setting::RpFilter));
+    let elsewhere = facts.default_interfaces.iter().all(|name| name != interface);
+    let why = "the default route is by another interface, and strict filtering drops clients' packets that come in by this one";
+    (all.max(own) == 1 && elsewhere).then(|| set(interface, Setting::RpFilter, own, 2, why))
 }
 
 /// The kernel goes by the greater value of `all` and the interface. What is too low is raised for all; what is too high

@@ -48,20 +48,23 @@ fn dsr_over_ipv4() {
     let expected = "\
 # Real server for 192.0.2.100 (mode dsr). Nothing has been changed.
 
-# So already: eth0 is up
+# eth0 is up: so already
 
-# To do: arp_ignore of all is 1; it is 0
-# Why: without it the host answers ARP for the VIP on lo, and takes the load balancer's place
+# arp_ignore of all is 1
+#   now: it is 0
+#   why: without it the host answers ARP for the VIP on lo, and takes the load balancer's place
 sysctl -w net.ipv4.conf.all.arp_ignore=1
 
-# To do: arp_announce of all is 2; it is 0
-# Why: without it the host's ARP requests tell its neighbours that the VIP is here
+# arp_announce of all is 2
+#   now: it is 0
+#   why: without it the host's ARP requests tell its neighbours that the VIP is here
 sysctl -w net.ipv4.conf.all.arp_announce=2
 
-# So already: lo is up
+# lo is up: so already
 
-# To do: lo has 192.0.2.100/32; no interface has it
-# Why: the host takes packets for the VIP only when it has the address
+# lo has 192.0.2.100/32
+#   now: no interface has it
+#   why: the host takes packets for the VIP only when it has the address
 ip address add 192.0.2.100/32 dev lo
 ";
     assert_eq!(shown(&wish("dsr", &["192.0.2.100"]), &bare()), expected);
@@ -72,14 +75,15 @@ fn dsr_over_ipv6() {
     let expected = "\
 # Real server for 2001:db8::100 (mode dsr). Nothing has been changed.
 
-# So already: eth0 is up
+# eth0 is up: so already
 
-# So already: lo can have IPv6 addresses
+# lo can have IPv6 addresses: so already
 
-# So already: lo is up
+# lo is up: so already
 
-# To do: lo has 2001:db8::100/128; no interface has it
-# Why: the host takes packets for the VIP only when it has the address
+# lo has 2001:db8::100/128
+#   now: no interface has it
+#   why: the host takes packets for the VIP only when it has the address
 ip address add 2001:db8::100/128 dev lo nodad
 ";
     assert_eq!(shown(&wish("dsr", &["2001:db8::100"]), &bare()), expected);
@@ -90,37 +94,43 @@ fn ipv4_in_ipv4() {
     let expected = "\
 # Real server for 192.0.2.100 (mode ipip). Nothing has been changed.
 
-# So already: eth0 is up
+# eth0 is up: so already
 
-# To do: arp_ignore of all is 1; it is 0
-# Why: without it the host answers ARP for the VIP on lo, and takes the load balancer's place
+# arp_ignore of all is 1
+#   now: it is 0
+#   why: without it the host answers ARP for the VIP on lo, and takes the load balancer's place
 sysctl -w net.ipv4.conf.all.arp_ignore=1
 
-# To do: arp_announce of all is 2; it is 0
-# Why: without it the host's ARP requests tell its neighbours that the VIP is here
+# arp_announce of all is 2
+#   now: it is 0
+#   why: without it the host's ARP requests tell its neighbours that the VIP is here
 sysctl -w net.ipv4.conf.all.arp_announce=2
 
-# To do: there is a tunnel interface tunl0; the kernel module ipip is not loaded
-# Why: it takes the outer header off, whoever sent the packet
+# there is a tunnel interface tunl0
+#   now: the kernel module ipip is not loaded
+#   why: it takes the outer header off, whoever sent the packet
 modprobe ipip
 
-# To do: tunl0 is up; it is down
-# Why: a tunnel that is down takes no packets
+# tunl0 is up
+#   now: it is down
+#   why: a tunnel that is down takes no packets
 ip link set dev tunl0 up
 
-# So already: rp_filter of tunl0 is 0
+# rp_filter of tunl0 is 0: so already
 
-# To do: the VIPs offer clients small enough TCP segments (1440 for 192.0.2.100 bytes); no rule does that
-# Why: a full-sized packet of a client does not fit into the tunnel, and ICMP that says so may be filtered
+# the VIPs offer clients small enough TCP segments (192.0.2.100: 1440 bytes)
+#   now: no rule does that
+#   why: a full-sized packet of a client does not fit into the tunnel, and ICMP that says so may be filtered
 nft 'add table inet understudy_agent; delete table inet understudy_agent; add table inet understudy_agent; \
 add chain inet understudy_agent replies { type filter hook postrouting priority mangle; }; \
 add rule inet understudy_agent replies ip saddr { 192.0.2.100 } tcp flags syn \
 tcp option maxseg size > 1440 tcp option maxseg size set 1440'
 
-# So already: lo is up
+# lo is up: so already
 
-# To do: lo has 192.0.2.100/32; no interface has it
-# Why: the host takes packets for the VIP only when it has the address
+# lo has 192.0.2.100/32
+#   now: no interface has it
+#   why: the host takes packets for the VIP only when it has the address
 ip address add 192.0.2.100/32 dev lo
 ";
     assert_eq!(shown(&wish("ipip", &["192.0.2.100"]), &bare()), expected.replace("\\\n", ""));
@@ -219,6 +229,18 @@ fn loose_filtering_is_enough_for_a_tunnel_with_an_address() {
 }
 
 #[test]
+fn answers_that_go_out_another_way_want_loose_filtering() {
+    let only = Wish { interface: Some("eth1".to_owned()), ..wish("dsr", &["192.0.2.100"]) };
+    let steps = |wish: &Wish, values: &[(&str, u32)]| filters(commands(wish, &filtering(values)));
+    assert_eq!(steps(&only, &[("all", 1)]), ["sysctl -w net.ipv4.conf.eth1.rp_filter=2"]);
+    assert_eq!(steps(&only, &[("eth1", 1)]), ["sysctl -w net.ipv4.conf.eth1.rp_filter=2"]);
+    for loose in [&[][..], &[("eth1", 2), ("all", 1)], &[("all", 2)]] {
+        assert_eq!(steps(&only, loose), [""; 0], "{loose:?}");
+    }
+    assert_eq!(steps(&wish("dsr", &["192.0.2.100"]), &[("all", 1)]), [""; 0], "eth0 has the default route");
+}
+
+#[test]
 fn interfaces_with_dots_have_keys_with_slashes() {
     let mut facts = bare();
     facts.links[1].name = "eth0.100".to_owned();
@@ -239,15 +261,15 @@ fn a_vip_elsewhere_is_in_the_way() {
     assert_eq!(obstacles(&only, &place(0, 32)), "");
     assert_eq!(
         obstacles(&only, &place(1, 32)),
-        "lo has 192.0.2.100/32, and no other interface; eth0 has 192.0.2.100/32\n  \
-         Why: an interface that faces the network answers ARP and neighbour solicitations for its addresses\n  \
-         Fix: ip address del 192.0.2.100/32 dev eth0"
+        "lo has 192.0.2.100/32, and no other interface\n  now: eth0 has 192.0.2.100/32\n  \
+         why: an interface that faces the network answers ARP and neighbour solicitations for its addresses\n  \
+         fix: ip address del 192.0.2.100/32 dev eth0"
     );
     assert_eq!(
         obstacles(&only, &place(0, 24)),
-        "lo has 192.0.2.100/32, and no other interface; lo has 192.0.2.100/24\n  \
-         Why: with a shorter prefix the host takes every address of that network for its own\n  \
-         Fix: ip address del 192.0.2.100/24 dev lo"
+        "lo has 192.0.2.100/32, and no other interface\n  now: lo has 192.0.2.100/24\n  \
+         why: with a shorter prefix the host takes every address of that network for its own\n  \
+         fix: ip address del 192.0.2.100/24 dev lo"
     );
     let mut both = place(0, 32);
     both.links[1].addresses.push(("192.0.2.100".parse().unwrap(), 24));
@@ -273,11 +295,11 @@ fn what_the_host_cannot_do_is_in_the_way() {
     assert!(obstacles(&wish("dsr", &["2001:db8::100"]), &facts).contains("disable_ipv6=0"));
     assert_eq!(obstacles(&wish("dsr", &["192.0.2.100"]), &facts), "");
     facts.links[1].up = false;
-    assert!(obstacles(&only, &facts).contains("Fix: ip link set dev eth0 up"));
+    assert!(obstacles(&only, &facts).contains("fix: ip link set dev eth0 up"));
     facts.links.remove(1);
     assert!(obstacles(&only, &facts).contains("there is no such interface"));
     let foreign = Wish { address: Some("192.0.2.22".parse().unwrap()), ..wish("dsr", &["192.0.2.100"]) };
-    assert!(obstacles(&foreign, &bare()).contains("192.0.2.22 is an address of this host; no interface has it"));
+    assert!(obstacles(&foreign, &bare()).contains("192.0.2.22 is an address of this host\n  now: no interface has it"));
 }
 
 #[test]

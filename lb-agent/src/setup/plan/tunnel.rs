@@ -150,8 +150,8 @@ fn keep_filtering(all: u32, tunnel: &str, facts: &Facts) -> Vec<Step> {
 
 /// VIPs that were clamped before stay so.
 fn clamped(wanted: Segments, facts: &Facts) -> Step {
-    let sizes: Vec<String> = wanted.iter().map(|(vip, size)| format!("{size} for {vip}")).collect();
-    let what = format!("the VIPs offer clients small enough TCP segments ({} bytes)", sizes.join(", "));
+    let sizes: Vec<String> = wanted.iter().map(|(vip, size)| format!("{vip}: {size} bytes")).collect();
+    let what = format!("the VIPs offer clients small enough TCP segments ({})", sizes.join(", "));
     let why = "a full-sized packet of a client does not fit into the tunnel, and ICMP that says so may be filtered";
     let listing = match &facts.nft {
         Nft::Works(listing) => listing,
