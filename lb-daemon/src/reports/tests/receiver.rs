@@ -217,6 +217,23 @@ async fn what_came_before_a_restart_is_not_taken_after_it() {
     assert_eq!(after.counters().refused(Refusal::Replayed), 1);
 }
 
+/// One that was killed has told nobody its marks, and has left its journal.
+#[tokio::test]
+async fn what_came_before_a_kill_is_not_taken_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_journal = || Listening { journal: Some(directory.path().join("reports")), ..listening(&["127.0.0.1:0"]) };
+    let (before, _updates, mut sender) = start(with_journal());
+    let captured = [7, 9, 8].map(|sequence| encode(&report("web1", sequence), &keys('a')).unwrap());
+    captured.iter().for_each(|datagram| sender.send(datagram));
+    sender.settle(&before);
+    drop(before);
+    let (after, _updates, mut sender) = start(with_journal());
+    captured.iter().for_each(|datagram| sender.send(datagram));
+    sender.send(&encode(&report("web1", 10), &keys('a')).unwrap());
+    sender.settle(&after);
+    assert_eq!((after.counters().accepted, after.counters().refused(Refusal::Replayed)), (1, 3));
+}
+
 /// Those who report while the daemon starts are not unknown to it.
 #[tokio::test]
 async fn what_comes_before_the_reals_are_known_waits_for_them() {
