@@ -3,7 +3,7 @@
 //!
 //! Two cumulative sums (E. S. Page's CUSUM) watch what the reports differ from the average by, in standard deviations, upwards and
 //! downwards. What is only noise cancels out in them; what lasts adds up. When one of them is too great, the average begins anew
-//! with the reports that made it so.
+//! with the reports that made it so. Where hits are few, several reports count as one.
 
 /// The average of a steady capacity goes back so many times the smoothing.
 const MEMORY: f64 = 8.0;
@@ -11,6 +11,10 @@ const MEMORY: f64 = 8.0;
 const NOISE: f64 = 0.5;
 /// A sum of so many standard deviations is a change.
 const ALARM: f64 = 5.0;
+/// Reports are pooled until they count so many hits together: fewer say more of chance than of the capacity.
+const ENOUGH: f64 = 10.0;
+/// But not for longer than so many times the smoothing: a real that hangs has no hits for ever.
+const LONGEST_POOL: f64 = 4.0;
 /// The deviation is that of so many reports.
 const REPORTS: f64 = 64.0;
 /// What a report may differ by, as a part, as long as nothing is known of that; and how many reports that counts for.
@@ -25,6 +29,8 @@ const OUTLIER: f64 = 3.0;
 #[derive(Clone, Debug)]
 pub(super) struct Capacity {
     mean: Mean,
+    /// Of the reports that are too few by themselves.
+    pool: Mean,
     /// Square of the relative standard deviation of one report.
     variance: f64,
     reports: f64,
@@ -36,6 +42,7 @@ impl Default for Capacity {
     fn default() -> Self {
         Self {
             mean: Mean::default(),
+            pool: Mean::default(),
             variance: FIRST_DEVIATION * FIRST_DEVIATION,
             reports: FIRST_REPORTS,
             more: Drift::default(),
@@ -83,6 +90,14 @@ impl Drift {
 impl Capacity {
     /// Takes in a report. `smoothing` is that of the options, in reports.
     pub(super) fn add(&mut self, hits: f64, utilisation: f64, smoothing: f64) {
+        self.pool.add(hits, utilisation, f64::MAX);
+        if self.pool.hits * self.pool.reports >= ENOUGH || self.pool.reports >= smoothing * LONGEST_POOL {
+            let pool = std::mem::take(&mut self.pool);
+            self.add_pool(pool.hits, pool.utilisation, smoothing);
+        }
+    }
+
+    fn add_pool(&mut self, hits: f64, utilisation: f64, smoothing: f64) {
         let expected = self.mean.hits * utilisation;
         let found = hits * self.mean.utilisation;
         if self.mean.reports > 0.0 && expected + found > 0.0 {
@@ -99,15 +114,14 @@ impl Capacity {
         let deviations = difference / deviation;
         let more = self.more.add(deviations, hits, utilisation);
         let less = self.less.add(-deviations, hits, utilisation);
-        if more || less {
-            self.mean = if more { self.more.mean } else { self.less.mean };
-            (self.more, self.less) = (Drift::default(), Drift::default());
-            return true;
-        }
         let square = difference.abs().min(OUTLIER * deviation).powi(2);
         self.reports = (self.reports + 1.0).min(REPORTS);
         self.variance += (square - self.variance) / self.reports;
-        false
+        if more || less {
+            self.mean = if more { self.more.mean } else { self.less.mean };
+            (self.more, self.less) = (Drift::default(), Drift::default());
+        }
+        more || less
     }
 
     /// Hits per second at a utilisation of 1; `None` where that cannot be told.

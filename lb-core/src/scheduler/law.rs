@@ -11,7 +11,9 @@ const LIGHTEST: f64 = 1.0 / 8.0;
 /// A real's hits count as so many times (or one so-manieth of) what its weight should have brought it, at most.
 const FARTHEST_HITS: f64 = 8.0;
 /// Utilisation of a real of which nothing is told but that it has next to nothing to do.
-const UNTOLD: f64 = 0.01;
+pub(super) const UNTOLD: f64 = 0.01;
+/// When reals get less than this part of what they usually get, on average, the load has stopped: what they are still busy with came before.
+const LULL: f64 = 0.05;
 /// The greatest weight, as a multiple of the group's median.
 const CEILING: f64 = 16.0;
 /// The dead band is up to so many times narrower or wider than configured.
@@ -19,10 +21,21 @@ const BAND_RANGE: f64 = 5.0;
 /// A move ends where what is left of it is this part of the dead band.
 const ARRIVED: f64 = 0.2;
 
+/// A real that is busier than this has more to do than it can, and flows queue there.
+const SATURATED: f64 = 0.97;
+/// It may lose so many times a step at once, ...
+const SATURATED_STEPS: f64 = 3.0;
+/// ... if half of the reals are less busy than this: where all have too much to do, haste helps nobody ...
+const ROOM: f64 = 0.9;
+/// ... and if reals get more than this part of what they usually get: where the load falls off, a backlog goes by itself.
+const FALLING_OFF: f64 = 0.75;
+/// Whatever is configured, a weight does not lose more than this part of itself in a step.
+pub(super) const MOST_STEP: f64 = 0.9;
+
 /// How far weights may go.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// A weight moves by this part of itself, at most.
+    /// A weight moves by this part of itself, at most; that of a saturated real falls faster.
     pub(super) step: f64,
     /// A weight that is nearer to its goal than this part of itself does not begin to move.
     pub(super) dead_band: f64,
@@ -41,6 +54,8 @@ pub(super) struct Member {
     pub(super) course: Course,
     /// It is on its way to a goal.
     pub(super) moving: bool,
+    /// The part of its weight that it may lose in this step: set by [`balance`].
+    fall: f64,
     /// Where it goes: set by [`balance`].
     pub(super) goal: f64,
     /// Why: set by [`balance`].
@@ -63,8 +78,12 @@ pub(super) enum Course {
 pub(super) struct Measured {
     /// Of its busiest resource; 1.0 is all of it.
     pub(super) utilisation: f64,
+    /// The same, as last reported.
+    pub(super) newest: f64,
     /// Hits or flows per second, whatever all measured reals of the group have.
     pub(super) rate: Option<f64>,
+    /// The newest rate as a part of what it usually is.
+    pub(super) left: Option<f64>,
     /// Rate over utilisation.
     pub(super) capacity: Option<f64>,
     /// Its relative standard deviation.
@@ -84,6 +103,8 @@ pub(super) fn balance(members: &mut [Member], limits: &Limits) {
             Course::Unknown(why) => (exchange.mean_weight.unwrap_or(member.configured * mean / configured), Some(why)),
         };
         member.set_goal(goal.clamp(bounds.0, bounds.1), why, limits);
+        let steps = if exchange.has_room && member.is_saturated() { SATURATED_STEPS } else { 1.0 };
+        member.fall = (limits.step * steps).min(MOST_STEP);
     }
     if members.iter().any(|member| member.moving) {
         advance(members, limits.step, bounds);
@@ -102,7 +123,7 @@ pub(super) fn scale(members: &[Member]) -> f64 {
 
 impl Member {
     pub(super) fn new(configured: f64, weight: f64, course: Course, moving: bool) -> Self {
-        Self { configured, weight, course, moving, goal: weight, why: Why::Steady }
+        Self { configured, weight, course, moving, fall: 0.0, goal: weight, why: Why::Steady }
     }
 
     fn set_goal(&mut self, goal: f64, why: Option<Why>, limits: &Limits) {
@@ -110,6 +131,10 @@ impl Member {
         let is_off = (goal / self.weight - 1.0).abs() > self.dead_band(limits);
         self.moving = !matches!(why, Some(Why::Held | Why::Idle)) && (is_off || self.moving);
         self.why = why.unwrap_or(if self.moving { Why::Moving } else { Why::Steady });
+    }
+
+    fn is_saturated(&self) -> bool {
+        matches!(self.course, Course::Measured(load) if load.newest >= SATURATED)
     }
 
     /// The dead band is narrower where the goal is known well, and wider where it is known badly.
@@ -138,8 +163,10 @@ impl Member {
 
 /// What the measured members of a group have in common: how capacity is turned into weight.
 pub(super) struct Exchange {
-    /// Every one of them is idle.
+    /// There is too little to do to tell who could do more.
     is_idle: bool,
+    /// Others could take at once what a saturated member loses.
+    has_room: bool,
     /// Median utilisation.
     utilisation: f64,
     /// Median hits per second for a weight of 1; `None` where there are none.
@@ -162,8 +189,10 @@ impl Exchange {
         let known = members.iter().filter(|member| !matches!(member.course, Course::Unknown(_)));
         let (count, sum) = known.fold((0, 0.0), |(count, sum), member| (count + 1, sum + member.weight));
         let rate = median(measured.iter().map(|(member, load)| load.rate.unwrap_or(0.0) / member.weight));
+        let left = part_left(members).unwrap_or(1.0);
         let mut exchange = Self {
-            is_idle: measured.iter().all(|(_, load)| load.utilisation < IDLE),
+            is_idle: measured.iter().all(|(_, load)| load.utilisation < IDLE) || left < LULL,
+            has_room: median(measured.iter().map(|(_, load)| load.newest)) < ROOM && left > FALLING_OFF,
             utilisation: median(measured.iter().map(|(_, load)| load.utilisation)),
             rate: (rate > 0.0).then_some(rate),
             weight: 1.0,
@@ -202,17 +231,28 @@ impl Exchange {
     }
 }
 
-/// Moves the weights: each by at most `step`, those that are headed somewhere else than the rest the farthest, and their sum
+/// What all get as a part of what they usually get. Each counts alike, so that one that lies cannot speak for the others.
+fn part_left(members: &[Member]) -> Option<f64> {
+    let left = members.iter().filter_map(|member| match member.course {
+        Course::Measured(load) => load.left,
+        _ => None,
+    });
+    let (count, sum) = left.fold((0.0, 0.0), |(count, sum), left| (count + 1.0, sum + left));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// Moves the weights: each up by at most `step` and down by at most its `fall`, those that are headed somewhere else than the rest the farthest, and their sum
 /// stays. All headings are scaled by one number, so that what one member may not take yet goes to the others in proportion.
 fn advance(members: &mut [Member], step: f64, (floor, ceiling): (f64, f64)) {
     let sum: f64 = members.iter().map(|member| member.weight).sum();
     let next = |member: &Member, scale: f64| {
-        let least = (member.weight * (1.0 - step)).max(floor.min(member.weight * (1.0 + step)));
+        let least = (member.weight * (1.0 - member.fall)).max(floor.min(member.weight * (1.0 + step)));
         let most = (member.weight * (1.0 + step)).min(ceiling.max(least));
         (member.heading() * scale).clamp(least, most.max(least))
     };
+    let falls = members.iter().map(|member| member.fall).fold(0.0, f64::max);
     let ratios = || members.iter().map(|member| member.weight / member.heading());
-    let mut low = ratios().fold(f64::INFINITY, f64::min) * (1.0 - step);
+    let mut low = ratios().fold(f64::INFINITY, f64::min) * (1.0 - falls);
     let mut high = ratios().fold(0.0, f64::max) * (1.0 + step);
     // So often halved, the interval is as small as numbers get.
     for _ in 0..60 {

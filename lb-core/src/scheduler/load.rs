@@ -1,6 +1,6 @@
 //! What a real has reported, smoothed.
 
-use super::{Sample, capacity::Capacity};
+use super::{Sample, capacity::Capacity, law::UNTOLD};
 
 /// Utilisation above this is taken for this.
 const MOST_UTILISATION: f64 = 6.5;
@@ -8,17 +8,19 @@ const MOST_UTILISATION: f64 = 6.5;
 const MOST_RATE: f64 = 1e9;
 /// A real that says that it reports less often than this is taken to report so often, in milliseconds.
 const LONGEST_INTERVAL_MS: u64 = 60_000;
+/// What a real usually gets is the average over so many times the smoothing.
+const USUAL: u64 = 8;
 
 /// What is known of a real's load.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     utilisation: Smoothed,
-    hits: Smoothed,
-    flows: Smoothed,
+    hits: Rate,
+    flows: Rate,
     by_hits: Capacity,
     by_flows: Capacity,
-    /// New flows per second as last counted.
-    newest_flows: Option<f64>,
+    /// There is too little to do to learn its capacity from what it reports.
+    pub(super) is_idle: bool,
     newest: Option<Newest>,
     /// Reports so far.
     pub(super) reports: u32,
@@ -56,26 +58,29 @@ impl Observed {
         let passed_ms = self.newest.map_or(interval_ms, |newest| now_ms.saturating_sub(newest.at_ms));
         self.utilisation.add(utilisation, passed_ms, smoothing_ms);
         match hits {
-            Some(hits) => {
-                let hits = hits.clamp(0.0, MOST_RATE);
-                self.hits.add(hits, passed_ms, smoothing_ms);
-                self.by_hits.add(hits, utilisation, smoothing);
-            }
-            None => (self.hits, self.by_hits) = (Smoothed::default(), Capacity::default()),
+            Some(hits) => self.hits.add(hits.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms),
+            None => (self.hits, self.by_hits) = (Rate::default(), Capacity::default()),
         }
-        if let Some(flows) = self.newest_flows {
-            self.by_flows.add(flows, utilisation, smoothing);
+        if !self.is_idle && utilisation >= UNTOLD {
+            self.learn(utilisation, smoothing);
         }
         self.newest = Some(Newest { at_ms: now_ms, interval_ms, utilisation });
         self.reports = self.reports.saturating_add(1);
     }
 
+    fn learn(&mut self, utilisation: f64, smoothing: f64) {
+        if let Some(hits) = self.hits.newest {
+            self.by_hits.add(hits, utilisation, smoothing);
+        }
+        if let Some(flows) = self.flows.newest {
+            self.by_flows.add(flows, utilisation, smoothing);
+        }
+    }
+
     /// Takes in how many new flows per second the real has been sent.
     pub(super) fn new_flows(&mut self, flows: f64, passed_ms: u64, smoothing_ms: u64) {
         if !flows.is_nan() {
-            let flows = flows.clamp(0.0, MOST_RATE);
-            self.flows.add(flows, passed_ms, smoothing_ms);
-            self.newest_flows = Some(flows);
+            self.flows.add(flows.clamp(0.0, MOST_RATE), passed_ms, smoothing_ms);
         }
     }
 
@@ -109,12 +114,12 @@ impl Observed {
 
     /// Smoothed hits per second.
     pub(super) fn hits(&self) -> Option<f64> {
-        self.hits.value()
+        self.hits.smoothed.value()
     }
 
-    /// Smoothed hits (or new flows) per second.
-    pub(super) fn rate(&self, by_hits: bool) -> Option<f64> {
-        if by_hits { self.hits.value() } else { self.flows.value() }
+    /// Hits (or new flows) per second.
+    pub(super) fn rate(&self, by_hits: bool) -> &Rate {
+        if by_hits { &self.hits } else { &self.flows }
     }
 
     /// What the real can do, in hits (or new flows) per second.
@@ -123,9 +128,31 @@ impl Observed {
     }
 }
 
+/// Hits or new flows per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    newest: Option<f64>,
+    pub(super) smoothed: Smoothed,
+    usual: Smoothed,
+}
+
+impl Rate {
+    fn add(&mut self, value: f64, passed_ms: u64, smoothing_ms: u64) {
+        self.newest = Some(value);
+        self.smoothed.add(value, passed_ms, smoothing_ms);
+        self.usual.add(value, passed_ms, smoothing_ms.saturating_mul(USUAL));
+    }
+
+    /// The newest rate as a part of the usual one, at most 1; 0 where it was never more than 0.
+    pub(super) fn left(&self) -> Option<f64> {
+        let (newest, usual) = (self.newest?, self.usual.value()?);
+        Some(if usual > 0.0 { (newest / usual).min(1.0) } else { 0.0 })
+    }
+}
+
 /// An exponential moving average; the plain mean as long as there are few values.
 #[derive(Clone, Copy, Debug, Default)]
-struct Smoothed {
+pub(super) struct Smoothed {
     mean: f64,
     count: u32,
 }
@@ -138,7 +165,7 @@ impl Smoothed {
         self.mean += (value - self.mean) * part;
     }
 
-    fn value(&self) -> Option<f64> {
+    pub(super) fn value(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Candidate, Decision, MAX_FACTOR, NEUTRAL_FACTOR, Real, Scheduler, SchedulerOptions, Why,
-    law::{self, Course, Exchange, Limits, Measured, Member},
+    law::{self, Course, Exchange, Limits, MOST_STEP, Measured, Member},
     load::Age,
 };
 
@@ -12,8 +12,6 @@ const COOL_BELOW: f64 = 0.9;
 const FIRST_SHARE: f64 = 0.1;
 /// Until a real that is eased in has reported so often, its reports do not end that.
 const REPORTS_TO_JUDGE: u32 = 3;
-/// Whatever is configured, a weight does not lose more than this part of itself in a step.
-const MOST_STEP: f64 = 0.9;
 /// An agent-check may ask for so many times the configured weight, at most.
 const MOST_ASKED: f64 = 10.0;
 
@@ -178,9 +176,12 @@ impl Real {
 
     fn member(&self, candidate: &Candidate<'_>, by_hits: bool, age: Age) -> Member {
         let capacity = self.observed.capacity(by_hits);
+        let rate = self.observed.rate(by_hits);
         let measured = |utilisation| Measured {
             utilisation,
-            rate: self.observed.rate(by_hits),
+            newest: self.observed.newest_utilisation().unwrap_or(0.0),
+            rate: rate.smoothed.value(),
+            left: rate.left(),
             capacity: capacity.value(),
             doubt: capacity.doubt(),
         };
@@ -206,6 +207,7 @@ impl Real {
                 (self.factor * scale, member.goal / member.configured * scale, member.why)
             }
         };
+        self.observed.is_idle = why == Why::Idle;
         let utilisation = self.observed.utilisation();
         let hits = self.observed.hits();
         Decision {

@@ -2,6 +2,7 @@
 
 mod plant;
 mod properties;
+mod stop;
 
 use plant::{Plant, SECOND_MS};
 

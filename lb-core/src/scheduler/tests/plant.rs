@@ -78,6 +78,13 @@ impl Plant {
         self.now_ms += SECOND_MS;
     }
 
+    /// A second in which hits come as chance has it.
+    pub(super) fn second_of_few_hits(&mut self) {
+        let means: Vec<f64> = self.samples().iter().filter_map(|sample| sample.hits).collect();
+        let hits: Vec<f64> = means.into_iter().map(|mean| self.next_count(mean)).collect();
+        self.second(|index, truth| Some(Sample { hits: Some(hits[index]), ..truth }));
+    }
+
     pub(super) fn seconds(&mut self, count: usize) {
         (0..count).for_each(|_| self.second(|_, sample| Some(sample)));
     }
@@ -87,6 +94,27 @@ impl Plant {
         let loads = self.names.iter().zip(&self.capacities).enumerate().filter(|(index, _)| which(*index));
         let loads: Vec<f64> = loads.map(|(_, (name, capacity))| f64::from(self.factor(name)) / capacity).collect();
         loads.iter().fold(0.0_f64, |most, load| most.max(*load)) / (loads.iter().sum::<f64>() / loads.len() as f64)
+    }
+
+    /// Poisson-distributed (Knuth's way).
+    fn next_count(&mut self, mean: f64) -> f64 {
+        let (limit, mut product, mut count) = ((-mean).exp(), 0.5 + 0.5 * self.next_random(), 0.0);
+        while product > limit {
+            product *= 0.5 + 0.5 * self.next_random();
+            count += 1.0;
+        }
+        count
+    }
+
+    /// The part of all weight that is moved in a second, in the seconds from `from` on.
+    pub(super) fn churn(&self, from: usize) -> f64 {
+        let moves = |factors: &Vec<u32>| {
+            factors[from..].windows(2).map(|pair| f64::from(pair[0].abs_diff(pair[1]))).sum::<f64>()
+        };
+        let seconds = self.factors[0].len() - from - 1;
+        let weight = (self.factors.len() * NEUTRAL_FACTOR as usize) as f64;
+        // What one loses another gets.
+        self.factors.iter().map(moves).sum::<f64>() / weight / 2.0 / seconds as f64
     }
 
     /// Between -1 and 1, evenly.

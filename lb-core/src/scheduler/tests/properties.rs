@@ -70,17 +70,31 @@ proptest! {
     }
 
     #[test]
+    fn noise_moves_next_to_nothing(capacities in capacities(), load in 0.3..0.8, noise in 0.0..0.15) {
+        let mut plant = Plant::new(&capacities, load);
+        plant.noise = noise;
+        plant.seconds(400);
+        prop_assert!(plant.churn(100) <= 0.0015, "{}", plant.churn(100));
+    }
+
+    #[test]
     fn no_report_moves_a_weight_too_far_or_too_low(
         reports in prop::collection::vec(prop::collection::vec(any_sample(), 5), 1..80),
     ) {
         let mut plant = Plant::new(&[100.0; 5], 0.5);
         let mut before = [f64::from(NEUTRAL_FACTOR); 5];
+        let mut newest = [0.0; 5];
         for reports in &reports {
             plant.second(|index, _| reports[index]);
+            for (newest, report) in newest.iter_mut().zip(reports) {
+                *newest = report.map_or(*newest, |report| report.utilisation);
+            }
             let after: [f64; 5] = std::array::from_fn(|index| f64::from(plant.factor(&plant.names[index])));
-            for (before, after) in before.iter().zip(after) {
+            for ((before, after), newest) in before.iter().zip(after).zip(newest) {
+                let fall = if newest >= 0.97 { 0.3 } else { 0.1 };
                 // Half a unit on both sides for rounding.
-                prop_assert!((after - before).abs() <= before * 0.1 + 1.1, "{before} -> {after}");
+                let range = before * (1.0 - fall) - 1.1..=before * 1.1 + 1.1;
+                prop_assert!(range.contains(&after), "{before} -> {after} at {newest}");
                 prop_assert!(after >= 0.02 * f64::from(NEUTRAL_FACTOR) - 1.0);
             }
             let mean = after.iter().sum::<f64>() / 5.0;
