@@ -1,45 +1,14 @@
 //! The scheduling table and the reports of a running `lbd`, as the tests in network namespaces look at them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use lb_core::api::{Reports, TableReal, TableReport};
-use lb_lab::{Run, wait_for};
+use lb_lab::wait_for;
 
 use crate::stage::{LIMIT, Stage};
 
-/// A key file with one key for all reals.
-pub const KEYS: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
-/// The port that reports are taken on.
-pub const REPORTS: u16 = 6720;
-
-/// The key file of a run.
-pub fn key_file(run: &Run) -> PathBuf {
-    run.dir().join("keys")
-}
-
-/// Writes the key file of a run, for its owner alone.
-pub fn write_keys(run: &Run, text: &str) -> Result<()> {
-    let path = key_file(run);
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
-        .with_context(|| format!("cannot close {} to others", path.display()))
-}
-
-/// The lines of `lbd`'s configuration that have it take reports.
-pub fn takes_reports(run: &Run) -> String {
-    format!("[reports]\nlisten = [\"0.0.0.0:{REPORTS}\"]\nkey_file = {:?}", key_file(run))
-}
-
 impl Stage {
-    /// Where the daemon takes reports.
-    pub fn report_address(&self) -> SocketAddr {
-        SocketAddr::new(self.network.plan.lb_addresses()[0], REPORTS)
-    }
-
     /// What `lbctl table` says.
     pub fn table(&self) -> Result<TableReport> {
         Ok(serde_json::from_value(self.lbd.lbctl_json(&["table"])?)?)

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lb_core::api::{Health, TableReal};
-use lb_lab::{Agent, Namespace, Plan, WebServer, wait_for};
-use lb_tests::scheduling::{KEYS, key_file, takes_reports, write_keys};
+use lb_lab::{Agent, KEYS, Namespace, Plan, WebServer, takes_reports, wait_for, write_keys};
 use lb_tests::stage::{Config, HTTP, Kind, LIMIT, Stage, real_name, real_names, real_names_v6};
 use lb_tests::traffic::{Arrival, Arrivals, Flows, Transfer, write_pattern};
 
@@ -184,7 +183,13 @@ fn set_with_agents() -> Result<(Stage, Vec<Agent>)> {
     stage.lbd.start_again()?;
     stage.lbd.wait_until_ready()?;
     let start = |(index, namespace)| {
-        Agent::start(run, namespace, &real_name(index), stage.report_address(), &key_file(run), 200)
+        Agent::start(
+            run,
+            namespace,
+            &real_name(index),
+            stage.network.plan.report_address(),
+            "report_interval = \"200ms\"",
+        )
     };
     let agents = (0..).zip(&stage.network.reals).map(start).collect::<Result<Vec<_>>>()?;
     for name in real_names(REALS) {

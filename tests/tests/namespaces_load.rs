@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,12 +11,10 @@ use anyhow::{Context, Result};
 use lb_core::api::{Reports, TableReal, TableReport};
 use lb_core::auth::Keys;
 use lb_core::report::{Availability, Load, Report, Share, encode};
-use lb_lab::{Plan, WebServer, wait_for};
+use lb_lab::{KEYS, Plan, WebServer, takes_reports, wait_for, write_keys};
 use lb_tests::stage::{Config, HTTP, Kind, LIMIT, Stage, real_name, real_names};
 
-const KEY: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 const FORGED: &str = "1 ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
-const PORT: u16 = 6720;
 const INTERVAL: Duration = Duration::from_millis(100);
 const REALS: u8 = 3;
 
@@ -32,16 +29,13 @@ fn service() -> SocketAddr {
 /// A stage whose service is checked by TCP and follows reports, both in tenths of seconds.
 fn set() -> Result<Stage> {
     let mut stage = Stage::prepare(plan(), |network| {
-        let keys = network.run.dir().join("keys");
         let config = Config::of(network)
             .top("[scheduler]\ninterval = \"100ms\"\nsmoothing = \"500ms\"\nslow_start = \"2s\"")
-            .top(&format!("[reports]\nlisten = [\"0.0.0.0:{PORT}\"]\nkey_file = {keys:?}"))
+            .top(&takes_reports(&network.run))
             .top("[[check]]\nname = \"alive\"\ntype = \"tcp\"\ninterval = \"200ms\"");
         config.service("web", service(), Kind::TcpDsr, &real_names(REALS)).line("checks = [\"alive\"]")
     })?;
-    let keys = stage.network.run.dir().join("keys");
-    std::fs::write(&keys, KEY)?;
-    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600))?;
+    write_keys(&stage.network.run, KEYS)?;
     stage.lbd.start_again()?;
     stage.lbd.wait_until_ready()?;
     Ok(stage)
@@ -71,7 +65,7 @@ impl Agent {
             stop: AtomicBool::new(false),
         });
         let keys = Keys::parse(keys)?;
-        let to = SocketAddr::new(stage.network.plan.lb_addresses()[0], PORT);
+        let to = stage.network.plan.report_address();
         let namespace = stage.network.reals[usize::from(index)].handle();
         let socket = namespace.run(|| UdpSocket::bind("0.0.0.0:0").context("no socket"))?;
         let own = shared.clone();
@@ -157,7 +151,7 @@ fn weights_follow_reports_and_a_restart_goes_on_with_them() {
     let agents: Vec<Agent> = [0.8, 0.4, 0.2]
         .into_iter()
         .zip(0..)
-        .map(|(cpu, index)| Agent::start(&stage, index, KEY, cpu).unwrap())
+        .map(|(cpu, index)| Agent::start(&stage, index, KEYS, cpu).unwrap())
         .collect();
     let is_settled = |reals: &BTreeMap<&str, &TableReal>| {
         let weight = |name: &str| reals[name].weight;
@@ -173,7 +167,7 @@ fn weights_follow_reports_and_a_restart_goes_on_with_them() {
     let after = wait(&stage, "a decision", |reals| reals["real-3"].next_weight > 0.0).unwrap();
     assert!(is_settled(&after.reals.iter().map(|real| (real.name.as_str(), real)).collect()), "{after:#?}");
     // Replays of what the daemon before it has taken.
-    let replayed = Agent::start(&stage, 0, KEY, 0.01).unwrap();
+    let replayed = Agent::start(&stage, 0, KEYS, 0.01).unwrap();
     let old = || anyhow::Ok(refused(&stage, "stale")? + refused(&stage, "replayed")?);
     wait_for("replays to be refused", LIMIT, || Ok((old()? > 3).then_some(()))).unwrap();
     drop(replayed);
@@ -184,7 +178,7 @@ fn weights_follow_reports_and_a_restart_goes_on_with_them() {
 #[test]
 fn a_real_that_wants_none_gets_no_new_flows_and_comes_back_eased_in() {
     let stage = set().unwrap();
-    let agents: Vec<Agent> = (0..REALS).map(|index| Agent::start(&stage, index, KEY, 0.5).unwrap()).collect();
+    let agents: Vec<Agent> = (0..REALS).map(|index| Agent::start(&stage, index, KEYS, 0.5).unwrap()).collect();
     wait(&stage, "reports", |reals| reals.values().filter(|real| real.cpu.is_some()).count() == 3).unwrap();
     for word in [Availability::Drain, Availability::Stop] {
         agents[1].say(word);

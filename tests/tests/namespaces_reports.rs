@@ -12,8 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use lb_core::api::TableReal;
 use lb_core::auth::Keys;
 use lb_core::report::{Availability, Inbox, Load, Refusal, Report, Share, encode};
-use lb_lab::{NamespaceHandle, Plan, wait_for};
-use lb_tests::scheduling::{takes_reports, write_keys};
+use lb_lab::{NamespaceHandle, Plan, takes_reports, wait_for, write_keys};
 use lb_tests::stage::{Config, HTTP, Kind, LIMIT, Stage, real_names};
 
 const REALS: u8 = 2;
@@ -85,7 +84,7 @@ impl Sender {
     }
 
     fn of(stage: &Stage) -> Result<Self> {
-        Self::new(&stage.network.reals[0].handle(), stage.report_address())
+        Self::new(&stage.network.reals[0].handle(), stage.network.plan.report_address())
     }
 
     fn send(&self, datagram: &[u8]) -> Result<()> {
@@ -262,7 +261,7 @@ impl Flood {
     /// Of the worst kind: well formed, of a known real, with a number that would be new, and all but the tag right, so that
     /// each is looked at to the end.
     fn start(stage: &Stage) -> Result<Self> {
-        let sender = Sender::new(&stage.network.client.handle(), stage.report_address())?;
+        let sender = Sender::new(&stage.network.client.handle(), stage.network.plan.report_address())?;
         let stop = Arc::new(AtomicBool::new(false));
         let own = stop.clone();
         let thread = std::thread::spawn(move || Self::run(&sender, &own));

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use lb_lab::{Lbd, Namespace, Network, Plan, Process, SlowMachine, connectable, describe, lb_agent, output, wait_for};
+use lb_lab::{
+    Agent, Lbd, Namespace, Network, Plan, Process, SlowMachine, connectable, describe, output, takes_reports, wait_for,
+};
 
 /// CPU of each real server, in percent of one CPU: speeds 1:2:4.
 pub const SPEEDS: [u32; 3] = [12, 24, 48];
@@ -14,11 +16,7 @@ pub const SPEEDS: [u32; 3] = [12, 24, 48];
 const PORT: u16 = 8080;
 /// Where HAProxy listens.
 const HAPROXY_PORT: u16 = 8081;
-/// Where the daemon takes reports.
-const REPORT_PORT: u16 = 6720;
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// A key for the reports; not a secret here.
-const KEY: &str = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 
 /// Who sends requests to real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ pub struct World {
 
 /// A real server. What runs in its control group ends before the group.
 struct Real {
-    _agent: Process,
+    _agent: Agent,
     _server: Process,
     machine: SlowMachine,
 }
@@ -64,11 +62,10 @@ impl World {
     /// Builds the network and starts everything.
     pub fn build() -> Result<Self> {
         let network = Network::build(Plan { reals: SPEEDS.len() as u8, ..Plan::default() })?;
-        let keys = network.run.dir().join("keys");
-        write_secret(&keys)?;
-        let reals = (0..).zip(SPEEDS).map(|(index, speed)| Real::start(&network, index, speed, &keys));
+        lb_lab::write_keys(&network.run, lb_lab::KEYS)?;
+        let reals = (0..).zip(SPEEDS).map(|(index, speed)| Real::start(&network, index, speed));
         let reals = reals.collect::<Result<Vec<_>>>()?;
-        let lbd = Lbd::start(&network.run, &network.lb, &lbd_config(&network.plan, &keys))?;
+        let lbd = Lbd::start(&network.run, &network.lb, &lbd_config(&network))?;
         let haproxy = start_haproxy(&network)?;
         Ok(Self { reals, lbd, _haproxy: haproxy, network })
     }
@@ -111,14 +108,15 @@ impl World {
 }
 
 impl Real {
-    fn start(network: &Network, index: u8, speed: u32, keys: &Path) -> Result<Self> {
+    fn start(network: &Network, index: u8, speed: u32) -> Result<Self> {
         let name = format!("real-{}", index + 1);
         let namespace = &network.reals[usize::from(index)];
         let machine = SlowMachine::new(&network.run, &name, speed)?;
         let dir = network.run.dir().join(&name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let server = start_server(namespace, &machine, &dir)?;
-        let agent = start_agent(network, namespace, &name, &machine, &dir, keys)?;
+        let load_balancer = network.plan.report_address();
+        let agent = Agent::start(&network.run, namespace, &name, load_balancer, &agent_config(&machine))?;
         Ok(Self { _agent: agent, _server: server, machine })
     }
 }
@@ -133,34 +131,14 @@ fn start_server(namespace: &Namespace, machine: &SlowMachine, dir: &Path) -> Res
     Ok(process)
 }
 
-fn start_agent(
-    network: &Network,
-    namespace: &Namespace,
-    name: &str,
-    machine: &SlowMachine,
-    dir: &Path,
-    keys: &Path,
-) -> Result<Process> {
-    let balancer = SocketAddr::new(lb_address(&network.plan), REPORT_PORT);
-    let config = dir.join("agent.toml");
-    let text = format!(
-        "name = \"{name}\"\nload_balancers = [\"{balancer}\"]\nkey_file = \"{}\"\ncgroup = \"{}\"\n\
-         memory = false\nrun_dir = \"{dir}/run\"\nstate_dir = \"{dir}/state\"\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n",
-        keys.display(),
-        machine.path(),
-        dir = dir.display(),
-    );
-    fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
-    let mut command = namespace.command(lb_agent()?);
-    command.args(["run", "--config"]).arg(&config);
-    Process::spawn(&mut command, &dir.join("agent.log"))
+/// What only this machine does counts.
+fn agent_config(machine: &SlowMachine) -> String {
+    format!("cgroup = {:?}\nmemory = false\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n", machine.path())
 }
 
-fn lbd_config(plan: &Plan, keys: &Path) -> String {
-    let mut text = format!(
-        "interfaces = [\"eth0\"]\n[reports]\nlisten = [\"0.0.0.0:{REPORT_PORT}\"]\nkey_file = \"{}\"\n",
-        keys.display()
-    );
+fn lbd_config(network: &Network) -> String {
+    let plan = &network.plan;
+    let mut text = format!("interfaces = [\"eth0\"]\n{}\n", takes_reports(&network.run));
     for index in 0..plan.reals {
         let address = plan.real_addresses(index)[0];
         text += &format!("[[real]]\nname = \"real-{}\"\naddress = \"{address}\"\n", index + 1);
@@ -200,14 +178,6 @@ fn await_port(namespace: &Namespace, address: SocketAddr, process: &mut Process,
         }
         Ok(connectable(&namespace.handle(), address).then_some(()))
     })
-}
-
-/// The key file, for its owner alone.
-fn write_secret(path: &PathBuf) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(KEY.as_bytes())).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn lb_address(plan: &Plan) -> IpAddr {

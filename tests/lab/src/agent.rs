@@ -11,6 +11,7 @@ use crate::binaries;
 use crate::command::output;
 use crate::namespace::Namespace;
 use crate::process::{Process, wait_for};
+use crate::reports::key_file;
 use crate::run::Run;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -24,22 +25,24 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts an agent in `namespace` that reports for the real `name` each `interval_ms`, signed with a key of the file
-    /// `keys`, and waits until it can be told what to say. One for each name and run.
+    /// Starts an agent in `namespace` that reports for the real `name`, signed with a key of the run's key file, and waits
+    /// until it can be told what to say. One for each name and run.
+    ///
+    /// `lines` are those of its configuration that are not about names, keys and directories.
     pub fn start(
         run: &Run,
         namespace: &Namespace,
         name: &str,
         load_balancer: SocketAddr,
-        keys: &Path,
-        interval_ms: u64,
+        lines: &str,
     ) -> Result<Agent> {
         let dir = run.dir().join(format!("agent-{name}"));
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let config = dir.join("agent.toml");
         let text = format!(
             "name = \"{name}\"\nload_balancers = [\"{load_balancer}\"]\nkey_file = {keys:?}\n\
-             report_interval = \"{interval_ms}ms\"\nrun_dir = {run_dir:?}\nstate_dir = {state_dir:?}\n",
+             run_dir = {run_dir:?}\nstate_dir = {state_dir:?}\n{lines}\n",
+            keys = key_file(run),
             run_dir = dir.join("run"),
             state_dir = dir.join("state"),
         );
@@ -50,6 +53,11 @@ impl Agent {
         let mut agent = Agent { socket: dir.join("run/lb-agent.sock"), process };
         agent.wait_until_it_answers(name)?;
         Ok(agent)
+    }
+
+    /// Where it can be told what to say.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Has it say `alive`, `drain` or `stop` from now on.

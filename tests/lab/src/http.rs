@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -97,6 +97,8 @@ pub struct Tally {
     pub failed: u64,
     /// The reasons of the first few failures.
     pub reasons: Vec<String>,
+    /// When the last one of the failed requests began.
+    pub last_failed: Option<Instant>,
 }
 
 impl Tally {
@@ -105,11 +107,13 @@ impl Tally {
         self.served.values().sum()
     }
 
-    fn count(&mut self, answer: Result<String>) {
+    /// Counts a request that began at `began`.
+    fn count(&mut self, began: Instant, answer: Result<String>) {
         match answer {
             Ok(name) => *self.served.entry(name).or_default() += 1,
             Err(error) => {
                 self.failed += 1;
+                self.last_failed = self.last_failed.max(Some(began));
                 if self.reasons.len() < MAX_REASONS {
                     self.reasons.push(format!("{error:#}"));
                 }
@@ -140,8 +144,9 @@ impl Load {
                 from.enter()?;
                 while !stop.load(Ordering::Relaxed) {
                     for (index, target) in targets.iter().enumerate() {
+                        let began = Instant::now();
                         let answer = Connection::open_here(*target).and_then(|mut connection| connection.get("/"));
-                        locked(&tallies)[index].count(answer);
+                        locked(&tallies)[index].count(began, answer);
                         sent.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(pause);
                     }
@@ -158,13 +163,18 @@ impl Load {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// One tally for each target, in the order given, of the requests that have ended so far.
+    pub fn tallies(&self) -> Vec<Tally> {
+        locked(&self.tallies).clone()
+    }
+
     /// Stops the load and returns one tally for each target, in the order given.
     pub fn stop(mut self) -> Result<Vec<Tally>> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().map_err(|_| anyhow!("a thread of the load has panicked"))??;
         }
-        Ok(locked(&self.tallies).clone())
+        Ok(self.tallies())
     }
 }
 

@@ -16,6 +16,7 @@ mod lbd;
 mod namespace;
 mod process;
 mod real;
+mod reports;
 mod run;
 mod topology;
 
@@ -29,5 +30,6 @@ pub use lbd::Lbd;
 pub use namespace::{Namespace, NamespaceHandle, connect, connectable};
 pub use process::{Process, wait_for};
 pub use real::WebServer;
+pub use reports::{KEYS, key_file, takes_reports, write_keys};
 pub use run::{RUN_ROOT, Run, kept_runs, require_root, take_down_all};
 pub use topology::{MAX_MTU, Network, Plan, Shape};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cgroup::SlowMachine;
 use crate::http::Connection;
 use crate::namespace::Namespace;
 use crate::process::{Process, wait_for};
@@ -32,22 +33,49 @@ impl WebServer {
     /// `GET /` answers with `name` and a line end; `/files/NAME` serves a file of [`WebServer::files`]; `/status` is nginx's
     /// `stub_status`.
     pub fn start(run: &Run, namespace: &Namespace, name: &str, ports: &[u16]) -> Result<WebServer> {
+        WebServer::start_everywhere(run, namespace, name, ports, None)
+    }
+
+    /// As [`WebServer::start`], on a slow machine.
+    pub fn start_on(
+        machine: &SlowMachine,
+        run: &Run,
+        namespace: &Namespace,
+        name: &str,
+        ports: &[u16],
+    ) -> Result<WebServer> {
+        WebServer::start_everywhere(run, namespace, name, ports, Some(machine))
+    }
+
+    /// As [`WebServer::start`], on one address and port alone: for the others there is a kernel without a server.
+    pub fn start_at(run: &Run, namespace: &Namespace, name: &str, address: SocketAddr) -> Result<WebServer> {
+        let mut server = WebServer::spawn(run, namespace, name, &[address.to_string()], None)?;
+        server.wait_until_it_answers(namespace, address)?;
+        Ok(server)
+    }
+
+    fn start_everywhere(
+        run: &Run,
+        namespace: &Namespace,
+        name: &str,
+        ports: &[u16],
+        machine: Option<&SlowMachine>,
+    ) -> Result<WebServer> {
         let any = ports.iter().flat_map(|port| [format!("{port}"), format!("[::]:{port}")]);
-        let mut server = WebServer::spawn(run, namespace, name, &any.collect::<Vec<_>>())?;
+        let mut server = WebServer::spawn(run, namespace, name, &any.collect::<Vec<_>>(), machine)?;
         for port in ports {
             server.wait_until_it_answers(namespace, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port))?;
         }
         Ok(server)
     }
 
-    /// As [`WebServer::start`], on one address and port alone: for the others there is a kernel without a server.
-    pub fn start_at(run: &Run, namespace: &Namespace, name: &str, address: SocketAddr) -> Result<WebServer> {
-        let mut server = WebServer::spawn(run, namespace, name, &[address.to_string()])?;
-        server.wait_until_it_answers(namespace, address)?;
-        Ok(server)
-    }
-
-    fn spawn(run: &Run, namespace: &Namespace, name: &str, listen: &[String]) -> Result<WebServer> {
+    fn spawn(
+        run: &Run,
+        namespace: &Namespace,
+        name: &str,
+        listen: &[String],
+        machine: Option<&SlowMachine>,
+    ) -> Result<WebServer> {
         let dir = run.dir().join(name);
         let files = dir.join("files");
         fs::create_dir_all(&files).with_context(|| format!("cannot create {}", files.display()))?;
@@ -56,6 +84,9 @@ impl WebServer {
             .with_context(|| format!("cannot write {}", config.display()))?;
         let mut command = namespace.command("nginx");
         command.arg("-p").arg(&dir).arg("-e").arg(dir.join("error.log")).arg("-c").arg(&config);
+        if let Some(machine) = machine {
+            machine.bind(&mut command)?;
+        }
         let process = Process::spawn(&mut command, &dir.join("nginx.log"))?;
         Ok(WebServer { name: name.to_string(), files, process })
     }
