@@ -23,7 +23,8 @@ const DIGITS: usize = 20;
 /// The largest file that is read, in bytes: a line for each of the most reals.
 const MAX_SIZE: u64 = (LINE as u64) << 16;
 
-const _: () = assert!(MAX_NAME_LENGTH + 1 + DIGITS + 1 + DIGITS + 1 <= LINE);
+// There is room for the name, two numbers, the spaces between them, and the line end.
+const _: () = assert!(MAX_NAME_LENGTH + 1 + DIGITS + 1 + DIGITS < LINE);
 
 /// The file, and where each real's line is.
 #[derive(Debug)]
