@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::wait_for;
+use crate::process::wait_in_any_case;
 use crate::run::Run;
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -135,7 +135,7 @@ fn make(folder: &Path) -> Result<PathBuf> {
 /// Removes a group, once what was killed in it is gone.
 fn remove(folder: &Path) -> Result<()> {
     let what = format!("the control group {} to be empty", folder.display());
-    wait_for(&what, END_LIMIT, || match fs::remove_dir(folder) {
+    wait_in_any_case(&what, END_LIMIT, || match fs::remove_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => Ok(None),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove the control group {}", folder.display()))

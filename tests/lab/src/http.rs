@@ -190,3 +190,22 @@ impl Drop for Load {
 fn locked(tallies: &Mutex<Vec<Tally>>) -> std::sync::MutexGuard<'_, Vec<Tally>> {
     tallies.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_failed_request_is_the_one_that_began_last() {
+        let began = Instant::now();
+        let [first, second, third] = [0, 1, 2].map(|seconds| began + Duration::from_secs(seconds));
+        let mut tally = Tally::default();
+        tally.count(first, Err(anyhow!("refused")));
+        assert_eq!(tally.last_failed, Some(first));
+        tally.count(third, Ok("real-1".to_string()));
+        tally.count(second, Err(anyhow!("refused")));
+        // One that took so long that a later one ended before it.
+        tally.count(first, Err(anyhow!("timed out")));
+        assert_eq!((tally.last_failed, tally.failed, tally.total()), (Some(second), 3, 1));
+    }
+}

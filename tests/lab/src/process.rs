@@ -93,7 +93,22 @@ impl Drop for Process {
 }
 
 /// Looks again and again until `done` gives a value, at most `limit`; `what` says in the error what was awaited.
+///
+/// # Errors
+/// The time is up, `done` fails, or the user asks to stop.
 pub fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_in_any_case(what, limit, || match done()? {
+        None => crate::interrupt::check().map(|()| None),
+        done => Ok(done),
+    })
+}
+
+/// As [`wait_for`], also when the user has asked to stop: for taking things down.
+pub(crate) fn wait_in_any_case<T>(
+    what: &str,
+    limit: Duration,
+    mut done: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = done()? {
@@ -102,7 +117,6 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result
         if Instant::now() > deadline {
             bail!("waited {limit:?} in vain for {what}");
         }
-        crate::interrupt::check()?;
         std::thread::sleep(LOOK_AGAIN);
     }
 }

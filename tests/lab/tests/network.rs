@@ -1,6 +1,6 @@
 //! The lab's own tests: what the other tests stand on. They need root.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
@@ -189,6 +189,36 @@ fn what_a_crashed_run_left_is_taken_down_by_the_next() {
 }
 
 #[test]
+fn an_interrupted_run_removes_its_control_groups() {
+    if std::env::var_os(CHILD).is_some() {
+        return interrupted();
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_interrupted_run_removes_its_control_groups", "--nocapture"])
+        .env(CHILD, "yes")
+        .output()
+        .unwrap();
+    let said = [child.stdout, child.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(child.status.success() && said.contains("interrupted: true") && !said.contains("cleaning up"), "{said}");
+}
+
+/// The run that is interrupted while a process has yet to leave its group.
+fn interrupted() {
+    lb_lab::interrupt::install();
+    let run = Run::start().unwrap();
+    let machine = SlowMachine::new(&run, "slow", 50).unwrap();
+    let mut command = lb_lab::tool("sleep");
+    machine.bind(&mut command).unwrap();
+    let sleeper = Process::spawn(command.arg("1000"), &run.dir().join("log")).unwrap();
+    // SAFETY: raise takes no pointers, and the handler that is installed only sets a flag.
+    unsafe { libc::raise(libc::SIGINT) };
+    println!("interrupted: {}", lb_lab::interrupt::requested());
+    sleeper.signal(libc::SIGKILL).unwrap();
+    drop(machine);
+}
+
+#[test]
 fn a_slow_machine_counts_the_time_of_what_runs_in_it() {
     let run = Run::start().unwrap();
     let machine = SlowMachine::new(&run, "slow", 50).unwrap();
@@ -199,6 +229,24 @@ fn a_slow_machine_counts_the_time_of_what_runs_in_it() {
     assert!(process.wait(ANSWER_LIMIT).unwrap().success(), "{}", process.log());
     // 100,000 rounds of a shell's loop take longer than its start.
     assert!(machine.used().unwrap() > Duration::from_millis(10), "{:?}", machine.used());
+}
+
+#[test]
+fn a_web_server_on_a_slow_machine_uses_the_time_of_that_machine() {
+    let run = Run::start().unwrap();
+    let namespace = Namespace::new(&run, "real").unwrap();
+    let machine = SlowMachine::new(&run, "slow", 50).unwrap();
+    let server = WebServer::start_on(&machine, &run, &namespace, "real", &[80]).unwrap();
+    let before = machine.used().unwrap();
+    let target = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80);
+    let load = Load::start(&namespace.handle(), &[target], 1, Duration::ZERO);
+    let more = || Ok((machine.used()? > before && load.tallies()[0].total() > 100).then_some(()));
+    wait_for("the time of the machine to be used", ANSWER_LIMIT, more).unwrap();
+    assert_eq!(load.stop().unwrap()[0].failed, 0);
+    server.kill();
+    // The machine is empty, so that it can be removed.
+    drop(machine);
+    assert!(!Connection::open(&namespace.handle(), target).is_ok_and(|mut connection| connection.get("/").is_ok()));
 }
 
 /// The run that crashes.
