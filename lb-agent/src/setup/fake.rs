@@ -16,6 +16,8 @@ pub(crate) struct Fake {
     pub(crate) ran: Vec<String>,
     /// After so many commands the process dies: each one more fails.
     pub(crate) dies_after: usize,
+    /// The command that it dies in takes effect nevertheless.
+    pub(crate) dies_late: bool,
     /// This program does nothing.
     pub(crate) deaf_to: &'static str,
 }
@@ -60,7 +62,7 @@ pub(crate) fn wish(mode: &str, vips: &[&str]) -> Wish {
 
 impl Fake {
     pub(crate) fn new(facts: Facts) -> Fake {
-        Fake { facts, ran: Vec::new(), dies_after: usize::MAX, deaf_to: "" }
+        Fake { facts, ran: Vec::new(), dies_after: usize::MAX, dies_late: false, deaf_to: "" }
     }
 
     fn link(&mut self, name: &str) -> anyhow::Result<&mut Link> {
@@ -116,9 +118,12 @@ impl Host for Fake {
     }
 
     fn run(&mut self, words: &[String]) -> anyhow::Result<()> {
-        ensure!(self.ran.len() < self.dies_after, "killed");
+        let dies = self.ran.len() >= self.dies_after;
+        ensure!(!dies || self.dies_late, "killed");
         self.ran.push(words.join(" "));
-        self.obey(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        self.obey(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        ensure!(!dies, "killed");
+        Ok(())
     }
 }
 

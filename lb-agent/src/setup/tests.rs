@@ -71,18 +71,18 @@ fn a_second_apply_changes_nothing_and_undo_restores_all() {
 fn undo_repairs_what_a_crash_at_any_step_has_left() {
     let mut whole = Stage::new(strict());
     whole.apply(&everything()).unwrap();
-    for steps in 0..whole.host.ran.len() {
+    for (steps, late) in (0..whole.host.ran.len()).flat_map(|steps| [(steps, false), (steps, true)]) {
+        let crash = |stage: &mut Stage| {
+            stage.host = Fake { dies_after: steps, dies_late: late, ..Fake::new(strict()) };
+            assert_eq!(stage.apply(&everything()).unwrap_err().to_string(), "killed");
+            stage.host.dies_after = usize::MAX;
+        };
         let mut stage = Stage::new(strict());
-        stage.host.dies_after = steps;
-        assert_eq!(stage.apply(&everything()).unwrap_err().to_string(), "killed");
-        stage.host.dies_after = usize::MAX;
+        crash(&mut stage);
         stage.undo().unwrap();
         assert_eq!(stage.host.facts, strict(), "after {steps} steps");
         // Going on instead comes to the same end.
-        stage.host = Fake::new(strict());
-        stage.host.dies_after = steps;
-        stage.apply(&everything()).unwrap_err();
-        stage.host.dies_after = usize::MAX;
+        crash(&mut stage);
         stage.apply(&everything()).unwrap();
         assert_eq!(stage.host.facts, whole.host.facts, "after {steps} steps");
         stage.undo().unwrap();
