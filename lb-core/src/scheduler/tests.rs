@@ -86,6 +86,38 @@ fn a_change_of_capacity_is_followed_within_seconds() {
 }
 
 #[test]
+fn noise_moves_next_to_nothing() {
+    let mut plant = Plant::new(&[100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0], 0.6);
+    plant.noise = 0.05;
+    plant.seconds(700);
+    // Without a dead band it is four times as much, and some weight moves in every second.
+    assert!(plant.churn(100) <= 0.000_1, "{}", plant.churn(100));
+}
+
+#[test]
+fn a_saturated_real_loses_weight_fast_where_others_have_room() {
+    let mut plant = Plant::new(&[800.0, 800.0, 800.0, 800.0], 0.6);
+    plant.seconds(90);
+    plant.capacities[0] /= 4.0;
+    plant.seconds(3);
+    assert!(plant.factor("web0") < NEUTRAL_FACTOR / 2, "{:?}", plant.factors[0]);
+}
+
+#[test]
+fn where_all_are_saturated_none_loses_weight_fast() {
+    let mut plant = Plant::new(&[800.0, 800.0, 800.0, 800.0], 0.99);
+    plant.seconds(90);
+    plant.capacities[0] /= 4.0;
+    let mut before = f64::from(plant.factor("web0"));
+    for _ in 0..20 {
+        plant.second(|_, truth| Some(Sample { utilisation: truth.utilisation.max(0.98), ..truth }));
+        let after = f64::from(plant.factor("web0"));
+        assert!(after >= before * 0.9 - 1.0, "{before} -> {after}");
+        before = after;
+    }
+}
+
+#[test]
 fn flows_stand_in_for_hits() {
     let mut scheduler = scheduler();
     let mut decisions = BTreeMap::new();

@@ -70,14 +70,6 @@ proptest! {
     }
 
     #[test]
-    fn noise_moves_next_to_nothing(capacities in capacities(), load in 0.3..0.8, noise in 0.0..0.15) {
-        let mut plant = Plant::new(&capacities, load);
-        plant.noise = noise;
-        plant.seconds(400);
-        prop_assert!(plant.churn(100) <= 0.0015, "{}", plant.churn(100));
-    }
-
-    #[test]
     fn no_report_moves_a_weight_too_far_or_too_low(
         reports in prop::collection::vec(prop::collection::vec(any_sample(), 5), 1..80),
     ) {
