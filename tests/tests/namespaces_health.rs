@@ -148,6 +148,7 @@ fn a_returning_real_is_eased_in_step_by_step() {
     let mut stage = set("5s").unwrap();
     stage.web.remove(SECOND).kill();
     wait_until_down(&stage).unwrap();
+    stage.log_line(0, "real real-2 is down in service web: alive: connection refused").unwrap();
     let namespace = &stage.network.reals[SECOND];
     let server = WebServer::start(&stage.network.run, namespace, VICTIM, &[HTTP]).unwrap();
 
