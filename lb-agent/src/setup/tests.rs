@@ -68,6 +68,20 @@ fn a_second_apply_changes_nothing_and_undo_restores_all() {
 }
 
 #[test]
+fn undo_takes_the_vip_away_before_anything_answers_for_it() {
+    let mut stage = Stage::new(bare());
+    stage.apply(&wish("dsr", &["192.0.2.100"])).unwrap();
+    stage.host.ran.clear();
+    stage.undo().unwrap();
+    let expected = [
+        "ip address del 192.0.2.100/32 dev lo",
+        "sysctl -w net.ipv4.conf.all.arp_announce=0",
+        "sysctl -w net.ipv4.conf.all.arp_ignore=0",
+    ];
+    assert_eq!(stage.host.ran, expected);
+}
+
+#[test]
 fn undo_repairs_what_a_crash_at_any_step_has_left() {
     let mut whole = Stage::new(strict());
     whole.apply(&everything()).unwrap();
