@@ -119,5 +119,8 @@ fn a_table_with_many_vips_is_read_back_as_it_was_written() {
     host.succeed(&format!("setup --apply {wish}")).unwrap();
     assert_eq!(host.missing(&wish).unwrap(), (vec![], Some(0)));
     host.succeed("setup --apply --mode ipip --vip 198.18.1.1 --interface eth0").unwrap();
-    assert_eq!(host.missing("").map(|(missing, _)| missing).unwrap(), [""; 0], "the earlier ones are still there");
+    assert_eq!(host.missing("").unwrap(), (vec![], Some(0)), "the earlier ones are still there");
+    host.namespace.ip("address del 198.18.0.7/32 dev lo").unwrap();
+    let gone = vec!["lo has 198.18.0.7/32".to_owned()];
+    assert_eq!(host.missing("").unwrap(), (gone, Some(1)), "the record knows that it was wished");
 }
