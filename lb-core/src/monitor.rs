@@ -54,12 +54,46 @@ struct WatchedReal {
     address: IpAddr,
     /// Names of the services that list it.
     services: Vec<String>,
+    /// Those of them that check it, counted: so that a result costs the same in however many services it is.
+    checked: Checked,
     /// What it said of itself last.
     availability: Availability,
     /// Its newest report, and when that came. None while only what it said before a restart is known.
     report: Option<(Report, u64)>,
     /// Where one is configured.
     agent: Option<Agent>,
+}
+
+/// Services that check a real, by what they say of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Checked {
+    all: u32,
+    serving: u32,
+    down: u32,
+}
+
+impl Checked {
+    fn add(&mut self, health: Health) {
+        self.all += 1;
+        self.serving += u32::from(health.may_serve());
+        self.down += u32::from(health == Health::Down);
+    }
+
+    fn remove(&mut self, health: Health) {
+        self.all -= 1;
+        self.serving -= u32::from(health.may_serve());
+        self.down -= u32::from(health == Health::Down);
+    }
+
+    /// No service checks it, or one has it up, or not checked yet.
+    fn is_up_somewhere(self) -> bool {
+        self.all == 0 || self.serving > 0
+    }
+
+    /// Checks are made of it, and in every service that makes any it is down.
+    fn is_dead(self) -> bool {
+        self.all > 0 && self.down == self.all
+    }
 }
 
 /// What is different now.
@@ -124,6 +158,7 @@ impl Monitor {
         });
         self.services = services.collect();
         self.reals = reals;
+        self.count_checked();
         if !std::mem::replace(&mut self.is_configured, true) {
             return Vec::new();
         }
@@ -136,6 +171,7 @@ impl Monitor {
         WatchedReal {
             address: real.address,
             services,
+            checked: Checked::default(),
             availability: known.map_or(Availability::Alive, |was| was.availability),
             report: known.and_then(|was| was.report.clone()),
             agent: has_agent.then(|| known.and_then(|was| was.agent.clone()).unwrap_or_default()),
@@ -161,10 +197,18 @@ impl Monitor {
         WatchedService { members: members.collect(), all_down: configured.all_down, scheduling: configured.scheduling }
     }
 
+    fn count_checked(&mut self) {
+        self.reals.values_mut().for_each(|real| real.checked = Checked::default());
+        for (name, member) in self.services.values().flat_map(|service| &service.members) {
+            if let Some(real) = self.reals.get_mut(name).filter(|_| member.is_checked()) {
+                real.checked.add(member.health());
+            }
+        }
+    }
+
     /// Takes in what came of a check. One that is not configured any more is ignored.
     pub fn check(&mut self, result: &CheckResult, now_ms: u64) -> Vec<Change> {
         let CheckResult { service, real, check, outcome } = result;
-        let was_available = self.is_available(real);
         let Some(member) = self.services.get_mut(service).and_then(|known| known.members.get_mut(real)) else {
             return Vec::new();
         };
@@ -173,6 +217,11 @@ impl Monitor {
         let health = member.health();
         if health == before {
             return Vec::new();
+        }
+        let was_available = self.is_available(real);
+        if let Some(known) = self.reals.get_mut(real) {
+            known.checked.remove(before);
+            known.checked.add(health);
         }
         let reason = match outcome {
             Outcome::Failed { reason } => Some(reason.clone()),
@@ -236,10 +285,13 @@ impl Monitor {
     /// least has it up, or not checked yet.
     #[must_use]
     pub fn is_available(&self, real: &str) -> bool {
-        let Some(known) = self.reals.get(real) else { return false };
-        let mut checked = self.memberships(real).filter(|(_, member)| member.is_checked()).peekable();
-        let is_up = checked.peek().is_none() || checked.any(|(_, member)| member.health().may_serve());
-        is_up && known.refuses().is_none()
+        self.reals.get(real).is_some_and(|known| known.checked.is_up_somewhere() && known.refuses().is_none())
+    }
+
+    /// Whether any service checks the real.
+    #[must_use]
+    pub fn is_checked(&self, real: &str) -> bool {
+        self.reals.get(real).is_some_and(|known| known.checked.all > 0)
     }
 
     /// Why the real takes no new flows, by what it or its agent said last; `None`: it takes them.

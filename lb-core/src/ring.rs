@@ -104,12 +104,35 @@ impl Tally {
     }
 }
 
+/// When the oldest exception of each kind began, in milliseconds; none is `u64::MAX`. While that is not due, nobody need look at
+/// all slots for one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Oldest {
+    remembers_ms: u64,
+    marked_ms: u64,
+}
+
+impl Oldest {
+    fn of(slots: &[Slot], since_ms: &[u64]) -> Self {
+        let mut oldest = Self { remembers_ms: u64::MAX, marked_ms: u64::MAX };
+        for (slot, &since) in slots.iter().zip(since_ms) {
+            match slot.state {
+                SLOT_REMEMBERS => oldest.remembers_ms = oldest.remembers_ms.min(since),
+                SLOT_MARKED => oldest.marked_ms = oldest.marked_ms.min(since),
+                _ => {}
+            }
+        }
+        oldest
+    }
+}
+
 /// The lookup table of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     slots: Arc<[Slot]>,
     /// By slot, when its exception began: to remember, or to be only marked. Empty while there is no exception.
     since_ms: Vec<u64>,
+    oldest: Oldest,
     tally: Tally,
 }
 
@@ -132,13 +155,13 @@ impl Ring {
         let tally = Tally::of(slots);
         let exceptions = tally.remembers + tally.marked;
         let since_ms = if exceptions > 0 { vec![now_ms; slots.len()] } else { Vec::new() };
-        Some(Self { slots: slots.clone(), since_ms, tally })
+        Some(Self { slots: slots.clone(), oldest: Oldest::of(slots, &since_ms), since_ms, tally })
     }
 
     fn from_parts(slots: Vec<Slot>, since_ms: Vec<u64>) -> Self {
         let tally = Tally::of(&slots);
         let since_ms = if tally.remembers + tally.marked > 0 { since_ms } else { Vec::new() };
-        Self { slots: slots.into(), since_ms, tally }
+        Self { oldest: Oldest::of(&slots, &since_ms), slots: slots.into(), since_ms, tally }
     }
 
     /// The slots, as the maps hold them.
@@ -202,7 +225,7 @@ impl Ring {
     pub fn expired(&self, timeout_ms: u64, now_ms: u64) -> Option<Self> {
         let is_due =
             |slot: &Slot, since: u64| slot.state == SLOT_REMEMBERS && since.saturating_add(timeout_ms) <= now_ms;
-        if self.tally.remembers == 0 || !self.exceptions().any(|(_, slot, since)| is_due(slot, since)) {
+        if self.oldest.remembers_ms == u64::MAX || self.oldest.remembers_ms.saturating_add(timeout_ms) > now_ms {
             return None;
         }
         let mut draft = Draft::of(self, now_ms);
@@ -241,7 +264,7 @@ impl Ring {
     /// they must stay, as when a flow of theirs is in the flow table.
     #[must_use]
     pub fn cleaned(&self, is_needed: impl Fn(u32, &Slot) -> bool, since_ms: u64) -> Option<Self> {
-        if self.tally.marked == 0 {
+        if self.oldest.marked_ms == u64::MAX || self.oldest.marked_ms > since_ms {
             return None;
         }
         let unused: Vec<u32> = self

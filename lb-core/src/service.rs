@@ -136,8 +136,22 @@ pub struct Real {
 pub struct Cluster {
     services: Vec<Service>,
     reals: Vec<Real>,
-    service_index: BTreeMap<String, usize>,
+    service_index: BTreeMap<String, ServicePlace>,
     real_index: BTreeMap<String, usize>,
+}
+
+/// Where a service is, and its members, by the real's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ServicePlace {
+    at: usize,
+    members: BTreeMap<String, usize>,
+}
+
+impl ServicePlace {
+    fn of(at: usize, service: &Service) -> Self {
+        let members = service.reals.iter().enumerate().map(|(i, member)| (member.real.clone(), i));
+        Self { at, members: members.collect() }
+    }
 }
 
 impl Cluster {
@@ -151,7 +165,11 @@ impl Cluster {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let service_index = services.iter().enumerate().map(|(i, service)| (service.name.clone(), i)).collect();
+        let service_index = services
+            .iter()
+            .enumerate()
+            .map(|(i, service)| (service.name.clone(), ServicePlace::of(i, service)))
+            .collect();
         let real_index = reals.iter().enumerate().map(|(i, real)| (real.name.clone(), i)).collect();
         Ok(Self { services, reals, service_index, real_index })
     }
@@ -171,7 +189,14 @@ impl Cluster {
     /// The service of this name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
-        self.service_index.get(name).and_then(|&i| self.services.get(i))
+        self.service_index.get(name).and_then(|place| self.services.get(place.at))
+    }
+
+    /// The real as the service lists it.
+    #[must_use]
+    pub fn member(&self, service: &str, real: &str) -> Option<&Member> {
+        let place = self.service_index.get(service)?;
+        self.services.get(place.at)?.reals.get(*place.members.get(real)?)
     }
 
     /// The real of this name.

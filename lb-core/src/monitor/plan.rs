@@ -45,8 +45,7 @@ impl Monitor {
 
     /// Checks are made of the real, and in every service that makes any it is down.
     fn is_dead(&self, real: &str) -> bool {
-        let mut checked = self.memberships(real).filter(|(_, member)| member.is_checked()).peekable();
-        checked.peek().is_some() && checked.all(|(_, member)| member.health() == Health::Down)
+        self.reals.get(real).is_some_and(|known| known.checked.is_dead())
     }
 
     /// A real that is dead elsewhere is down in a service that makes no checks, too.

@@ -40,5 +40,6 @@ impl Monitor {
                 }
             }
         }
+        self.count_checked();
     }
 }

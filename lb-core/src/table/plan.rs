@@ -143,9 +143,8 @@ impl SchedulingTable {
     #[must_use]
     pub fn may_serve(&self, service: &str, real: &str) -> bool {
         let Some(entry) = self.reals.get(real) else { return true };
-        let member = self.cluster.service(service).and_then(|own| own.reals.iter().find(|member| member.real == real));
-        let configured =
-            member.and_then(|member| member.weight).or_else(|| self.cluster.real(real).map(|own| own.weight));
+        let own = self.cluster.member(service, real).and_then(|member| member.weight);
+        let configured = own.or_else(|| self.cluster.real(real).map(|real| real.weight));
         entry.admin == AdminState::Enabled && entry.weight.or(configured) != Some(0)
     }
 

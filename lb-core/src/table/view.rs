@@ -1,5 +1,9 @@
 //! What the table shows to people and to the API.
 
+use std::collections::BTreeMap;
+
+use lb_common::NO_REAL;
+
 use super::{AdminState, NextHop, RealPlan, SchedulingTable, ServiceEntry, plan::in_weights};
 use crate::{
     monitoring::Scheduling,
@@ -57,8 +61,6 @@ pub struct RealView<'a> {
     pub plan: RealPlan,
     /// The way to it, when known.
     pub next_hop: Option<&'a NextHop>,
-    /// The slots that it holds, of all services.
-    pub slots: u64,
 }
 
 impl SchedulingTable {
@@ -97,7 +99,17 @@ impl SchedulingTable {
             weight: in_weights(entry.share_at_large(real.weight, Scheduling::Load)),
             plan: entry.plan,
             next_hop: entry.next_hop.as_ref(),
-            slots: self.services.values().map(|service| u64::from(service.ring.tally().of_real(entry.id))).sum(),
         })
+    }
+
+    /// The slots that each real holds in all services together, by its id. Who holds none is not listed.
+    #[must_use]
+    pub fn slots_held(&self) -> BTreeMap<u16, u64> {
+        let mut held = BTreeMap::new();
+        for (&id, &count) in self.services.values().flat_map(|service| &service.ring.tally().held) {
+            *held.entry(id).or_default() += u64::from(count);
+        }
+        held.remove(&NO_REAL);
+        held
     }
 }

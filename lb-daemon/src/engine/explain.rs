@@ -13,7 +13,7 @@ pub(super) fn drop_reason(reason: DropReason) -> &'static str {
         }
         DropReason::NoRing => "The service has no ring: look for errors in lbd's log.",
         DropReason::NoReal => {
-            "Every real of the service is drained, disabled or has weight 0: enable one with `lbctl enable REAL`."
+            "Every real of the service is down, drained, disabled or has weight 0: `lbctl table` says which, and why."
         }
         DropReason::RealDown => {
             "The flow's real is disabled or no longer configured: `lbctl enable REAL` brings it back."

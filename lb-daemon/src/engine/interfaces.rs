@@ -69,7 +69,8 @@ impl Engine {
     /// Ends the wait for next hops once all are known, or it has been long enough.
     pub(super) fn attach_when_ready(&mut self) {
         let Some(by_ns) = self.attach_by_ns else { return };
-        let all_known = self.table.reals().all(|real| real.next_hop.is_some() || real.slots == 0);
+        let held = self.table.slots_held();
+        let all_known = self.table.reals().all(|real| real.next_hop.is_some() || !held.contains_key(&real.id));
         if all_known || self.forwarder.now_ns() >= by_ns {
             self.attach_by_ns = None;
             self.check_interfaces();

@@ -118,11 +118,13 @@ impl Engine {
                 services.entry(&member.real).or_default().push(service.name.clone());
             }
         }
+        let slots = self.table.slots_held();
         let mut reals = Vec::new();
         for view in self.table.reals() {
             let services = services.remove(view.real.name.as_str()).unwrap_or_default();
             let counters = counters(&self.forwarder.real_counters(view.id)?);
-            reals.push(self.real_view(&view, services, counters));
+            let slots = slots.get(&view.id).copied().unwrap_or(0);
+            reals.push(self.real_view(&view, services, slots, counters));
         }
         Ok(api::RealList { generation: self.table.generation(), reals })
     }
@@ -137,10 +139,17 @@ impl Engine {
         let services = self.table.cluster().services().iter().filter(is_member);
         let services = services.map(|service| service.name.clone()).collect();
         let counters = counters(&self.forwarder.real_counters(view.id)?);
-        Ok(Some(self.real_view(&view, services, counters)))
+        let slots = self.table.slots_held().get(&view.id).copied().unwrap_or(0);
+        Ok(Some(self.real_view(&view, services, slots, counters)))
     }
 
-    fn real_view(&self, view: &RealView<'_>, services: Vec<String>, counters: api::Counters) -> api::Real {
+    fn real_view(
+        &self,
+        view: &RealView<'_>,
+        services: Vec<String>,
+        slots: u64,
+        counters: api::Counters,
+    ) -> api::Real {
         let (health, health_reason) = self.real_health(&view.real.name, services.iter().map(String::as_str));
         api::Real {
             name: view.real.name.clone(),
@@ -152,7 +161,7 @@ impl Engine {
             health,
             health_reason,
             services,
-            slots: view.slots as u32,
+            slots: slots as u32,
             next_hop: view.next_hop.map(|hop| self.next_hop_view(hop)),
             next_hop_note: self
                 .notes

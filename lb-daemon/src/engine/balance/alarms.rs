@@ -1,7 +1,7 @@
 //! What an operator should know of health and reports: services without reals, reals that are silent while others report,
-//! agents that do not answer.
+//! agents that do not answer or say odd things.
 
-use lb_core::monitor::Health;
+use lb_core::monitor::{Agent, Health};
 use lb_core::monitoring::{AllDown, Monitoring};
 use lb_core::service::Service;
 use lb_core::table::AdminState;
@@ -15,13 +15,19 @@ const FAILURES_TOLD: u32 = 3;
 const SERVICE: &str = "service ";
 const REPORTS: &str = "reports of ";
 const AGENT: &str = "agent of ";
+/// The alarm about reports as such.
+const NO_REPORTS: &str = "reports";
 
 impl Engine {
     /// Looks what there is to tell by now.
     pub(in crate::engine) fn look_for_alarms(&mut self) {
         self.raise(SERVICE, true, self.dead_services());
         self.raise(REPORTS, false, self.silent_reals());
-        self.raise(AGENT, false, self.silent_agents());
+        self.raise(AGENT, false, self.odd_agents());
+        match self.no_reports() {
+            Some(message) => self.troubles.warning(NO_REPORTS, message),
+            None => self.troubles.clear(NO_REPORTS),
+        }
     }
 
     /// These are the troubles of this kind, by name, and there are no others.
@@ -68,12 +74,10 @@ impl Engine {
     fn silent_reals(&self) -> Vec<(String, String)> {
         let limit_ms = self.balance.monitoring.scheduler.expire_ms;
         let is_silent = |real: &str| self.silent_for_ms(real) > limit_ms;
-        let names = || self.table.reals().map(|view| view.real.name.as_str());
-        if !names().any(|real| self.balance.monitor.newest_report(real).is_some() && !is_silent(real)) {
+        let mut reporting = self.table.cluster().reals().iter().filter(|real| self.has_reported(&real.name));
+        if reporting.all(|real| is_silent(&real.name)) {
             return Vec::new();
         }
-        let expected = self.table.reals().filter(|view| view.admin != AdminState::Disabled);
-        let expected = expected.filter(|view| self.balance.monitor.agent(&view.real.name).is_none());
         let told = |real: &str| {
             let message = format!(
                 "none for more than {} s, while others report; it has the mean weight: see that lb-agent runs there and \
@@ -82,7 +86,34 @@ impl Engine {
             );
             (real.to_owned(), message)
         };
-        expected.map(|view| view.real.name.as_str()).filter(|real| is_silent(real)).map(told).collect()
+        self.expected().filter(|real| is_silent(real)).map(told).collect()
+    }
+
+    /// Reports are waited for, and since the start no real has sent one that was taken.
+    fn no_reports(&self) -> Option<String> {
+        self.settings.reports.as_ref()?;
+        let limit_ms = self.balance.monitoring.scheduler.expire_ms;
+        let is_long = self.now_ms().saturating_sub(self.balance.since_ms) > limit_ms;
+        let reported = || self.table.cluster().reals().iter().any(|real| self.has_reported(&real.name));
+        let is_missed = is_long && self.expected().next().is_some() && !reported();
+        let message = || {
+            "no real has reported since lbd started: see that lb-agent runs on the reals and names an address of this host, \
+             that the key files are the same (`lbctl reports` counts what is refused, and says why), and that no firewall \
+             holds up UDP to the port of reports.listen"
+                .to_owned()
+        };
+        is_missed.then(message)
+    }
+
+    fn has_reported(&self, real: &str) -> bool {
+        self.balance.monitor.newest_report(real).is_some()
+    }
+
+    /// The reals whose reports are missed when they do not come.
+    fn expected(&self) -> impl Iterator<Item = &str> {
+        let enabled = self.table.reals().filter(|view| view.admin != AdminState::Disabled);
+        let names = enabled.map(|view| view.real.name.as_str());
+        names.filter(|real| self.balance.monitor.agent(real).is_none())
     }
 
     /// Time since the newest report of the real, or since reports have been waited for.
@@ -91,15 +122,22 @@ impl Engine {
         self.now_ms().saturating_sub(newest_ms.unwrap_or(self.balance.since_ms))
     }
 
-    /// Agents that do not answer.
-    fn silent_agents(&self) -> Vec<(String, String)> {
-        let told = |name: &str| {
-            let agent = self.balance.monitor.agent(name).filter(|agent| agent.failures() >= FAILURES_TOLD)?;
-            let error = agent.error()?;
-            Some((name.to_owned(), format!("{error}; what it said last still counts")))
-        };
+    /// Agents that do not answer, or say what nobody understands.
+    fn odd_agents(&self) -> Vec<(String, String)> {
+        let told = |name: &str| Some((name.to_owned(), odd(self.balance.monitor.agent(name)?)?));
         self.table.cluster().reals().iter().filter_map(|real| told(&real.name)).collect()
     }
+}
+
+/// What is odd about an agent, if anything.
+fn odd(agent: &Agent) -> Option<String> {
+    if agent.failures() >= FAILURES_TOLD {
+        return Some(format!("{}; what it said last still counts", agent.error()?));
+    }
+    let (answer, _) = agent.last()?;
+    // The word itself may be another each time, and would fill the log.
+    answer.unknown.as_ref()?;
+    Some("it says what is no word of the agent-check protocol (`lbctl explain` shows it); the rest counts".to_owned())
 }
 
 /// What becomes of the packets of a service without reals.

@@ -18,7 +18,6 @@ use lb_core::monitor::{Change, Monitor};
 use lb_core::monitoring::Monitoring;
 use lb_core::report::Report;
 use lb_core::scheduler::{Decision, NEUTRAL_FACTOR, Sample, Scheduler, Why};
-use lb_core::service::Service;
 use lb_core::table::{Learned, Plan, SavedState, SchedulingTable, TableError};
 use tracing::{info, warn};
 
@@ -67,7 +66,7 @@ impl Balance {
         self.scheduler.set_options(monitoring.scheduler);
         self.scheduler.retain(|real| table.cluster().real(real).is_some());
         self.monitoring = monitoring;
-        if self.ease_in(&changes, table, now_ms) {
+        if self.ease_in(&changes, now_ms) {
             self.decide(table, now_ms, &HashMap::new());
         }
         changes
@@ -80,7 +79,7 @@ impl Balance {
     /// A real that the operator lets serve again is eased in like any other that returns.
     pub(super) fn operator_enabled(&mut self, real: &str, table: &SchedulingTable, now_ms: u64) {
         let returned = Change::Returned { real: real.to_owned() };
-        if self.ease_in(&[returned], table, now_ms) {
+        if self.ease_in(&[returned], now_ms) {
             self.decide(table, now_ms, &HashMap::new());
         }
     }
@@ -96,11 +95,11 @@ impl Balance {
     }
 
     /// Reals that have come back begin with little. Returns whether there are such.
-    fn ease_in(&mut self, changes: &[Change], table: &SchedulingTable, now_ms: u64) -> bool {
+    fn ease_in(&mut self, changes: &[Change], now_ms: u64) -> bool {
         let mut any = false;
         for change in changes {
             if let Change::Returned { real } = change
-                && self.is_watched(real, table)
+                && self.is_watched(real)
             {
                 self.scheduler.joined(real, now_ms);
                 any = true;
@@ -110,13 +109,10 @@ impl Balance {
     }
 
     /// Something tells how the real is. Where nothing does, a real is as good when it comes as it will ever be.
-    fn is_watched(&self, real: &str, table: &SchedulingTable) -> bool {
-        let is_checked = |service: &Service| {
-            self.monitor.member(&service.name, real).is_some_and(lb_core::monitor::Member::is_checked)
-        };
+    fn is_watched(&self, real: &str) -> bool {
         self.monitor.agent(real).is_some()
             || self.monitor.newest_report(real).is_some()
-            || table.cluster().services().iter().any(is_checked)
+            || self.monitor.is_checked(real)
     }
 
     fn take_report(&mut self, report: &Report, now_ms: u64) -> Vec<Change> {
@@ -183,7 +179,7 @@ impl Engine {
         }
         self.log(&changes);
         let now_ms = self.now_ms();
-        if self.balance.ease_in(&changes, &self.table, now_ms) {
+        if self.balance.ease_in(&changes, now_ms) {
             self.balance.decide(&self.table, now_ms, &HashMap::new());
         }
         self.take_plan();
@@ -231,7 +227,9 @@ impl Engine {
     pub(super) fn saved(&self) -> SavedState {
         let mut saved = self.table.saved();
         self.balance.monitor.save(&mut saved.learned);
-        for (real, mark) in self.watchers.report_marks() {
+        let cluster = self.table.cluster();
+        let marks = self.watchers.report_marks();
+        for (real, mark) in marks.into_iter().filter(|(real, _)| cluster.real(real).is_some()) {
             saved.learned.entry(real).or_default().report = Some(mark);
         }
         saved

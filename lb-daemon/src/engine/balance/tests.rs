@@ -1,5 +1,7 @@
 //! Checks, reports and agents through a whole engine, without a kernel and in virtual time.
 
+mod telling;
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use lb_common::{FALLBACK_RESET, REAL_ALIVE, RING_SLOTS};

@@ -44,7 +44,9 @@ impl Engine {
             other.name != name && other.services.iter().any(is_shared)
         };
         let others: Vec<&api::TableReal> = table.reals.iter().filter(serves_with_it).collect();
-        Some(api::Explanation { real: name.to_owned(), lines: why::lines(real, &others) })
+        let mut lines = why::lines(real, &others);
+        lines.extend(self.balance.monitor.agent(name).and_then(why::agent_line));
+        Some(api::Explanation { real: name.to_owned(), lines })
     }
 
     /// What became of reports and agent-checks.

@@ -1,7 +1,9 @@
 //! Why a real has its weight, in words: made of what the scheduling table shows, so that both say the same.
 
 use lb_common::RING_SLOTS;
+use lb_core::agent_check;
 use lb_core::api::{AdminState, Availability, CheckState, Health, TableReal, TableService};
+use lb_core::monitor::Agent;
 use lb_core::scheduler::{SchedulerOptions, Why};
 
 /// Why the scheduler has decided so, in one sentence without an end.
@@ -94,6 +96,19 @@ fn report_line(real: &TableReal) -> String {
     ];
     words.extend(shares.iter().filter_map(|(name, share)| Some(format!("{name} {}", percent((*share)?)))));
     words.join(", ")
+}
+
+/// What the real's agent has said last.
+pub(super) fn agent_line(agent: &Agent) -> Option<String> {
+    let (answer, _) = agent.last()?;
+    let mut line = format!("agent: it says {:?}", agent_check::format(answer).trim_end());
+    if let Some(word) = &answer.unknown {
+        line += &format!(", and {word:?}, which is no word of the agent-check protocol");
+    }
+    if let Some(error) = agent.error() {
+        line += &format!("; now it does not answer: {error}");
+    }
+    Some(line)
 }
 
 fn load_line(real: &TableReal, others: &[&TableReal]) -> Option<String> {
