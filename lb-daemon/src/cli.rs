@@ -68,6 +68,12 @@ fn describe(error: &anyhow::Error) -> String {
 
 fn check(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
+    let unfit = config.unfit_files();
+    if !unfit.is_empty() {
+        let lines: String = unfit.iter().map(|line| format!("error: {line}\n")).collect();
+        let count = if unfit.len() == 1 { "1 error".to_owned() } else { format!("{} errors", unfit.len()) };
+        anyhow::bail!("{lines}{count}");
+    }
     let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
     println!("{}: ok (services: {services}, reals: {reals})", path.display());
     Ok(())

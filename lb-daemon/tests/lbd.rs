@@ -244,6 +244,13 @@ fn check_says_ok_or_everything_that_is_wrong() -> Result<()> {
     let bad = check(&CONFIG.replace("us-a", "us/a").replace("dsr", "nat"))?;
     assert_eq!(bad.status.code(), Some(1));
     assert!(text(&bad.stderr).contains("lbd.toml:1:15") && text(&bad.stderr).ends_with("2 errors\n"));
+    let unfit = check(&CONFIG.replace("[[real]]", "[reports]\nkey_file = \"/nowhere/keys\"\n[[real]]"))?;
+    assert_eq!(unfit.status.code(), Some(1));
+    let said = text(&unfit.stderr);
+    assert!(
+        said.starts_with("error: cannot use the key file /nowhere/keys: ") && said.ends_with("\n1 error\n"),
+        "{said}"
+    );
     let usage = Command::new(LBD).arg("check").output()?;
     assert_eq!(usage.status.code(), Some(2));
     Ok(())

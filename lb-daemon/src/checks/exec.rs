@@ -1,7 +1,9 @@
 //! A program whose exit code says how the real is. There is no shell; the program runs in a process group of its own, which
 //! is killed when time is up.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -30,6 +32,16 @@ pub(super) async fn run(command: &[String], target: &Target, limit: TimeLimit) -
     // What was said is kept over the time limit, and the group is killed when `program` is dropped.
     let ended = limit.bound("end of the program", program.end(&mut said)).await?;
     judge(ended, &said)
+}
+
+/// Whether the program is there and may be run, as far as that can be told without running it.
+pub(super) fn look(command: &[String]) -> Result<(), Failure> {
+    let Some(name) = command.first() else { return Err(Failure::new("there is no program to run")) };
+    let found = fs::metadata(name).map_err(|error| Failure::system(&format!("cannot run {name}"), &error))?;
+    if found.is_file() && found.mode() & 0o111 != 0 {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("{name} is no program that may be run: chmod +x {name}")))
 }
 
 /// A program that runs. Dropped before its end, its whole process group is killed.

@@ -20,12 +20,13 @@ mod udp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lb_core::check::{CheckResult, Kind, Target, Via};
+use lb_core::check::{Check, CheckResult, Kind, Target, Via};
 use lb_core::table::NextHop;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
+use probe::Failure;
 use task::Task;
 use tls::Configs;
 
@@ -54,6 +55,19 @@ struct Shared {
     all: Semaphore,
     carried: Semaphore,
     programs: Semaphore,
+}
+
+/// Whether the files that a check needs can be used, as far as that can be told without making it.
+///
+/// # Errors
+/// What is wrong, and with which file, in one line.
+pub fn look_at_files(check: &Check) -> Result<(), String> {
+    let looked = match &check.kind {
+        Kind::Https(_, tls) => tls::look(tls),
+        Kind::Exec { command } => exec::look(command),
+        Kind::Tcp | Kind::Http(_) | Kind::Udp { .. } | Kind::Icmp => Ok(()),
+    };
+    looked.map_err(Failure::into_reason)
 }
 
 /// What tells one target from another: service, real and check.

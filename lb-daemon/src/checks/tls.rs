@@ -55,14 +55,25 @@ enum Trust {
     File(PathBuf),
 }
 
+impl Trust {
+    fn of(tls: &Tls) -> Self {
+        match (&tls.ca_file, tls.verify) {
+            (_, false) => Self::Everybody,
+            (Some(file), true) => Self::File(file.clone()),
+            (None, true) => Self::Host,
+        }
+    }
+}
+
+/// Whether the authorities that the check trusts can be read.
+pub(super) fn look(tls: &Tls) -> Result<(), Failure> {
+    build(&Trust::of(tls)).map(drop)
+}
+
 impl Configs {
     /// What the check needs.
     pub(super) async fn get(&self, tls: &Tls) -> Result<Arc<ClientConfig>, Failure> {
-        let trust = match (&tls.ca_file, tls.verify) {
-            (_, false) => Trust::Everybody,
-            (Some(file), true) => Trust::File(file.clone()),
-            (None, true) => Trust::Host,
-        };
+        let trust = Trust::of(tls);
         let mut kept = self.kept.lock().await;
         kept.retain(|_, one| one.read.elapsed() < KEPT);
         if let Some(fresh) = kept.get(&trust).filter(|one| one.read.elapsed() < FRESH) {

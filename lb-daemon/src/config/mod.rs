@@ -4,6 +4,7 @@
 //! error, so that one `lbd check` shows everything that is wrong. docs/reference/config.md is the reference.
 
 mod bounds;
+mod files;
 pub mod keys;
 mod raw;
 #[cfg(test)]

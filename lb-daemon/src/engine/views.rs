@@ -143,13 +143,7 @@ impl Engine {
         Ok(Some(self.real_view(&view, services, slots, counters)))
     }
 
-    fn real_view(
-        &self,
-        view: &RealView<'_>,
-        services: Vec<String>,
-        slots: u64,
-        counters: api::Counters,
-    ) -> api::Real {
+    fn real_view(&self, view: &RealView<'_>, services: Vec<String>, slots: u64, counters: api::Counters) -> api::Real {
         let (health, health_reason) = self.real_health(&view.real.name, services.iter().map(String::as_str));
         api::Real {
             name: view.real.name.clone(),
