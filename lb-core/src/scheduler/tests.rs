@@ -107,14 +107,19 @@ fn a_saturated_real_loses_weight_fast_where_others_have_room() {
 fn where_all_are_saturated_none_loses_weight_fast() {
     let mut plant = Plant::new(&[800.0, 800.0, 800.0, 800.0], 0.99);
     plant.seconds(90);
-    plant.capacities[0] /= 4.0;
-    let mut before = f64::from(plant.factor("web0"));
+    let begun = f64::from(plant.factor("web0"));
+    let mut before = begun;
     for _ in 0..20 {
-        plant.second(|_, truth| Some(Sample { utilisation: truth.utilisation.max(0.98), ..truth }));
+        // One serves a third of what it did, and none has room for the rest.
+        plant.second(|index, truth| {
+            let hits = truth.hits.map(|hits| if index == 0 { hits / 3.0 } else { hits });
+            Some(Sample { utilisation: truth.utilisation.max(0.98), hits })
+        });
         let after = f64::from(plant.factor("web0"));
         assert!(after >= before * 0.9 - 1.0, "{before} -> {after}");
         before = after;
     }
+    assert!(before < begun * 0.6, "it does lose weight: {begun} -> {before}");
 }
 
 #[test]
