@@ -35,7 +35,7 @@ counters! {
         FragmentUnknown = 3, "fragment_unknown";
         /// The service has no ring.
         NoRing = 4, "no_ring";
-        /// The slot has no real: every real of the service is drained, disabled or has weight 0.
+        /// The slot has no real: every real of the service is down, drained, disabled or has weight 0.
         NoReal = 5, "no_real";
         /// The real is disabled.
         RealDown = 6, "real_down";
