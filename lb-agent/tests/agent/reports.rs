@@ -253,7 +253,7 @@ fn a_second_agent_and_unsafe_keys_are_refused() -> Result<()> {
     let path = agent.path("agent.toml");
     let second = agent.run(&["run", "--config", text(&path)?])?;
     let said = String::from_utf8(second.stderr)?;
-    assert!(said.contains("lb-agent: another lb-agent uses ") && second.status.code() == Some(1), "{said}");
+    assert!(said.contains("lb-agent: another lb-agent (pid ") && second.status.code() == Some(1), "{said}");
     let checked = agent.run(&["check", "--config", text(&path)?])?;
     let expected = format!("{}: ok (name: web1, load balancers: 1)\n", path.display());
     assert_eq!(String::from_utf8(checked.stdout)?, expected);
