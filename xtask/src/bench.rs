@@ -44,6 +44,9 @@ pub struct Balance {
     /// One seed only, and shorter runs: a first look
     #[arg(long)]
     quick: bool,
+    /// With --live: only the workload of this name, `sessions` or `single`
+    #[arg(long, value_name = "WORKLOAD", requires = "live")]
+    only: Option<String>,
 }
 
 /// Runs the bench.
@@ -77,7 +80,11 @@ fn live_balance(root: &Path, balance: &Balance) -> Result<()> {
     build::ebpf(root)?;
     let programs = ["--package", "lb-daemon", "--package", "lb-ctl", "--package", "lb-agent"];
     run_command(cargo(root).args(["build", "--quiet", "--release", "--locked", "--bins"]).args(programs))?;
-    run_command(&mut bench(root, "lb-bench-live", &["compare"], balance.json.as_deref(), balance.quick)?)
+    let mut command = bench(root, "lb-bench-live", &["compare"], balance.json.as_deref(), balance.quick)?;
+    if let Some(workload) = &balance.only {
+        command.arg("--only").arg(workload);
+    }
+    run_command(&mut command)
 }
 
 /// The command that builds a bench for release and runs it with what all benches understand.

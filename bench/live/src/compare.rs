@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::Options;
-use crate::load::{self, Load, SESSIONS, SINGLE};
+use crate::load::{self, Load, SESSIONS, SINGLE, Workload};
 use crate::report::{self, Figure};
 use crate::world::{Policy, SPEEDS, World};
 
@@ -25,7 +25,8 @@ pub fn run(options: &Options) -> Result<()> {
     let (seeds, times) = if options.quick { (&SEEDS[..1], QUICK_TIMES) } else { (&SEEDS[..], TIMES) };
     let mut world = World::build()?;
     let mut figures = Vec::new();
-    for workload in [SESSIONS, SINGLE] {
+    let wanted = |workload: &Workload| options.only.as_ref().is_none_or(|name| name == workload.name);
+    for workload in [SESSIONS, SINGLE].into_iter().filter(wanted) {
         for &seed in seeds {
             for policy in Policy::ALL {
                 lb_lab::interrupt::check()?;

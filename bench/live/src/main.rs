@@ -38,6 +38,9 @@ struct Options {
     /// One seed and shorter runs: a first look.
     #[arg(long)]
     quick: bool,
+    /// Only the workload of this name.
+    #[arg(long, value_name = "WORKLOAD", value_parser = ["sessions", "single"])]
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {
