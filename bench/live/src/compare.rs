@@ -23,10 +23,10 @@ pub fn run(options: &Options) -> Result<()> {
     lb_lab::require_root()?;
     lb_lab::interrupt::install();
     let (seeds, times) = if options.quick { (&SEEDS[..1], QUICK_TIMES) } else { (&SEEDS[..], TIMES) };
-    let mut world = World::build()?;
     let mut figures = Vec::new();
     let wanted = |workload: &Workload| options.only.as_ref().is_none_or(|name| name == workload.name);
     for workload in [SESSIONS, SINGLE].into_iter().filter(wanted) {
+        let mut world = World::build(workload.hits)?;
         for &seed in seeds {
             for policy in Policy::ALL {
                 lb_lab::interrupt::check()?;

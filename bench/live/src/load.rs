@@ -37,12 +37,16 @@ pub struct Workload {
     pub requests: u32,
     /// The mean pause between two requests of a session.
     pub pause: Duration,
+    /// What the agents report as hits: the requests that the server has counted, or (`None`) what an agent counts unless it
+    /// is told otherwise, connections.
+    pub hits: Option<&'static str>,
 }
 
 /// Pages with many parts, over connections that are kept open, as browsers do.
-pub const SESSIONS: Workload = Workload { name: "sessions", requests: 15, pause: Duration::from_millis(300) };
+pub const SESSIONS: Workload =
+    Workload { name: "sessions", requests: 15, pause: Duration::from_millis(300), hits: Some("/hits") };
 /// A connection for each request.
-pub const SINGLE: Workload = Workload { name: "single", requests: 1, pause: Duration::ZERO };
+pub const SINGLE: Workload = Workload { name: "single", requests: 1, pause: Duration::ZERO, hits: None };
 
 /// A load.
 #[derive(Clone, Copy, Debug)]

@@ -59,11 +59,12 @@ struct Real {
 }
 
 impl World {
-    /// Builds the network and starts everything.
-    pub fn build() -> Result<Self> {
+    /// Builds the network and starts everything. `hits` is where on the servers the agents find the number of requests; `None`:
+    /// they count connections.
+    pub fn build(hits: Option<&str>) -> Result<Self> {
         let network = Network::build(Plan { reals: SPEEDS.len() as u8, ..Plan::default() })?;
         lb_lab::write_keys(&network.run, lb_lab::KEYS)?;
-        let reals = (0..).zip(SPEEDS).map(|(index, speed)| Real::start(&network, index, speed));
+        let reals = (0..).zip(SPEEDS).map(|(index, speed)| Real::start(&network, index, speed, hits));
         let reals = reals.collect::<Result<Vec<_>>>()?;
         let lbd = Lbd::start(&network.run, &network.lb, &lbd_config(&network))?;
         let haproxy = start_haproxy(&network)?;
@@ -108,7 +109,7 @@ impl World {
 }
 
 impl Real {
-    fn start(network: &Network, index: u8, speed: u32) -> Result<Self> {
+    fn start(network: &Network, index: u8, speed: u32, hits: Option<&str>) -> Result<Self> {
         let name = format!("real-{}", index + 1);
         let namespace = &network.reals[usize::from(index)];
         let machine = SlowMachine::new(&network.run, &name, speed)?;
@@ -116,7 +117,7 @@ impl Real {
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let server = start_server(namespace, &machine, &dir)?;
         let load_balancer = network.plan.report_address();
-        let agent = Agent::start(&network.run, namespace, &name, load_balancer, &agent_config(&machine))?;
+        let agent = Agent::start(&network.run, namespace, &name, load_balancer, &agent_config(&machine, hits))?;
         Ok(Self { _agent: agent, _server: server, machine })
     }
 }
@@ -132,8 +133,12 @@ fn start_server(namespace: &Namespace, machine: &SlowMachine, dir: &Path) -> Res
 }
 
 /// What only this machine does counts.
-fn agent_config(machine: &SlowMachine) -> String {
-    format!("cgroup = {:?}\nmemory = false\nhits = {{ http = \"http://127.0.0.1:{PORT}/hits\" }}\n", machine.path())
+fn agent_config(machine: &SlowMachine, hits: Option<&str>) -> String {
+    let mut text = format!("cgroup = {:?}\nmemory = false\n", machine.path());
+    if let Some(path) = hits {
+        text += &format!("hits = {{ http = \"http://127.0.0.1:{PORT}{path}\" }}\n");
+    }
+    text
 }
 
 fn lbd_config(network: &Network) -> String {
