@@ -14,6 +14,7 @@ pub mod check;
 pub mod maglev;
 pub mod monitor;
 pub mod monitoring;
+pub mod pair;
 pub mod report;
 pub mod ring;
 pub mod rows;
