@@ -6,6 +6,7 @@
 mod bounds;
 mod files;
 pub mod keys;
+pub mod pair;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use lb_core::monitoring::Monitoring;
 use lb_core::service::Cluster;
 
 pub use bounds::*;
+pub use pair::{HookSettings, PairSettings, PathSettings, SerialWay, TrackSettings, UdpWay, VipGroup, Way};
 
 /// The API's socket, in `run_dir`.
 pub const SOCKET_NAME: &str = "lbd.sock";
@@ -55,6 +57,8 @@ pub struct Settings {
     pub monitor_interval: Duration,
     /// Reports of reals; `None`: none are taken.
     pub reports: Option<ReportSettings>,
+    /// The pair that this node is in; `None`: it is solo.
+    pub pair: Option<PairSettings>,
     /// The limits of the maps.
     pub limits: Limits,
     /// Who may use the API beside root.

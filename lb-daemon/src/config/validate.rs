@@ -59,6 +59,7 @@ fn settings(
         flow_idle_timeout: raw.flow_idle_timeout.unwrap_or(DEFAULT_FLOW_IDLE_TIMEOUT),
         monitor_interval: raw.monitor_interval.unwrap_or(DEFAULT_MONITOR_INTERVAL),
         reports: raw.reports.map(|reports| report_settings(reports, problems)),
+        pair: None,
         limits,
         api_group: raw.api_group.and_then(|name| group(name, group_id, problems)),
         log: raw.log.unwrap_or(LogLevel::Info),
