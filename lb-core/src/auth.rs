@@ -15,6 +15,8 @@ use crate::service::{MAX_NAME_LENGTH, is_name};
 
 /// Length of a tag, in bytes.
 pub const TAG_SIZE: usize = 32;
+/// Length of a short tag, in bytes: HMAC-SHA-256-128 of RFC 4868.
+pub const SHORT_TAG_SIZE: usize = 16;
 /// Length of the shortest secret, in bytes.
 pub const MIN_SECRET_SIZE: usize = 16;
 /// Length of the longest secret, in bytes: one block of SHA-256, so that none is hashed before use.
@@ -151,6 +153,19 @@ impl Key {
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
         self.mac_of(parts).verify_slice(tag).is_ok()
+    }
+
+    /// The first [`SHORT_TAG_SIZE`] bytes of [`Key::tag`], where each byte on the wire counts.
+    #[must_use]
+    pub fn short_tag(&self, parts: &[&[u8]]) -> [u8; SHORT_TAG_SIZE] {
+        let tag = self.tag(parts);
+        std::array::from_fn(|index| tag[index])
+    }
+
+    /// Whether `tag` is the short tag of the parts. Takes as long wherever the two differ.
+    #[must_use]
+    pub fn verify_short(&self, parts: &[&[u8]], tag: &[u8; SHORT_TAG_SIZE]) -> bool {
+        self.mac_of(parts).verify_truncated_left(tag).is_ok()
     }
 
     fn mac_of(&self, parts: &[&[u8]]) -> Hmac<Sha256> {

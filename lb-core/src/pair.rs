@@ -4,6 +4,8 @@
 //! suspended (CLOCK_BOOTTIME). Effects come out as [`Action`]s, in the order in which they have to happen.
 
 pub mod frame;
+pub mod serial;
+pub mod wire;
 
 pub use frame::{Facts, Flags, Frame, Kind};
 

@@ -99,3 +99,18 @@ fn tags_are_hmac_sha256() {
         assert!(!key.verify(&[&data], &tag[..31]) && !key.verify(&[head], &tag) && !key.verify(&[&data], &[]));
     }
 }
+
+/// Test case 5 of RFC 4231.
+#[test]
+fn short_tags_are_the_first_half() {
+    let keys = Keys::parse(&format!("1 {}", "0c".repeat(20))).unwrap();
+    let key = keys.get(1).unwrap();
+    let tag = key.short_tag(&[b"Test With ", b"Truncation"]);
+    assert_eq!(tag.map(|byte| format!("{byte:02x}")).concat(), "a3b6167473100ee06e0c796c2955552b");
+    assert!(key.verify_short(&[b"Test With Truncation"], &tag));
+    for byte in 0..SHORT_TAG_SIZE {
+        let mut other = tag;
+        other[byte] ^= 1;
+        assert!(!key.verify_short(&[b"Test With Truncation"], &other), "byte {byte}");
+    }
+}
