@@ -1,5 +1,7 @@
 //! What the tests of several modules share.
 
+pub(crate) mod page;
+
 use std::{collections::HashMap, sync::Arc};
 
 use lb_common::ServiceOptions;

@@ -1,6 +1,7 @@
 //! Frames: there and back, and every change refused.
 
 mod rotation;
+mod vectors;
 
 use proptest::prelude::*;
 
