@@ -12,3 +12,4 @@ pub mod reports;
 pub mod run;
 pub mod source;
 pub mod state;
+pub mod takeover;
