@@ -1,4 +1,4 @@
-//! Small servers that the tests need beside nginx: a UDP echo, and a TCP sink that reports what it received.
+//! Small servers that the tests need beside nginx: echoes for UDP and TCP, and a TCP sink that reports what it received.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -14,6 +14,9 @@ use crate::process::wait_for;
 
 /// How often an idle server looks whether it shall stop.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The same for a connection that talks: there may be many.
+const STOP_LOOK: Duration = Duration::from_millis(500);
+const ECHO_CHUNK: usize = 4096;
 /// How long an address may be in use before that is an error.
 const BIND_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of the largest datagram.
@@ -43,7 +46,14 @@ impl Server {
         let listener = bind(namespace, address, TcpListener::bind)?;
         listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
         let name = name.to_string();
-        Ok(Server::spawn(move |stop| accept(&listener, &name, stop)))
+        Ok(Server::spawn(move |stop| accept(&listener, stop, |stream, stop| drain(stream, &name, stop))))
+    }
+
+    /// Sends back what comes on each connection to `address`.
+    pub fn tcp_echo(namespace: &Namespace, address: SocketAddr) -> Result<Server> {
+        let listener = bind(namespace, address, TcpListener::bind)?;
+        listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
+        Ok(Server::spawn(move |stop| accept(&listener, stop, send_back)))
     }
 
     fn spawn(serve: impl FnOnce(&AtomicBool) + Send + 'static) -> Server {
@@ -90,15 +100,33 @@ fn echo(socket: &UdpSocket, prefix: &[u8], stop: &AtomicBool) {
     }
 }
 
-fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool) {
+fn accept(listener: &TcpListener, stop: &AtomicBool, serve: impl Fn(TcpStream, &AtomicBool) + Sync) {
+    let serve = &serve;
     std::thread::scope(|scope| {
         while !stop.load(Ordering::Relaxed) {
             match listener.accept() {
-                Ok((stream, _)) => drop(scope.spawn(move || drain(stream, name, stop))),
+                Ok((stream, _)) => drop(scope.spawn(move || serve(stream, stop))),
                 Err(_) => std::thread::sleep(LOOK_AGAIN),
             }
         }
     });
+}
+
+/// Sends back what comes, until the connection ends.
+fn send_back(mut stream: TcpStream, stop: &AtomicBool) {
+    let ready = stream.set_nonblocking(false).and_then(|()| stream.set_read_timeout(Some(STOP_LOOK)));
+    if ready.and_then(|()| stream.set_nodelay(true)).is_err() {
+        return;
+    }
+    let mut buffer = [0; ECHO_CHUNK];
+    while !stop.load(Ordering::Relaxed) {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) if stream.write_all(&buffer[..length]).is_err() => return,
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return,
+            _ => {}
+        }
+    }
 }
 
 /// Reads a connection to its end and says what came. A connection that breaks gets no answer.

@@ -31,7 +31,8 @@ pub struct Lbd {
 impl Lbd {
     /// Starts the daemon in `namespace` and waits until it answers and knows the way to every real server.
     ///
-    /// `config` is a configuration file without `state_dir`, `run_dir` and `bpf_dir`. One daemon a run.
+    /// `config` is a configuration file without `state_dir`, `run_dir` and `bpf_dir`. One daemon a run; see
+    /// [`Lbd::prepare_in`] for more.
     pub fn start(run: &Run, namespace: &Namespace, config: &str) -> Result<Lbd> {
         let mut lbd = Lbd::prepare(run, namespace, config)?;
         lbd.start_again()?;
@@ -41,7 +42,12 @@ impl Lbd {
 
     /// As [`Lbd::start`], without starting it yet.
     pub fn prepare(run: &Run, namespace: &Namespace, config: &str) -> Result<Lbd> {
-        let dir = run.dir();
+        Lbd::prepare_in(run.dir(), namespace, config)
+    }
+
+    /// As [`Lbd::prepare`], with all that belongs to the daemon in a directory of its own below that of the run.
+    pub fn prepare_in(dir: &Path, namespace: &Namespace, config: &str) -> Result<Lbd> {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let bpffs = dir.join("bpf");
         mount_bpffs(&bpffs)?;
         let lbd = Lbd {

@@ -25,14 +25,16 @@ use crate::run::Run;
 /// Bytes of the largest IP packet that a veth with native XDP carries.
 pub const MAX_MTU: u32 = 3506;
 
+/// The bridge that the real servers are on.
+const BRIDGE: &str = "br0";
 const INNER_V4: [u8; 3] = [192, 0, 2];
 const OUTER_V4: [u8; 3] = [198, 51, 100];
 const INNER_V6: [u16; 4] = [0x2001, 0xdb8, 0, 0];
 const OUTER_V6: [u16; 4] = [0x2001, 0xdb8, 1, 0];
-const LB_HOST: u8 = 2;
-const CLIENT_HOST: u8 = 10;
-const FIRST_REAL_HOST: u8 = 21;
-const FIRST_VIP_HOST: u8 = 101;
+pub(crate) const LB_HOST: u8 = 2;
+pub(crate) const CLIENT_HOST: u8 = 10;
+pub(crate) const FIRST_REAL_HOST: u8 = 21;
+pub(crate) const FIRST_VIP_HOST: u8 = 101;
 
 /// Where the balancer's traffic comes in and goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +145,7 @@ impl Network {
     }
 
     fn wire(&self) -> Result<()> {
-        self.switch.ip("link add name br0 type bridge")?;
-        self.switch.ip("link set dev br0 type bridge mcast_snooping 0")?;
-        self.switch.set_mtu("br0", self.plan.fabric_mtu)?;
-        self.switch.up("br0")?;
+        add_bridge(&self.switch, BRIDGE, self.plan.fabric_mtu)?;
         self.wire_lb()?;
         self.wire_client()?;
         for index in 0..self.plan.reals {
@@ -196,10 +195,7 @@ impl Network {
     fn wire_real(&self, index: u8) -> Result<()> {
         let real = &self.reals[usize::from(index)];
         ignore_reverse_path(real)?;
-        for place in ["all", "default"] {
-            real.sysctl(&format!("net/ipv4/conf/{place}/arp_ignore"), "1")?;
-            real.sysctl(&format!("net/ipv4/conf/{place}/arp_announce"), "2")?;
-        }
+        keep_vips_quiet(real)?;
         self.plug(real, "eth0", &format!("real-{}", index + 1), self.plan.fabric_mtu)?;
         real.attach_xdp("eth0", &lab_object()?, "decap")?;
         add_both(real, "eth0", self.plan.real_addresses(index))?;
@@ -216,41 +212,70 @@ impl Network {
 
     /// Connects an interface of a namespace to the switch's port of the given name, and brings both up.
     pub fn plug(&self, namespace: &Namespace, interface: &str, port: &str, mtu: u32) -> Result<()> {
-        connect(namespace, interface, &self.switch, port)?;
-        namespace.set_mtu(interface, mtu)?;
-        self.switch.set_mtu(port, mtu)?;
-        self.switch.ip(&format!("link set dev {port} master br0"))?;
-        self.switch.up(port)?;
-        namespace.up(interface)
+        plug_into(&self.switch, BRIDGE, namespace, interface, port, mtu)
     }
+}
+
+/// Makes a bridge that forwards at once.
+pub(crate) fn add_bridge(switch: &Namespace, bridge: &str, mtu: u32) -> Result<()> {
+    switch.ip(&format!("link add name {bridge} type bridge"))?;
+    switch.ip(&format!("link set dev {bridge} type bridge mcast_snooping 0"))?;
+    switch.set_mtu(bridge, mtu)?;
+    switch.up(bridge)
+}
+
+/// Connects an interface of a namespace to a bridge's port of the given name, and brings both up.
+pub(crate) fn plug_into(
+    switch: &Namespace,
+    bridge: &str,
+    namespace: &Namespace,
+    interface: &str,
+    port: &str,
+    mtu: u32,
+) -> Result<()> {
+    connect(namespace, interface, switch, port)?;
+    namespace.set_mtu(interface, mtu)?;
+    switch.set_mtu(port, mtu)?;
+    switch.ip(&format!("link set dev {port} master {bridge}"))?;
+    switch.up(port)?;
+    namespace.up(interface)
+}
+
+/// A real server holds the VIPs without answering for them.
+pub(crate) fn keep_vips_quiet(real: &Namespace) -> Result<()> {
+    for place in ["all", "default"] {
+        real.sysctl(&format!("net/ipv4/conf/{place}/arp_ignore"), "1")?;
+        real.sysctl(&format!("net/ipv4/conf/{place}/arp_announce"), "2")?;
+    }
+    Ok(())
 }
 
 fn lab_object() -> Result<PathBuf> {
     binaries::lab_object()
 }
 
-fn inner(host: u8) -> [IpAddr; 2] {
+pub(crate) fn inner(host: u8) -> [IpAddr; 2] {
     addresses(INNER_V4, INNER_V6, host)
 }
 
-fn addresses(v4: [u8; 3], v6: [u16; 4], host: u8) -> [IpAddr; 2] {
+pub(crate) fn addresses(v4: [u8; 3], v6: [u16; 4], host: u8) -> [IpAddr; 2] {
     let [a, b, c, d] = v6;
     [Ipv4Addr::new(v4[0], v4[1], v4[2], host).into(), Ipv6Addr::new(a, b, c, d, 0, 0, 0, host.into()).into()]
 }
 
-fn add_both(namespace: &Namespace, interface: &str, addresses: [IpAddr; 2]) -> Result<()> {
+pub(crate) fn add_both(namespace: &Namespace, interface: &str, addresses: [IpAddr; 2]) -> Result<()> {
     for address in addresses {
         namespace.add_address(interface, address, if address.is_ipv4() { 24 } else { 64 })?;
     }
     Ok(())
 }
 
-fn full_length(address: IpAddr) -> u8 {
+pub(crate) fn full_length(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
 /// Answers do not come back the way that the requests went.
-fn ignore_reverse_path(namespace: &Namespace) -> Result<()> {
+pub(crate) fn ignore_reverse_path(namespace: &Namespace) -> Result<()> {
     namespace.sysctl("net/ipv4/conf/all/rp_filter", "0")?;
     namespace.sysctl("net/ipv4/conf/default/rp_filter", "0")
 }
