@@ -3,6 +3,7 @@
 //! Everything here takes the time as an argument: microseconds of a clock that never goes back and also counts while the host is
 //! suspended (CLOCK_BOOTTIME). Effects come out as [`Action`]s, in the order in which they have to happen.
 
+pub mod digest;
 pub mod frame;
 pub mod serial;
 pub mod wire;

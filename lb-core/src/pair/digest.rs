@@ -1,0 +1,82 @@
+//! Digests of what must be the same on both nodes, for [`super::Facts`]. docs/reference/wire.md says what is hashed.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::Slot;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    service::{Cluster, Service},
+    table::SchedulingTable,
+};
+
+/// The digest of the VIPs, in whatever order they are configured.
+#[must_use]
+pub fn vips(cluster: &Cluster) -> u64 {
+    of_lines(&cluster.services().iter().map(|service| service.vip.to_string()).collect())
+}
+
+/// The digest of services and reals as they are configured, in whatever order.
+#[must_use]
+pub fn services(cluster: &Cluster) -> u64 {
+    of_lines(&lines(cluster))
+}
+
+fn lines(cluster: &Cluster) -> BTreeSet<String> {
+    let reals = cluster.reals().iter().map(|real| format!("real {} {} {}", real.name, real.address, real.weight));
+    reals.chain(cluster.services().iter().flat_map(of_service)).collect()
+}
+
+fn of_service(service: &Service) -> impl Iterator<Item = String> {
+    let Service { name, vip, protocol, ports, mode, reals } = service;
+    let members = reals.iter().map(move |member| {
+        let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
+        format!("member {name} {} {weight}", member.real)
+    });
+    std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members)
+}
+
+/// The digest of where the slots of all services send new flows, whatever ids the reals have. It reads every slot.
+#[must_use]
+pub fn slots(table: &SchedulingTable) -> u64 {
+    let reals: BTreeMap<&str, u16> = table.reals().map(|view| (view.real.name.as_str(), view.id)).collect();
+    let services: BTreeMap<&str, u32> = table.services().map(|view| (view.service.name.as_str(), view.id)).collect();
+    let (places, rings) = (places(reals.values().copied()), table.rows().rings);
+    let mut hash = Sha256::new();
+    reals.keys().for_each(|name| add_line(&mut hash, name));
+    for (name, id) in services {
+        add_line(&mut hash, "");
+        add_line(&mut hash, name);
+        let ring = rings.get(&id).map(|ring| &ring[..]).unwrap_or_default();
+        let place = |slot: &Slot| places.get(usize::from(slot.real)).copied().unwrap_or_default();
+        hash.update(ring.iter().flat_map(|slot| place(slot).to_be_bytes()).collect::<Vec<u8>>());
+    }
+    first_eight(hash)
+}
+
+/// The place of each real among all of them, from 1, by its id; 0 for ids that none of them has.
+fn places(ids: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut places = vec![0; usize::from(u16::MAX) + 1];
+    for (id, place) in ids.zip(1..) {
+        places[usize::from(id)] = place;
+    }
+    places
+}
+
+fn of_lines(lines: &BTreeSet<String>) -> u64 {
+    let mut hash = Sha256::new();
+    lines.iter().for_each(|line| add_line(&mut hash, line));
+    first_eight(hash)
+}
+
+fn add_line(hash: &mut Sha256, line: &str) {
+    hash.update(line.as_bytes());
+    hash.update(b"\n");
+}
+
+fn first_eight(hash: Sha256) -> u64 {
+    hash.finalize().iter().take(8).fold(0, |digest, byte| digest << 8 | u64::from(*byte))
+}

@@ -1,0 +1,118 @@
+//! Digests: those that docs/reference/wire.md prints, and what they depend on.
+
+use super::*;
+use crate::{
+    service::{Member, Mode, Ports, Protocol, Real},
+    table::TableOptions,
+    testing::page::{blocks, fields},
+};
+
+const PAGE: &str = include_str!("../../../../docs/reference/wire.md");
+
+fn real(name: &str, address: &str, weight: u32) -> Real {
+    Real { name: name.to_owned(), address: address.parse().unwrap(), weight }
+}
+
+fn web() -> Service {
+    Service {
+        name: "web".to_owned(),
+        vip: "192.0.2.1".parse().unwrap(),
+        protocol: Protocol::Tcp,
+        ports: Ports::Range(8_000, 8_099),
+        mode: Mode::Dsr,
+        reals: vec![Member { real: "web1".to_owned(), weight: Some(7) }],
+    }
+}
+
+fn mail() -> Service {
+    Service {
+        name: "mail".to_owned(),
+        vip: "2001:db8::25".parse().unwrap(),
+        protocol: Protocol::Udp,
+        ports: Ports::Any,
+        mode: Mode::Ipip,
+        reals: vec![Member { real: "web2".to_owned(), weight: None }],
+    }
+}
+
+fn reals() -> Vec<Real> {
+    vec![real("web1", "198.51.100.1", 100), real("web2", "2001:db8::1:0:2", 50)]
+}
+
+fn table(clusters: &[Cluster]) -> SchedulingTable {
+    let mut table = SchedulingTable::new(TableOptions::default());
+    clusters.iter().for_each(|cluster| table.replace(cluster.clone(), 0).unwrap());
+    table
+}
+
+#[test]
+fn the_page_says_what_is_hashed() {
+    let cluster = Cluster::new(vec![web(), mail()], reals()).unwrap();
+    let lines: Vec<String> = lines(&cluster).into_iter().collect();
+    assert_eq!(lines, blocks(PAGE, "services")[0].lines().collect::<Vec<_>>());
+    let page = &fields(PAGE, "digests")[0];
+    let digest = |name: &str| u64::from_str_radix(page.text(name), 16).unwrap();
+    assert_eq!(vips(&cluster), digest("vips"));
+    assert_eq!(services(&cluster), digest("services"));
+    assert_eq!(slots(&table(&[cluster])), digest("slots"));
+}
+
+#[test]
+fn order_and_ids_do_not_matter() {
+    let cluster = Cluster::new(vec![web(), mail()], reals()).unwrap();
+    let turned = Cluster::new(vec![mail(), web()], reals().into_iter().rev().collect()).unwrap();
+    assert_eq!((vips(&turned), services(&turned)), (vips(&cluster), services(&cluster)));
+    let only_web = Cluster::new(vec![web()], reals().into_iter().take(1).collect()).unwrap();
+    let other_ids = table(&[turned.clone(), only_web, turned]);
+    let usual = table(&[cluster]);
+    let ids = |table: &SchedulingTable| table.reals().map(|view| view.id).collect::<Vec<_>>();
+    assert_ne!(ids(&other_ids), ids(&usual));
+    assert_eq!(slots(&other_ids), slots(&usual));
+}
+
+#[test]
+fn a_vip_of_two_services_counts_once() {
+    let second = Service { name: "web-udp".to_owned(), protocol: Protocol::Udp, ..web() };
+    let one = Cluster::new(vec![web()], reals()).unwrap();
+    let two = Cluster::new(vec![web(), second], reals()).unwrap();
+    assert_eq!(vips(&one), vips(&two));
+    assert_ne!(services(&one), services(&two));
+}
+
+#[test]
+fn whatever_is_configured_counts() {
+    let usual = services(&Cluster::new(vec![web()], reals()).unwrap());
+    let changes: [fn(&mut Service); 5] = [
+        |service| service.vip = "192.0.2.2".parse().unwrap(),
+        |service| service.protocol = Protocol::Udp,
+        |service| service.ports = Ports::Single(8_000),
+        |service| service.mode = Mode::Ipip,
+        |service| service.reals[0].weight = None,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut service = web();
+        change(&mut service);
+        assert_ne!(services(&Cluster::new(vec![service], reals()).unwrap()), usual, "change {number}");
+    }
+    let heavier = vec![real("web1", "198.51.100.1", 101), reals().remove(1)];
+    assert_ne!(services(&Cluster::new(vec![web()], heavier).unwrap()), usual);
+}
+
+#[test]
+fn a_slot_that_moves_counts() {
+    let both = |first: u32| {
+        let members = [("web1", first), ("web3", 100)];
+        let members = members.map(|(real, weight)| Member { real: real.to_owned(), weight: Some(weight) });
+        let reals = vec![real("web1", "198.51.100.1", 100), real("web3", "198.51.100.3", 100)];
+        Cluster::new(vec![Service { reals: members.into(), ..web() }], reals).unwrap()
+    };
+    assert_ne!(slots(&table(&[both(100)])), slots(&table(&[both(101)])));
+    assert_eq!(slots(&table(&[both(100)])), slots(&table(&[both(100)])));
+}
+
+#[test]
+fn nothing_configured_has_digests_too() {
+    let nothing = Cluster::default();
+    assert_eq!(vips(&nothing), services(&nothing));
+    assert_eq!(slots(&table(&[])), vips(&nothing), "of no text");
+}
