@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -55,6 +55,8 @@ pub const NO_REAL: u16 = 0;
 pub mod map {
     /// Array of one `u32`: [`super::ABI_VERSION`] of whoever made the maps.
     pub const ABI: &str = "abi";
+    /// Array of one [`super::NodeState`].
+    pub const NODE: &str = "node";
     /// Hash of [`super::VipKey`] to [`super::VipValue`].
     pub const VIPS: &str = "vips";
     /// Hash of [`super::ServiceKey`] to [`super::ServiceValue`]: services of a single port.
@@ -85,8 +87,9 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 16] = [
         ABI,
+        NODE,
         VIPS,
         SERVICES,
         SERVICE_INDEX,
@@ -103,6 +106,27 @@ pub mod map {
         EVENTS,
     ];
 }
+
+/// What this node is to the VIPs, and for how long at most. A map that nobody has written says solo.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NodeState {
+    /// The lease: the kernel's 64-bit jiffies from which on the node is silent. Counts while it serves or drains.
+    pub lease_until: u64,
+    /// [`NODE_SOLO`], [`NODE_SERVING`], [`NODE_SILENT`] or [`NODE_DRAINING`]; any other value is as silent.
+    pub service: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The node has no peer, and no lease: it serves.
+pub const NODE_SOLO: u32 = 0;
+/// The node serves, as long as its lease runs.
+pub const NODE_SERVING: u32 = 1;
+/// The node drops all packets for VIPs, and all that asks for the MAC address of one.
+pub const NODE_SILENT: u32 = 2;
+/// The node forwards as long as its lease runs, and drops what asks for the MAC address of a VIP.
+pub const NODE_DRAINING: u32 = 3;
 
 /// A VIP.
 #[repr(C, align(4))]
@@ -356,6 +380,7 @@ pub struct TrafficCounters {
 }
 
 const _: () = {
+    assert!(size_of::<NodeState>() == 16);
     assert!(size_of::<VipKey>() == 20);
     assert!(size_of::<VipValue>() == 4);
     assert!(size_of::<ServiceKey>() == 20);

@@ -47,6 +47,10 @@ counters! {
         TooBig = 9, "too_big";
         /// The frame has no room for the outer header.
         NoHeadroom = 10, "no_headroom";
+        /// The node is not the one that answers for the VIPs.
+        Standby = 11, "standby";
+        /// The node's lease has run out: its daemon has not renewed it.
+        LeaseExpired = 12, "lease_expired";
     }
 }
 

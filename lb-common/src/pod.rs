@@ -1,8 +1,8 @@
 //! Lets aya copy the map types to and from the kernel.
 
 use crate::abi::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
-    ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NodeState, PortRangeKey, RealValue,
+    ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 macro_rules! pod {
@@ -16,6 +16,7 @@ macro_rules! pod {
 }
 
 pod!(
+    NodeState,
     VipKey,
     VipValue,
     ServiceKey,

@@ -66,7 +66,12 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
         max_flows: settings.limits.flows,
         debug_log: settings.bpf_log,
     };
-    Dataplane::open(&options).context("cannot set the XDP program up")
+    let opened = Dataplane::open(&options).context("cannot set the XDP program up")?;
+    if settings.pair.is_none() {
+        // Whoever ran before may have been one of a pair.
+        opened.0.lease_map().context("cannot set the XDP program up")?.store_solo();
+    }
+    Ok(opened)
 }
 
 async fn serve(

@@ -114,6 +114,9 @@ pub enum DataplaneError {
         /// The interface.
         interface: String,
     },
+    /// The kernel does not tell its jiffies.
+    #[error("cannot read the kernel's jiffies, which leases are in")]
+    Jiffies(#[source] io::Error),
     /// Something outside the maps' bounds was to be written.
     #[error("{what} {id} is outside map {map}, which has {size} entries")]
     OutOfBounds {

@@ -8,6 +8,8 @@ mod counters;
 mod error;
 mod flows;
 mod index;
+mod jiffies;
+mod lease;
 mod log;
 mod open;
 mod repeat;
@@ -32,6 +34,8 @@ use lb_common::{
 pub use attach::{AttachMode, Attached};
 pub use error::DataplaneError;
 pub use flows::{FlowTimeouts, Sweep};
+pub use jiffies::Jiffies;
+pub use lease::LeaseMap;
 pub use repeat::Repeated;
 pub use test_run::Verdict;
 
@@ -91,8 +95,9 @@ struct Maps {
     fds: MapFds,
 }
 
-/// Descriptors of the maps on which calls are made that aya has not.
+/// Descriptors of the maps on which calls are made that aya has not, or that are mapped into memory.
 struct MapFds {
+    node: OwnedFd,
     rings: OwnedFd,
     flows: OwnedFd,
     half_open: OwnedFd,

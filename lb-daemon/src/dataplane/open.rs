@@ -131,6 +131,7 @@ pub(super) fn program_load_error(error: ProgramError) -> DataplaneError {
 pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
     // Before the maps are taken: typed ones show no descriptor.
     let fds = MapFds {
+        node: descriptor(ebpf, map::NODE)?,
         rings: descriptor(ebpf, map::RINGS)?,
         flows: descriptor(ebpf, map::FLOWS)?,
         half_open: descriptor(ebpf, map::HALF_OPEN)?,
@@ -162,7 +163,7 @@ fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) 
 
 fn descriptor(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, DataplaneError> {
     let data = match ebpf.map(name) {
-        Some(Map::HashMap(data) | Map::LruHashMap(data) | Map::ArrayOfMaps(data)) => data,
+        Some(Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::ArrayOfMaps(data)) => data,
         _ => return Err(DataplaneError::Object { what: name }),
     };
     data.fd().as_fd().try_clone_to_owned().map_err(|source| DataplaneError::MapCall {

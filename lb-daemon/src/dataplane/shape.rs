@@ -5,8 +5,8 @@ use std::{fs, io, path::Path};
 use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
     ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
-    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey, RealValue, SERVICE_INDEX_ROWS,
-    ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue, map,
+    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, NodeState, PortRangeKey, RealValue,
+    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue, map,
 };
 
 use super::{DataplaneError, Options};
@@ -91,6 +91,7 @@ fn shapes(options: &Options) -> Vec<Shape> {
     let mut port_ranges = shape::<PortRangeKey, ServiceValue>(map::PORT_RANGES, MAX_PORT_RANGES);
     port_ranges.key += lpm_key;
     vec![
+        shape::<u32, NodeState>(map::NODE, 1),
         shape::<VipKey, VipValue>(map::VIPS, MAX_SERVICES),
         shape::<ServiceKey, ServiceValue>(map::SERVICES, MAX_SERVICES),
         shape::<u32, IndexedService>(map::SERVICE_INDEX, SERVICE_INDEX_ROWS),

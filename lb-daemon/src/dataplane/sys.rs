@@ -1,4 +1,5 @@
-//! The few kernel calls that aya has not: batches, mmap of an array, and what file system a path is on.
+//! The few kernel calls that aya has not, or not without its objects: batches, mmap of an array, a run of a program, clocks, and what
+//! file system a path is on.
 
 use std::{
     ffi::CString,
@@ -13,6 +14,7 @@ use std::{
 
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_DETACH: libc::c_long = 34;
 
@@ -129,15 +131,52 @@ pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
     Err(error)
 }
 
-/// An array map of 8-byte values, mapped into memory.
+/// `union bpf_attr` as BPF_PROG_TEST_RUN reads it (linux/bpf.h), up to the fields that are not used here.
+#[repr(C)]
+#[derive(Default)]
+struct RunAttr {
+    program_fd: u32,
+    verdict: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+}
+
+/// Runs an XDP program once on `frame`, of 14 bytes at least, and copies what it leaves to `out`.
+///
+/// # Errors
+/// As bpf(2) gives them, say ENOSPC when `out` is too short.
+pub(super) fn run_program(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8]) -> io::Result<()> {
+    let mut attr = RunAttr {
+        program_fd: program.as_raw_fd() as u32,
+        data_size_in: frame.len() as u32,
+        data_size_out: out.len() as u32,
+        data_in: frame.as_ptr() as u64,
+        data_out: out.as_mut_ptr() as u64,
+        ..RunAttr::default()
+    };
+    // SAFETY: the attribute is as long as said; its pointers lead to as many bytes as it says, and all of it outlives the call.
+    match unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<RunAttr>()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// An array map whose entries are whole 8-byte words, mapped into memory.
 pub(super) struct MappedArray {
     start: *mut AtomicU64,
     entries: usize,
     bytes: usize,
 }
 
+// SAFETY: the mapping belongs to the process, not to a thread, and is accessed by atomic operations only.
+unsafe impl Send for MappedArray {}
+
 impl MappedArray {
-    /// Maps the whole of an array that was made with `BPF_F_MMAPABLE`.
+    /// Maps the first `entries` words of an array that was made with `BPF_F_MMAPABLE`.
     ///
     /// # Errors
     /// As mmap(2) gives them.
@@ -160,7 +199,7 @@ impl MappedArray {
         Ok(Self { start: start.cast(), entries, bytes })
     }
 
-    /// The values. Atomic, since the kernel reads them meanwhile.
+    /// The words. Atomic, since the kernel reads them meanwhile.
     pub(super) fn values(&self) -> &[AtomicU64] {
         // SAFETY: the mapping holds `entries` 8-byte values at a page's start until `self` is dropped; the kernel and other
         // processes access them by whole words only.
@@ -193,6 +232,24 @@ pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
 /// Nanoseconds of CLOCK_MONOTONIC_COARSE: the clock of the flow table.
 pub(super) fn monotonic_coarse_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, by which the kernel's ticks come.
+pub(super) fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds of CLOCK_BOOTTIME: the pair's clock, which goes on while the host is suspended.
+pub(super) fn boot_ns() -> u64 {
+    clock_ns(libc::CLOCK_BOOTTIME)
+}
+
+/// Nanoseconds from one tick of the kernel to the next: a jiffy.
+pub(super) fn tick_ns() -> u64 {
+    let mut length = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock is one that Linux has, and the buffer is a timespec. It cannot fail then.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut length) };
+    (length.tv_nsec as u64).max(1)
 }
 
 /// Nanoseconds for which this thread has run, in the kernel or out of it.

@@ -24,6 +24,10 @@ pub(super) fn drop_reason(reason: DropReason) -> &'static str {
             "Too big for the tunnel, and not a packet that may be answered: raise the MTU towards the reals."
         }
         DropReason::NoHeadroom => "The frame has no room for the outer header: the driver leaves too little.",
+        DropReason::Standby => "The peer answers for the VIPs, or nobody does: `lbctl pair` says which, and why.",
+        DropReason::LeaseExpired => {
+            "This node served, and lbd did not renew its lease: it was stopped or stalled, or it could not tell whether its peer serves."
+        }
     }
 }
 

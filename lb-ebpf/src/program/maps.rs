@@ -6,17 +6,19 @@ use aya_ebpf::{
 };
 use lb_common::{
     DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, PortRangeKey,
-    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey,
-    VipValue,
+    HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, NodeState,
+    PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot,
+    TrafficCounters, VipKey, VipValue,
 };
 
-/// Lets the daemon write a ring by mmap.
+/// Lets the daemon write a map by mmap.
 const BPF_F_MMAPABLE: usize = 1 << 10;
 
 /// The ABI version of whoever made the maps; the program does not read it.
 #[btf_map(name = "abi")]
 pub static ABI: Array<u32, 1> = Array::new();
+#[btf_map(name = "node")]
+pub static NODE: Array<NodeState, 1, BPF_F_MMAPABLE> = Array::new();
 #[btf_map(name = "vips")]
 pub static VIPS: HashMap<VipKey, VipValue, { MAX_SERVICES as usize }> = HashMap::new();
 #[btf_map(name = "services")]

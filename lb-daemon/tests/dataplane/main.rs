@@ -1,5 +1,7 @@
 //! The data plane on this kernel: loading, pinning, adopting, writing rows. Needs root and BPF.
 
+mod lease;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
