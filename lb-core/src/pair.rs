@@ -3,12 +3,23 @@
 //! Everything here takes the time as an argument: microseconds of a clock that never goes back and also counts while the host is
 //! suspended (CLOCK_BOOTTIME). Effects come out as [`Action`]s, in the order in which they have to happen.
 
+mod detector;
 pub mod digest;
+pub mod failover;
 pub mod frame;
+mod lease;
+mod node;
+mod peer;
 pub mod serial;
+mod sync;
+pub mod view;
 pub mod wire;
 
+pub use detector::LOSS_WINDOW;
+use detector::Path;
 pub use frame::{Facts, Flags, Frame, Kind};
+pub use node::{MAX_GRACE_US, Node, detection_time};
+pub use sync::Sync;
 
 /// Number of a takeover. Grows by one with each; the higher one wins, and of two equal ones the primary's.
 pub type Epoch = u32;
@@ -172,9 +183,15 @@ pub enum Input {
     },
     /// This node's facts, for the peer to compare.
     Facts(Facts),
+    /// An authentic frame of this node's own role came in (refused by the codec), of a start with this boot generation: another node is
+    /// configured alike, or somebody sends old frames of this one.
+    SameRole {
+        /// The sender's boot generation.
+        boot: u32,
+    },
     /// The epoch is on disk.
     Reserved(Epoch),
-    /// [`Action::Acquire`] is done; an error says what could not be done. The node serves all the same.
+    /// [`Action::Acquire`] is done: exactly one answer to each, also where a [`Action::Release`] came after it. An error says what could not be done. The node serves all the same.
     Acquired(Result<(), String>),
     /// Something forbids this node to serve: why, or nothing any more.
     Forbid(Option<String>),

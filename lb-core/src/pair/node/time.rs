@@ -1,0 +1,145 @@
+//! Time: stalls, the lease, and when to be woken.
+
+use super::Node;
+use crate::pair::{Action, Happening, Micros, Peer, detector::Path, peer::Known};
+
+/// A node that is woken later than this was off the CPU, on paths with short intervals.
+const MIN_STALL_US: Micros = 2_000;
+/// The lease is renewed so many times before it would end.
+const RENEWALS: Micros = 4;
+/// At least so long between two renewals.
+const MIN_RENEWAL_US: Micros = 500;
+/// At least so long between two events about stalls.
+const STALL_EVENTS_US: Micros = 1_000_000;
+
+impl Node {
+    /// Sees whether this node was off the CPU until now: then it knows nothing of the time in between, and must not take the silence of that time
+    /// for its peer's.
+    pub(super) fn notice_stall(&mut self, now: Micros) {
+        let late = now.saturating_sub(self.wake_at);
+        if late <= (self.shortest_interval() / 2).max(MIN_STALL_US) {
+            return;
+        }
+        self.stalls.count += 1;
+        self.stalls.total_us += late;
+        self.stalls.longest_us = self.stalls.longest_us.max(late);
+        self.recover(late, now);
+        // The frames that wait to be read belong to the same stall.
+        self.wake_at = now;
+    }
+
+    fn recover(&mut self, late: Micros, now: Micros) {
+        let is_long = late >= self.shortest_death();
+        let slowest = self.paths.iter().map(|path| path.options.ack_timeout_us).max().unwrap_or(0);
+        for path in &mut self.paths {
+            path.stalled(now, is_long, now + slowest - path.options.ack_timeout_us);
+        }
+        if is_long {
+            self.peer.stalled(self.long_lease(), now);
+        }
+        if self.keeper.stalled(now) {
+            self.speech.at_once = true;
+        }
+        if is_long && self.speech.last_stall_event.is_none_or(|at| now - at >= STALL_EVENTS_US) {
+            self.speech.last_stall_event = Some(now);
+            let reason = format!("this node was off the CPU for {} ms", late / 1_000);
+            self.tell(Happening::Stalled { for_us: late }, reason, now);
+        }
+    }
+
+    /// After how long without a sign of life the peer may call this node dead.
+    fn shortest_death(&self) -> Micros {
+        self.paths.iter().map(|path| path.window() - path.options.interval_us).max().unwrap_or(0)
+    }
+
+    /// Asks whose time is over are decided.
+    pub(super) fn settle(&mut self, now: Micros) {
+        for id in 0..self.paths.len() {
+            if let Some(up) = self.paths[id].settle(now) {
+                self.tell_path(id, up, now);
+            }
+        }
+        self.judge_peer(false, now);
+        let is_dead = self.peer.is_dead() && self.paths.iter().all(Path::is_silent_since_stall);
+        if is_dead && self.keeper.reconfirming_since().is_some() {
+            self.confirm(now);
+        }
+    }
+
+    pub(super) fn tell_path(&mut self, id: usize, up: bool, now: Micros) {
+        let path = &self.paths[id];
+        let (kind, n) = (path.options.kind, if up { path.options.rise } else { path.options.fall });
+        let what = if up { "acks" } else { "misses" };
+        let reason = format!("path {id} ({kind:?}): {n} {what} in a row").to_lowercase();
+        self.tell(Happening::Path { path: path.id, up }, reason, now);
+    }
+
+    /// Puts together what the paths say of the peer.
+    pub(super) fn judge_peer(&mut self, is_new_start: bool, now: Micros) {
+        let (was, is) = (self.peer.health, Known::judge(&self.paths));
+        if was == is {
+            return;
+        }
+        self.peer.health = is;
+        if is == Peer::Dead {
+            let heard_at = self.peer.fresh_at.unwrap_or(now);
+            self.peer.quality.suspect(heard_at, now);
+        } else if was == Peer::Dead {
+            self.peer.quality.trust(is_new_start, now);
+        }
+        let silent = self.paths.iter().filter(|path| path.is_silent()).map(|path| path.id.to_string());
+        let silent: Vec<String> = silent.collect();
+        let reason = match is {
+            Peer::Alive => "heard on all paths".to_owned(),
+            Peer::Dead => "silent on all paths".to_owned(),
+            Peer::Degraded if silent.is_empty() => "not all paths can be used".to_owned(),
+            Peer::Degraded | Peer::Unknown => format!("silent on path {}", silent.join(", ")),
+        };
+        self.tell(Happening::Peer(is), reason, now);
+    }
+
+    /// Renews the lease, unless this node has reason to ask first.
+    pub(super) fn renew(&mut self, now: Micros) {
+        let until = self.keeper.lease().until;
+        if self.keeper.renew(self.lease_length(), now) {
+            self.restart = None;
+            self.speech.at_once = true;
+            self.paths.iter_mut().for_each(Path::forget_misses);
+        }
+        if self.keeper.lease().until < until {
+            self.actions.push_back(Action::Lease);
+        }
+    }
+
+    /// The peer is known not to serve: the lease runs again.
+    pub(super) fn confirm(&mut self, now: Micros) {
+        self.keeper.confirm(self.lease_length(), now);
+        self.actions.push_back(Action::Lease);
+        if std::mem::take(&mut self.acquires_when_confirmed) {
+            self.acquire(false);
+        }
+    }
+
+    pub(super) fn lease_length(&self) -> Micros {
+        if self.peer.is_dead() { self.long_lease() } else { self.options.lease_us }
+    }
+
+    /// When something is due next, after now.
+    pub(super) fn plan(&self, now: Micros) -> Micros {
+        let renewal = self.keeper.is_serving().then(|| now + (self.lease_length() / RENEWALS).max(MIN_RENEWAL_US));
+        let better = self.better_since.map(|since| (since + self.options.failback_delay_us).max(self.no_offer_before));
+        let times = [
+            renewal,
+            better,
+            self.deadline,
+            Some(self.peer.lease_until()),
+            self.errand.as_ref().map(|errand| errand.until),
+            self.want.as_ref().map(|want| want.until),
+            self.restart.as_ref().map(|restart| restart.until),
+            self.peer.has_same_role_until(),
+        ];
+        let paths = self.paths.iter().map(Path::next_wake);
+        let next = times.into_iter().flatten().chain(paths).filter(|at| *at > now).min();
+        next.unwrap_or(now + MIN_STALL_US)
+    }
+}
