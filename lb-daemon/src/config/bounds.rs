@@ -89,3 +89,61 @@ pub const EXPIRE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Dura
 pub const SLOW_START_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 /// What `scheduler.hot_above_percent` can be: a report can say no more.
 pub const HOT_ABOVE_PERCENT_RANGE: RangeInclusive<u32> = 1..=655;
+
+/// The UDP port of heartbeats unless the file says otherwise.
+pub const DEFAULT_PAIR_PORT: u16 = 6_721;
+/// What `pair.heartbeat_interval` (Tb), and that of a path, can be.
+pub const HEARTBEAT_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_secs(10);
+/// `pair.heartbeat_interval` unless the file says otherwise.
+pub const DEFAULT_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
+/// What `pair.missed_limit` (n), and that of a path, can be.
+pub const MISSED_LIMIT_RANGE: RangeInclusive<u32> = 2..=20;
+/// `pair.missed_limit` unless the file says otherwise.
+pub const DEFAULT_MISSED_LIMIT: u32 = 3;
+/// What `pair.ack_timeout` (W), and that of a path, can be; it is shorter than the interval, too.
+pub const ACK_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
+/// The least ack timeout that a UDP path has where the file does not say.
+pub const LEAST_DEFAULT_ACK_TIMEOUT: Duration = Duration::from_millis(2);
+/// The ack timeout of a UDP path where the file does not say, in percent of the interval.
+pub const DEFAULT_ACK_TIMEOUT_PERCENT: u32 = 25;
+/// `pair.rise` unless the file says otherwise.
+pub const DEFAULT_PATH_RISE: u32 = 3;
+/// `pair.fall` unless the file says otherwise, for each that `missed_limit` has.
+pub const DEFAULT_PATH_FALL_FACTOR: u32 = 2;
+/// What `pair.failback_delay` can be.
+pub const FAILBACK_DELAY_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+/// `pair.failback_delay` unless the file says otherwise.
+pub const DEFAULT_FAILBACK_DELAY: Duration = Duration::from_secs(30);
+/// What `pair.start_wait` can be.
+pub const START_WAIT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+/// `pair.start_wait` unless the file says otherwise, or detection takes longer.
+pub const DEFAULT_START_WAIT: Duration = Duration::from_secs(3);
+/// What `pair.lease` can be. Its end is rounded down to a tick of the kernel's clock (4 ms where HZ is 250, 10 ms where it is
+/// 100), and a frame tells it in 16 bits of 4 ms each.
+pub const LEASE_RANGE: RangeInclusive<Duration> = Duration::from_millis(8)..=Duration::from_mins(4);
+/// What `pair.drain` can be.
+pub const DRAIN_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(1);
+/// `pair.drain` unless the file says otherwise.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(1);
+/// What `pair.handover_timeout` can be.
+pub const HANDOVER_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(50);
+/// `pair.handover_timeout` unless the file says otherwise.
+pub const DEFAULT_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What `pair.announce_interval` can be.
+pub const ANNOUNCE_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+/// `pair.announce_interval` unless the file says otherwise.
+pub const DEFAULT_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(10);
+/// What a serial path's `baud` can be.
+pub const BAUD_RANGE: RangeInclusive<u32> = 1_200..=4_000_000;
+/// A serial path's `baud` unless the file says otherwise.
+pub const DEFAULT_BAUD: u32 = 115_200;
+/// Most gateways of `pair.track`.
+pub const MAX_GATEWAYS: usize = 8;
+/// What `pair.track.gateway_interval` can be.
+pub const GATEWAY_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
+/// `pair.track.gateway_interval` unless the file says otherwise.
+pub const DEFAULT_GATEWAY_INTERVAL: Duration = Duration::from_secs(1);
+/// What `pair.hooks.timeout` can be.
+pub const HOOK_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+/// `pair.hooks.timeout` unless the file says otherwise.
+pub const DEFAULT_HOOK_TIMEOUT: Duration = Duration::from_secs(10);

@@ -24,6 +24,7 @@ pub const TOP: TableKeys = TableKeys {
         "check",
         "real",
         "service",
+        "pair",
     ],
 };
 
@@ -103,6 +104,83 @@ pub const SERVICE: TableKeys = TableKeys {
 pub const MEMBER: TableKeys =
     TableKeys { title: "an entry of `reals`", prefix: "service.reals.", keys: &["name", "weight"] };
 
+/// Keys of `[pair]`.
+pub const PAIR: TableKeys = TableKeys {
+    title: "`[pair]`",
+    prefix: "pair.",
+    keys: &[
+        "role",
+        "key_file",
+        "heartbeat_interval",
+        "missed_limit",
+        "ack_timeout",
+        "rise",
+        "fall",
+        "lease",
+        "preempt",
+        "failback_delay",
+        "start_wait",
+        "handover_timeout",
+        "drain",
+        "duplicate_detection",
+        "announce_interval",
+        "path",
+        "vip_group",
+        "track",
+        "hooks",
+    ],
+};
+
+/// Keys of a `[[pair.path]]`. Which of them a path can have depends on its type.
+pub const PATH: TableKeys = TableKeys {
+    title: "`[[pair.path]]`",
+    prefix: "pair.path.",
+    keys: &[
+        "type",
+        "interface",
+        "local",
+        "peer",
+        "device",
+        "baud",
+        "heartbeat_interval",
+        "missed_limit",
+        "ack_timeout",
+    ],
+};
+
+/// Keys of a `[[pair.vip_group]]`.
+pub const VIP_GROUP: TableKeys =
+    TableKeys { title: "`[[pair.vip_group]]`", prefix: "pair.vip_group.", keys: &["name", "interface", "vips"] };
+
+/// Keys of `[pair.track]`.
+pub const TRACK: TableKeys = TableKeys {
+    title: "`[pair.track]`",
+    prefix: "pair.track.",
+    keys: &["interfaces", "gateway", "gateway_interval", "min_healthy_reals"],
+};
+
+/// Keys of `[pair.hooks]`.
+pub const HOOKS: TableKeys = TableKeys {
+    title: "`[pair.hooks]`",
+    prefix: "pair.hooks.",
+    keys: &["notify", "fence", "timeout", "fence_required"],
+};
+
 /// Every table.
-pub const ALL: [&TableKeys; 10] =
-    [&TOP, &LIMITS, &API, &REPORTS, &SCHEDULER, &CHECK, &REAL, &AGENT_CHECK, &SERVICE, &MEMBER];
+pub const ALL: [&TableKeys; 15] = [
+    &TOP,
+    &LIMITS,
+    &API,
+    &REPORTS,
+    &SCHEDULER,
+    &CHECK,
+    &REAL,
+    &AGENT_CHECK,
+    &SERVICE,
+    &MEMBER,
+    &PAIR,
+    &PATH,
+    &VIP_GROUP,
+    &TRACK,
+    &HOOKS,
+];

@@ -1,5 +1,7 @@
 //! What `[pair]` says, checked: with whom this node shares its VIPs, over which paths, and how.
 
+pub(super) mod line;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -146,6 +148,25 @@ impl PairSettings {
         }
     }
 
+    /// What is right and not good, a line each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = Vec::new();
+        if let [path] = self.paths.as_slice() {
+            let end = "when it fails, each node takes the other for dead; add a path on another device";
+            warnings.push(format!("{} is the only path: {end}", path.way));
+        }
+        for (second, path) in self.paths.iter().enumerate() {
+            let Some(interface) = path.way.interface() else { continue };
+            let first = self.paths.iter().take(second).position(|path| path.way.interface() == Some(interface));
+            warnings.extend(first.map(|first| {
+                let end = "when it fails, both do; have each path on an interface of its own";
+                format!("paths {first} and {second} are both on {interface}: {end}")
+            }));
+        }
+        warnings
+    }
+
     /// All VIPs, of all groups.
     pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
         self.vip_groups.iter().flat_map(|group| group.vips.iter().copied())
@@ -168,6 +189,15 @@ impl PathSettings {
 }
 
 impl Way {
+    /// The interface that it needs, if any.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Udp(way) => Some(&way.interface),
+            Self::Serial(_) => None,
+        }
+    }
+
     /// What kind of path it makes.
     #[must_use]
     pub fn kind(&self) -> PathKind {
@@ -189,6 +219,6 @@ impl fmt::Display for Way {
 }
 
 /// Durations of a configuration are bounded far below what does not fit.
-fn micros(duration: Duration) -> Micros {
+pub(super) fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }

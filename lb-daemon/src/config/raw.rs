@@ -4,6 +4,8 @@
 mod check;
 mod cluster;
 mod load;
+mod pair;
+mod text;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use lb_config::{DeValue, Problems, Spanned, Table, array, document, string, word
 pub(super) use self::check::RawCheck;
 pub(super) use self::cluster::{RawMember, RawReal, RawService};
 pub(super) use self::load::{RawReports, RawScheduler};
+pub(super) use self::pair::{RawHooks, RawPair, RawPath, RawTiming, RawTrack, RawVipGroup, RawWay};
 use super::{AttachMode, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, LogLevel, MONITOR_INTERVAL_RANGE, REALS_RANGE, keys};
 
 /// A file whose values can each be used.
@@ -37,6 +40,7 @@ pub(super) struct RawConfig {
     pub(super) checks: Vec<RawCheck>,
     pub(super) reals: Vec<RawReal>,
     pub(super) services: Vec<RawService>,
+    pub(super) pair: Option<RawPair>,
 }
 
 /// Reads what can be read, and notes everything that is wrong.
@@ -76,6 +80,7 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         checks: each(&top, "check", check::check, problems),
         reals: each(&top, "real", cluster::real, problems),
         services: each(&top, "service", cluster::service, problems),
+        pair: top.table("pair", &keys::PAIR, problems).and_then(|table| pair::pair(&table, problems)),
     }
 }
 

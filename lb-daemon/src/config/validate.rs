@@ -2,6 +2,7 @@
 
 mod cluster;
 mod monitoring;
+mod pair;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use super::raw::{RawConfig, RawReports};
 use super::{
     AttachMode, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE, DEFAULT_LISTEN,
     DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, Group, Limits,
-    LogLevel, MAX_INTERFACES, ReportSettings, SOCKET_NAME, Settings,
+    LogLevel, MAX_INTERFACES, PairSettings, ReportSettings, SOCKET_NAME, Settings,
 };
 
 /// Longest path of a unix socket, in bytes: `sun_path` without its final zero.
@@ -40,12 +41,14 @@ pub(super) fn validate(
     }
     let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
     let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
-    let settings = settings(raw, limits, group_id, problems);
+    let pair = if all_read { pair::pair(&raw, problems) } else { None };
+    let settings = settings(raw, pair, limits, group_id, problems);
     Some(Config { cluster: cluster?, monitoring: monitoring?, settings })
 }
 
 fn settings(
     raw: RawConfig,
+    pair: Option<PairSettings>,
     limits: Limits,
     group_id: &dyn Fn(&str) -> Option<u32>,
     problems: &mut Problems,
@@ -59,7 +62,7 @@ fn settings(
         flow_idle_timeout: raw.flow_idle_timeout.unwrap_or(DEFAULT_FLOW_IDLE_TIMEOUT),
         monitor_interval: raw.monitor_interval.unwrap_or(DEFAULT_MONITOR_INTERVAL),
         reports: raw.reports.map(|reports| report_settings(reports, problems)),
-        pair: None,
+        pair,
         limits,
         api_group: raw.api_group.and_then(|name| group(name, group_id, problems)),
         log: raw.log.unwrap_or(LogLevel::Info),
@@ -88,17 +91,19 @@ fn interfaces(span: Range<usize>, names: Vec<Spanned<String>>, problems: &mut Pr
         ));
     }
     refuse_repeated("interface", &names, problems);
-    for name in &names {
-        if !is_interface_name(name.get_ref()) {
-            problems.add(Diagnostic::new(
-                name.span(),
-                format!("not a name of an interface: {:?}", name.get_ref()),
-                "no interface can have this name",
-                format!("a name has 1 to {MAX_INTERFACE_NAME} bytes and neither spaces, slashes nor colons; `ip link` lists the interfaces"),
-            ));
-        }
-    }
+    names.iter().for_each(|name| refuse_interface_name(name, problems));
     names.into_iter().map(Spanned::into_inner).collect()
+}
+
+fn refuse_interface_name(name: &Spanned<String>, problems: &mut Problems) {
+    if !is_interface_name(name.get_ref()) {
+        problems.add(Diagnostic::new(
+            name.span(),
+            format!("not a name of an interface: {:?}", name.get_ref()),
+            "no interface can have this name",
+            format!("a name has 1 to {MAX_INTERFACE_NAME} bytes and neither spaces, slashes nor colons; `ip link` lists the interfaces"),
+        ));
+    }
 }
 
 /// What the kernel takes for a name (`dev_valid_name`).

@@ -6,9 +6,12 @@ use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, absolute_path, ar
 use lb_core::check::{Http, Kind, Tls};
 
 use super::super::super::{
-    DEFAULT_STATUSES, MAX_ARGUMENTS, MAX_CHECK_TEXT, MAX_DATAGRAM, MAX_HOST_LENGTH, MAX_STATUSES, STATUS_RANGE,
+    DEFAULT_STATUSES, MAX_CHECK_TEXT, MAX_DATAGRAM, MAX_HOST_LENGTH, MAX_STATUSES, STATUS_RANGE,
 };
+use super::super::text::{Rule, command, fitting};
 use super::Type;
+
+const COMMAND_EXAMPLE: &str = "[\"/usr/local/bin/check\", \"--fast\"]";
 
 /// Each HTTP method that a check can have.
 const METHODS: [(&str, &str); 4] = [("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS"), ("POST", "POST")];
@@ -24,7 +27,10 @@ pub(super) fn read(table: &Table<'_, '_>, type_: Type, problems: &mut Problems) 
             Some(Kind::Https(http(table, problems)?, tls?))
         }
         Type::Udp => udp(table, problems),
-        Type::Exec => Some(Kind::Exec { command: command(table, problems)? }),
+        Type::Exec => {
+            table.required("command", COMMAND_EXAMPLE, problems)?;
+            Some(Kind::Exec { command: command(table, "command", COMMAND_EXAMPLE, problems)? })
+        }
     }
 }
 
@@ -75,12 +81,6 @@ fn host(table: &Table<'_, '_>, key: &str, problems: &mut Problems) -> Option<Str
     fitting(key, host, MAX_HOST_LENGTH, &HOST, problems)
 }
 
-/// What a text must be.
-struct Rule {
-    fits: fn(&str) -> bool,
-    help: &'static str,
-}
-
 const ANY_TEXT: Rule = Rule { fits: |text| !text.is_empty(), help: "write some text, or remove the key" };
 
 const PATH: Rule = Rule {
@@ -92,24 +92,6 @@ const HOST: Rule = Rule {
     fits: |host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)),
     help: "write a name or an address alone, as in \"www.example.org\"",
 };
-
-const ARGUMENT: Rule = Rule { fits: |text| !text.contains('\0'), help: "write it without the character U+0000" };
-
-/// The text, if it follows the rule and is short enough.
-fn fitting(key: &str, text: Spanned<String>, longest: usize, rule: &Rule, problems: &mut Problems) -> Option<String> {
-    if text.get_ref().len() > longest {
-        let label = format!("{} bytes", text.get_ref().len());
-        let help = format!("it can have {longest} bytes");
-        problems.add(Diagnostic::new(text.span(), format!("`{key}` is too long"), label, help));
-        return None;
-    }
-    if !(rule.fits)(text.get_ref()) {
-        let title = format!("`{key}` cannot be {:?}", text.get_ref());
-        problems.add(Diagnostic::new(text.span(), title, "not what it can be", rule.help));
-        return None;
-    }
-    Some(text.into_inner())
-}
 
 const STATUS_EXAMPLE: &str = "status = [200, \"300-399\"]";
 
@@ -196,24 +178,4 @@ fn hex_bytes(key: &str, text: &Spanned<String>, problems: &mut Problems) -> Opti
         ));
     }
     bytes
-}
-
-fn command(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Vec<String>> {
-    let example = "[\"/usr/local/bin/check\", \"--fast\"]";
-    let value = table.required("command", example, problems)?;
-    let mut arguments = table.strings("command", example, problems).into_iter();
-    if arguments.len() > MAX_ARGUMENTS {
-        let title = format!("`command` has {} entries", arguments.len());
-        problems.add(Diagnostic::new(value.span(), title, "too many", format!("it can have {MAX_ARGUMENTS}")));
-    }
-    let Some(program) = arguments.next() else {
-        if matches!(value.get_ref(), DeValue::Array(elements) if elements.is_empty()) {
-            let help = format!("name a program and its arguments, as in command = {example}");
-            problems.add(Diagnostic::new(value.span(), "`command` is empty", "no program", help));
-        }
-        return None;
-    };
-    let program = absolute_path("command", program, example, problems).to_string_lossy().into_owned();
-    let arguments = arguments.filter_map(|text| fitting("command", text, MAX_CHECK_TEXT, &ARGUMENT, problems));
-    Some([program].into_iter().chain(arguments).collect())
 }
