@@ -190,6 +190,9 @@ pub fn signing_key(keys: &Keys) -> Result<&Key, EncodeError> {
 /// They are no such frame. The form is looked at first, then the tag, and what is told of the sender comes last: so only who has a key
 /// can make a node speak of versions, roles or paths.
 pub fn decode(bytes: &[u8], path: PathId, my_role: Role, keys: &Keys) -> Result<Frame, Refusal> {
+    if bytes.len() > MAX_FRAME_SIZE {
+        return Err(Refusal::Malformed);
+    }
     let (signed, tag) = bytes.split_last_chunk().ok_or(Refusal::Malformed)?;
     let (start, _) = Start::ref_from_prefix(signed).map_err(|_| Refusal::Malformed)?;
     let parsed = if start.version() == VERSION { Some(parse(signed)?) } else { None };

@@ -192,11 +192,14 @@ fn another_version_is_told_by_authentic_frames_only() {
         let other = resigned(&ask(1), |bytes| bytes[0] = version << 4 | KIND_ASK);
         assert_eq!(other, Err(Refusal::Version(version)));
     }
-    let longer = resigned(&ask(1), |bytes| {
-        bytes[0] = 0x2f;
-        bytes.extend_from_slice(&[0xff; MAX_FRAME_SIZE - FRAME_SIZE]);
-    });
-    assert_eq!(longer, Err(Refusal::Version(2)), "nothing but the start and the tag has to be known of it");
+    let longer = |size| {
+        resigned(&ask(1), |bytes| {
+            bytes[0] = 0x2f;
+            bytes.resize(size - SHORT_TAG_SIZE, 0xff);
+        })
+    };
+    assert_eq!(longer(MAX_FRAME_SIZE), Err(Refusal::Version(2)), "only the start and the tag have to be known of it");
+    assert_eq!(longer(MAX_FRAME_SIZE + 1), Err(Refusal::Malformed));
     let shortest = resigned(&ask(1), |bytes| {
         bytes[0] = 0x21;
         bytes.truncate(size_of::<Start>());
