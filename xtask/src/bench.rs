@@ -16,6 +16,8 @@ pub enum Bench {
     Packet(Packet),
     /// How evenly load is spread, beside other policies: in a simulation, or with real servers
     Balance(Balance),
+    /// How long clients wait when the active node is cut off, beside keepalived
+    Failover(Failover),
 }
 
 /// How to measure packets.
@@ -49,12 +51,27 @@ pub struct Balance {
     only: Option<String>,
 }
 
+/// How to measure failover.
+#[derive(Args)]
+pub struct Failover {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A few failovers of each system only: a first look
+    #[arg(long)]
+    quick: bool,
+    /// Only systems whose name contains this: `understudy`, `keepalived`
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
 /// Runs the bench.
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Packet(options) => packet(root, options),
         Bench::Balance(options) if options.live => live_balance(root, options),
         Bench::Balance(options) => balance(root, options),
+        Bench::Failover(options) => failover(root, options),
     }
 }
 
@@ -77,14 +94,30 @@ fn balance(root: &Path, balance: &Balance) -> Result<()> {
 fn live_balance(root: &Path, balance: &Balance) -> Result<()> {
     lb_lab::require_root()?;
     prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
-    build::ebpf(root)?;
-    let programs = ["--package", "lb-daemon", "--package", "lb-ctl", "--package", "lb-agent"];
-    run_command(cargo(root).args(["build", "--quiet", "--release", "--locked", "--bins"]).args(programs))?;
+    build_programs(root)?;
     let mut command = bench(root, "lb-bench-live", &["compare"], balance.json.as_deref(), balance.quick)?;
     if let Some(workload) = &balance.only {
         command.arg("--only").arg(workload);
     }
     run_command(&mut command)
+}
+
+fn failover(root: &Path, failover: &Failover) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain, Need::Keepalived])?;
+    build_programs(root)?;
+    let mut command = bench(root, "lb-bench-failover", &[], failover.json.as_deref(), failover.quick)?;
+    if let Some(text) = &failover.only {
+        command.arg("--only").arg(text);
+    }
+    run_command(&mut command)
+}
+
+/// Builds the programs that run in a network of namespaces, for release.
+fn build_programs(root: &Path) -> Result<()> {
+    build::ebpf(root)?;
+    let programs = ["--package", "lb-daemon", "--package", "lb-ctl", "--package", "lb-agent"];
+    run_command(cargo(root).args(["build", "--quiet", "--release", "--locked", "--bins"]).args(programs))
 }
 
 /// The command that builds a bench for release and runs it with what all benches understand.

@@ -117,6 +117,12 @@ impl Namespace {
         parse_mac(&line).with_context(|| format!("no MAC address in `{}`", line.trim()))
     }
 
+    /// The MAC address that the namespace knows a neighbour by, as its table says; `None` when it knows none.
+    pub fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
+        let line = self.ip(&format!("neigh show {address}"))?;
+        Ok(parse_address_after(&line, "lladdr"))
+    }
+
     /// Sends full checksums on an interface: a program behind the other end that rewrites headers needs them.
     pub fn full_checksums(&self, interface: &str) -> Result<()> {
         output(self.command("ethtool").args(["-K", interface, "tx", "off"])).map(drop)
@@ -192,7 +198,11 @@ pub fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Resu
 }
 
 fn parse_mac(line: &str) -> Option<[u8; 6]> {
-    let mut words = line.split_whitespace().skip_while(|word| *word != "link/ether");
+    parse_address_after(line, "link/ether")
+}
+
+fn parse_address_after(line: &str, label: &str) -> Option<[u8; 6]> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != label);
     let mut mac = [0; 6];
     let mut bytes = words.nth(1)?.split(':');
     for byte in &mut mac {
@@ -209,6 +219,8 @@ mod tests {
     fn mac_is_read_from_the_line_of_ip() {
         let line = "2: eth0@if3: <UP> mtu 1500 \\    link/ether 02:00:5e:10:00:ff brd ff:ff:ff:ff:ff:ff";
         assert_eq!(parse_mac(line), Some([0x02, 0x00, 0x5e, 0x10, 0x00, 0xff]));
+        let neighbour = "192.0.2.101 dev eth0 lladdr 02:00:5e:10:00:01 REACHABLE";
+        assert_eq!(parse_address_after(neighbour, "lladdr"), Some([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]));
         assert_eq!(parse_mac("1: lo: <UP> mtu 65536 \\    link/loopback 00:00:00:00:00:00"), None);
     }
 }

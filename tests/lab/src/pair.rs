@@ -137,6 +137,13 @@ impl PairNetwork {
         Ok(network)
     }
 
+    /// Lays a serial line of another speed. To be done while no daemon runs.
+    pub fn set_baud(&mut self, baud: u32) -> Result<()> {
+        self.serial = SerialLine::lay(self.run.dir(), baud)?;
+        self.plan.baud = baud;
+        Ok(())
+    }
+
     /// A node's name, counted from 0: `lb-1`.
     pub fn node_name(node: usize) -> String {
         format!("lb-{}", node + 1)

@@ -17,6 +17,8 @@ pub enum Need {
     Lints,
     /// Root, the kernel's features and the Debian packages for networks of namespaces.
     Network,
+    /// The program that failover is compared with.
+    Keepalived,
 }
 
 /// Makes sure that everything in `needs` is there, cheap looks first.
@@ -24,8 +26,11 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
     if needs.contains(&Need::Network) {
         lb_lab::require_root()?;
         kernel::check_files()?;
-        packages::ensure()?;
+        packages::ensure(&packages::NETWORK)?;
         kernel::check_network()?;
+    }
+    if needs.contains(&Need::Keepalived) {
+        packages::ensure(&packages::KEEPALIVED)?;
     }
     if needs.contains(&Need::Lints) {
         toolchain::ensure_component(root, "clippy", "cargo-clippy")?;

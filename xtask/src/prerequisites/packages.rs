@@ -1,4 +1,4 @@
-//! The Debian packages that networks of namespaces need. Only the missing ones are installed.
+//! Debian packages that the commands need. Only the missing ones are installed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// A program, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 8] = [
+pub type Program = (&'static str, &'static str);
+
+/// What networks of namespaces, and the tests in them, need.
+pub const NETWORK: [Program; 8] = [
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("bpftool", "bpftool"),
@@ -17,13 +20,15 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("nft", "nftables"),
     ("sysctl", "procps"),
 ];
+/// What the bench of failover compares with.
+pub const KEEPALIVED: [Program; 1] = [("keepalived", "keepalived")];
 /// Where programs for administration lie, beside PATH.
 const MORE_PLACES: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs the packages whose programs are missing.
-pub fn ensure() -> Result<()> {
-    let missing = missing();
+/// Installs the packages of those programs that are missing.
+pub fn ensure(programs: &[Program]) -> Result<()> {
+    let missing = missing(programs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -37,8 +42,8 @@ pub fn ensure() -> Result<()> {
     })
 }
 
-fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect()
+fn missing(programs: &[Program]) -> Vec<&'static str> {
+    programs.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect()
 }
 
 fn install(packages: &[&str]) -> Result<()> {

@@ -33,7 +33,7 @@ impl PairConfig {
     /// The configuration file of a node, counted from 0: the first one is the primary.
     pub fn text(&self, network: &PairNetwork, node: usize) -> String {
         let role = if node == 0 { "primary" } else { "standby" };
-        let mut text = format!("interfaces = [\"eth0\"]\n{}", self.reals_and_services(network));
+        let mut text = self.solo_text(network);
         text += &format!(
             "[pair]\nrole = \"{role}\"\nkey_file = {:?}\nheartbeat_interval = \"{}ms\"\nmissed_limit = {}\n{}\n",
             key_file(&network.run),
@@ -44,10 +44,10 @@ impl PairConfig {
         text + &paths(network, node)
     }
 
-    /// The part that a solo node has too.
-    pub fn reals_and_services(&self, network: &PairNetwork) -> String {
+    /// The configuration file of either node without its peer.
+    pub fn solo_text(&self, network: &PairNetwork) -> String {
         let names: Vec<String> = (1..=network.plan.reals).map(|number| format!("real-{number}")).collect();
-        let mut text = String::new();
+        let mut text = "interfaces = [\"eth0\"]\n".to_string();
         for (name, index) in names.iter().zip(0..) {
             let address = network.plan.real_addresses(index)[0];
             text += &format!("[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
@@ -143,15 +143,27 @@ impl Node {
         pair["state"].as_str().map(str::to_string).with_context(|| format!("`lbctl pair` says no state: {pair}"))
     }
 
+    /// The lossless detection time that the configuration gives, in milliseconds: least, mean, most.
+    pub fn detection_ms(&self) -> Result<[f64; 3]> {
+        let pair = self.pair()?;
+        let figure = |name: &str| pair["detection"][name].as_f64();
+        let all = [figure("min_ms"), figure("mean_ms"), figure("max_ms")];
+        let [Some(min), Some(mean), Some(max)] = all else {
+            bail!("`lbctl pair` says no detection time: {pair}");
+        };
+        Ok([min, mean, max])
+    }
+
     /// Waits until the node is this.
     pub fn wait_for_state(&self, state: &str) -> Result<()> {
         self.wait_for(&format!("{} to be {state}", self.name()), |node| Ok(node.state()? == state))
     }
 
-    /// Waits until all paths are up.
+    /// Waits until all paths are up. An active node asks nobody who asks it, and need not have seen that they are.
     pub fn wait_for_paths(&self) -> Result<()> {
         self.wait_for(&format!("all paths of {} to be up", self.name()), |node| {
-            Ok(node.paths()?.iter().all(|path| path["state"] == "up"))
+            let active = node.state()? == "active";
+            Ok(node.paths()?.iter().all(|path| path["state"] == "up" || active && path["state"] != "down"))
         })
     }
 
