@@ -59,6 +59,11 @@ impl Schedule {
         self.due
     }
 
+    /// The first few are made.
+    pub(super) fn is_settled(&self) -> bool {
+        self.made >= SOON.len()
+    }
+
     /// One has been made.
     pub(super) fn advance(&mut self, now: Instant, interval: Duration) {
         self.made += 1;

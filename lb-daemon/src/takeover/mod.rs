@@ -7,13 +7,18 @@
 
 mod addresses;
 mod announce;
+mod attachments;
+mod duplicate;
 mod epochs;
 pub(crate) mod frames;
+mod hooks;
 mod jobs;
-mod links;
+pub(crate) mod links;
 mod owner;
 pub(crate) mod packets;
+mod rival;
 mod thread;
+mod worker;
 
 use std::future::Future;
 use std::net::IpAddr;

@@ -1,19 +1,14 @@
-//! The thread that does the jobs, one after the other, and in between announces the VIPs of an owner again and again.
+//! The takeover's thread, and the handle to it.
 
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use lb_core::pair::Happening;
 use tokio::runtime;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
 
-use super::owner::Owner;
-use super::{Epochs, Job, JobQueue, Loaded, Settings, Surroundings};
-
-/// What an idle thread waits for at most: nothing is due then.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(3600);
+use super::worker::Worker;
+use super::{Epochs, JobQueue, Loaded, Settings, Surroundings};
 
 /// The running takeover. Its thread ends when nobody can leave jobs any more; the VIPs stay as they are.
 #[derive(Debug)]
@@ -44,86 +39,29 @@ impl Takeover {
 pub fn start(
     settings: Settings,
     loaded: &Loaded,
-    state_dir: &std::path::Path,
+    state_dir: &Path,
     queue: JobQueue,
     surroundings: Arc<dyn Surroundings>,
 ) -> io::Result<Takeover> {
     let epochs = Epochs::start(state_dir, loaded, surroundings.clone())?;
     let resumes = loaded.memory.resume_until.is_some();
-    let (opened, outcome) = oneshot::channel();
-    let worker = Worker { settings, resumes, queue, surroundings, epochs: epochs.clone() };
-    let thread = thread::Builder::new().name("takeover".to_owned()).spawn(move || worker.run(opened))?;
-    match outcome.blocking_recv() {
+    let (begun, outcome) = mpsc::sync_channel(1);
+    let thread_epochs = epochs.clone();
+    let work = async move {
+        let mut worker = match Worker::open(settings, thread_epochs, queue, surroundings) {
+            Ok(worker) => worker,
+            // Who has asked waits for it.
+            Err(error) => return drop(begun.send(Err(error))),
+        };
+        worker.begin(resumes).await;
+        let _ = begun.send(Ok(()));
+        worker.work().await;
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = thread::Builder::new().name("takeover".to_owned()).spawn(move || runtime.block_on(work))?;
+    match outcome.recv() {
         Ok(Ok(())) => Ok(Takeover { epochs, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the takeover's thread has ended at once")),
-    }
-}
-
-/// What the thread begins with.
-struct Worker {
-    settings: Settings,
-    resumes: bool,
-    queue: JobQueue,
-    surroundings: Arc<dyn Surroundings>,
-    epochs: Epochs,
-}
-
-impl Worker {
-    fn run(self, opened: oneshot::Sender<io::Result<()>>) {
-        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                // Who asked waits for it.
-                let _ = opened.send(Err(error));
-                return;
-            }
-        };
-        runtime.block_on(self.work(opened));
-    }
-
-    async fn work(mut self, opened: oneshot::Sender<io::Result<()>>) {
-        let mut owner = match Owner::open(self.settings, self.surroundings) {
-            Ok(owner) => owner,
-            Err(error) => {
-                let _ = opened.send(Err(error));
-                return;
-            }
-        };
-        if !self.resumes {
-            owner.release().await;
-        }
-        let _ = opened.send(Ok(()));
-        loop {
-            let due = owner.due().unwrap_or_else(|| Instant::now() + IDLE);
-            tokio::select! {
-                biased;
-                job = self.queue.next() => match job {
-                    Some(job) => perform(&mut owner, &self.epochs, job).await,
-                    None => return,
-                },
-                () = sleep_until(due) => owner.announce_again(),
-            }
-        }
-    }
-}
-
-async fn perform(owner: &mut Owner, epochs: &Epochs, job: Job) {
-    match job {
-        Job::Acquire { epoch, fence: _ } => {
-            epochs.know(epoch);
-            owner.acquire().await;
-        }
-        Job::Release => owner.release().await,
-        Job::Reserve(epoch) => epochs.reserve(epoch),
-        Job::Announce => owner.announce(),
-        Job::Tell(event) => {
-            if let Happening::State { epoch, .. } = event.what {
-                epochs.know(epoch);
-            }
-        }
-        Job::Hold(held) => epochs.hold(held),
-        Job::Resume(until) => epochs.resume(until),
-        Job::Settings(settings) => owner.set(*settings).await,
     }
 }
