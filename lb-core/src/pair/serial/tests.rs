@@ -188,12 +188,18 @@ fn the_longest_frame_is_found_and_a_longer_one_is_not() {
     let mut deframer = Deframer::new();
     let longest = [vec![7; MAX_FRAME_SIZE]];
     assert_eq!(deframer.push(&encode_stream(&longest[0])), longest);
+    for byte in [0, 7] {
+        assert!(
+            deframer.push(&encode_stream(&[byte; MAX_FRAME_SIZE + 1])).is_empty(),
+            "its beginning is no frame either"
+        );
+    }
     for more in [1, 2, 1_000, 100_000] {
         assert!(deframer.push(&[9].repeat(MAX_STUFFED_SIZE + more)).is_empty());
         assert!(deframer.stuffed.capacity() <= 2 * MAX_STUFFED_SIZE, "it holds a frame at most");
         assert_eq!(deframer.push(&encode_stream(&longest[0])), longest, "right after {more} too many");
     }
-    assert_eq!(deframer.discarded(), 4);
+    assert_eq!(deframer.discarded(), 6);
 }
 
 #[test]
