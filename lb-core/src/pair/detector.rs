@@ -51,6 +51,7 @@ pub(super) struct Path {
     hits_in_row: u32,
     silent: bool,
     level: Level,
+    was_used: bool,
 }
 
 /// The newest authentic frame of a path.
@@ -119,6 +120,7 @@ impl Path {
             hits_in_row: 0,
             silent: false,
             level: Level::Unknown,
+            was_used: false,
         }
     }
 
@@ -149,9 +151,9 @@ impl Path {
         self.fresh_ask_at
     }
 
-    /// A frame was really sent on this path.
+    /// An ask really went out on this path, so that its silence says something.
     pub(super) fn was_used(&self) -> bool {
-        self.stats.counters.sent > 0
+        self.was_used
     }
 
     /// n asks that were sent after the last stall are misses.
@@ -192,6 +194,7 @@ impl Path {
 
     fn freshen(&mut self, frame: &Frame, now: Micros) -> Option<bool> {
         self.fresh_at = Some(now);
+        self.was_used = true;
         self.run = Run::default();
         self.silent = false;
         self.quality.trust(std::mem::take(&mut self.is_new_start), now);
@@ -218,6 +221,7 @@ impl Path {
     pub(super) fn settle(&mut self, now: Micros) -> Option<bool> {
         let mut change = None;
         while let Some(ask) = self.asks.take_due(now) {
+            self.was_used |= self.usable;
             match ask.counts {
                 Verdict::Counts => change = self.miss(ask.at).or(change),
                 Verdict::Extra | Verdict::Void => self.stats.counters.void += 1,

@@ -11,6 +11,9 @@ mod show;
 mod speech;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use handover::{Errand, Want};

@@ -24,6 +24,9 @@ pub(super) struct Known {
     pub first_epoch: Option<Epoch>,
     /// When any fresh frame came in last.
     pub fresh_at: Option<Micros>,
+    /// What called the peer dead is older than what is known now: this node was off the CPU, or has met a claim that wins. Only asks that were
+    /// sent since then can say so again.
+    pub is_doubtful: bool,
     /// The peer may serve until then, whatever it announced: this node was off the CPU, so the peer may have called it dead and
     /// lengthened its lease.
     not_before: Option<Floor>,
@@ -97,6 +100,7 @@ impl Known {
             quality: Quality::new(now),
             first_epoch: None,
             fresh_at: None,
+            is_doubtful: false,
             not_before: None,
             same_role: SameRole::default(),
         }
@@ -108,6 +112,7 @@ impl Known {
             return;
         }
         self.fresh_at = Some(now);
+        self.is_doubtful = false;
         if self.not_before.is_some_and(|floor| echoed_at >= floor.stalled_at) {
             self.not_before = None;
         }
@@ -131,12 +136,14 @@ impl Known {
         self.word.filter(|_| matches!(self.health, Peer::Alive | Peer::Degraded))
     }
 
+    /// Silent on all paths; perhaps by asks that mean nothing any more: see [`Self::is_doubtful`].
     pub(super) fn is_dead(&self) -> bool {
         self.health == Peer::Dead
     }
 
     /// This node was off the CPU for long.
     pub(super) fn stalled(&mut self, long_lease: Micros, now: Micros) {
+        self.is_doubtful = true;
         self.not_before = Some(Floor { until: now + long_lease, stalled_at: now });
     }
 

@@ -43,7 +43,13 @@ impl Node {
         if self.deadline.is_some_and(|deadline| now < deadline) {
             return false;
         }
-        self.take_over_of_need(now) || self.turn(Cause::Waited, "it has waited for its peer", now)
+        let is_deaf = !self.paths.iter().any(Path::was_used);
+        let reason = if is_deaf {
+            "no path to the peer can be used: this node cannot know whether it is alone"
+        } else {
+            "it has waited for its peer"
+        };
+        self.take_over_of_need(now) || self.turn(Cause::Waited, reason, now)
     }
 
     fn while_standby(&mut self, now: Micros) -> bool {
@@ -73,7 +79,7 @@ impl Node {
         if !self.is_able() {
             return self.turn(Cause::Withdrawn, "it is no longer able to serve", now);
         }
-        if self.peer.is_dead() && now >= self.peer.lease_until() {
+        if self.is_peer_gone() && now >= self.peer.lease_until() {
             self.peer.quality.take_over();
             self.serve(true, now);
             return true;
@@ -95,7 +101,7 @@ impl Node {
     }
 
     fn while_yielding(&mut self, now: Micros) -> bool {
-        let is_drained = self.deadline.is_none_or(|deadline| now >= deadline) || self.peer.is_dead();
+        let is_drained = self.deadline.is_none_or(|deadline| now >= deadline) || self.is_peer_gone();
         if is_drained {
             self.fall_silent();
             self.turn(Cause::Drained, "it has forwarded what still came", now);
@@ -105,7 +111,7 @@ impl Node {
 
     /// Takes over from a dead peer, where this node may.
     fn take_over_of_need(&mut self, now: Micros) -> bool {
-        if !self.peer.is_dead() || !self.is_able() || now < self.peer.lease_until() {
+        if !self.is_peer_gone() || !self.is_able() || now < self.peer.lease_until() {
             return false;
         }
         self.epoch = self.next_claim();

@@ -46,7 +46,10 @@ impl Node {
         if !is_winning {
             // It has to hear of this node's claim soon.
             self.speech.at_once = true;
-        } else if self.keeper.is_serving() {
+            return;
+        }
+        self.doubt_death();
+        if self.keeper.is_serving() {
             let reason = format!("the peer claims the VIPs with epoch {}", frame.epoch);
             self.give_way(Cause::Outclaimed, &reason, true, now);
         } else {

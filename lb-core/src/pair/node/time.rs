@@ -60,10 +60,24 @@ impl Node {
             }
         }
         self.judge_peer(false, now);
-        let is_dead = self.peer.is_dead() && self.paths.iter().all(Path::is_silent_since_stall);
-        if is_dead && self.keeper.reconfirming_since().is_some() {
+        if self.peer.is_dead() && self.is_silent_since_stall() && self.keeper.reconfirming_since().is_some() {
             self.confirm(now);
         }
+    }
+
+    fn is_silent_since_stall(&self) -> bool {
+        self.paths.iter().all(Path::is_silent_since_stall)
+    }
+
+    /// The peer is dead, and that is no old verdict.
+    pub(super) fn is_peer_gone(&self) -> bool {
+        self.peer.is_dead() && (!self.peer.is_doubtful || self.is_silent_since_stall())
+    }
+
+    /// What has called the peer dead says nothing any more.
+    pub(super) fn doubt_death(&mut self) {
+        self.peer.is_doubtful = true;
+        self.paths.iter_mut().for_each(Path::forget_misses);
     }
 
     pub(super) fn tell_path(&mut self, id: usize, up: bool, now: Micros) {
@@ -124,7 +138,7 @@ impl Node {
         if self.peer.is_dead() { self.long_lease() } else { self.options.lease_us }
     }
 
-    /// When something is due next, after now.
+    /// When something is due next.
     pub(super) fn plan(&self, now: Micros) -> Micros {
         let renewal = self.keeper.is_serving().then(|| now + (self.lease_length() / RENEWALS).max(MIN_RENEWAL_US));
         let better = self.better_since.map(|since| (since + self.options.failback_delay_us).max(self.no_offer_before));
@@ -138,8 +152,9 @@ impl Node {
             self.restart.as_ref().map(|restart| restart.until),
             self.peer.has_same_role_until(),
         ];
-        let paths = self.paths.iter().map(Path::next_wake);
-        let next = times.into_iter().flatten().chain(paths).filter(|at| *at > now).min();
-        next.unwrap_or(now + MIN_STALL_US)
+        // What is past here has been looked at; only what paths wait for is left to a wake.
+        let later = times.into_iter().flatten().filter(|at| *at > now);
+        let paths = self.paths.iter().map(|path| path.next_wake().max(now));
+        later.chain(paths).min().unwrap_or(now + MIN_STALL_US)
     }
 }

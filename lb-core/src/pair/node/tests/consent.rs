@@ -1,0 +1,68 @@
+//! Takeovers from a peer that lives.
+
+use super::*;
+
+#[test]
+fn nobody_serves_before_the_other_has_stopped() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.serves(B));
+    assert_eq!(lab.node(A).state(), State::Yielding);
+    assert_eq!(lab.node(A).lease().service, Service::Draining);
+    assert_eq!(lab.overlap, 0);
+}
+
+#[test]
+fn a_claim_without_consent_is_taken_back() {
+    let mut lab = Lab::running();
+    lab.sides[A].node.as_mut().unwrap().options.handover_timeout_us = 1_000 * MS;
+    lab.tell(A, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.node(B).state() == State::TakingOver);
+    // The claim does not get through, the active node's frames do: they are fresh for a while, and then the peer is dead.
+    lab.tell(B, Input::Fitness { fitness: 0, reason: "eth2 has no carrier".to_owned() });
+    assert_eq!(lab.node(B).state(), State::Standby);
+    assert!(!lab.serves(B));
+}
+
+#[test]
+fn when_the_peer_dies_before_it_consents_the_claim_becomes_one_of_need() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.node(B).state() == State::TakingOver);
+    lab.cut_power(A);
+    lab.flying.clear();
+    lab.run(200 * MS);
+    assert_eq!(lab.node(B).state(), State::Active);
+    assert_eq!(lab.sides[B].acquired, [(2, true)]);
+}
+
+#[test]
+fn a_node_without_a_leader_beside_it_takes_over() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Forbid(Some("198.51.100.1 is in use by 02:00:00:00:00:01".to_owned())));
+    lab.run(500 * MS);
+    assert_eq!(lab.states(), (State::Fenced, State::Active));
+    lab.tell(B, Input::Forbid(Some("too".to_owned())));
+    lab.run(500 * MS);
+    assert_eq!(lab.states(), (State::Fenced, State::Fenced));
+    lab.tell(A, Input::Forbid(None));
+    lab.run(100 * MS);
+    assert_eq!(lab.states(), (State::Active, State::Fenced));
+    assert_eq!(lab.overlap, 0);
+}
+
+#[test]
+fn a_losing_taking_over_peer_does_not_consent() {
+    // Both claim the same epoch: the standby of need, the primary with consent.
+    let mut lab = Lab::new();
+    lab.cut(&[0, 1, 2], true);
+    lab.sides[B].answers_jobs = false;
+    lab.start(B, Memory::default());
+    lab.run(350 * MS);
+    assert_eq!(lab.node(B).state(), State::TakingOver);
+    assert!(lab.serves(B));
+    lab.start(A, Memory::default());
+    lab.cut(&[0, 1, 2], false);
+    lab.run(1_000 * MS);
+    assert_eq!(lab.overlap, 0);
+}
