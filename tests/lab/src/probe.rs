@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_gap_is_from_the_first_lost_probe_to_the_next_answered_one() {
-        let gap = longest_gap(&samples("--++-+---++--+"));
-        assert_eq!(gap, Gap { length: Duration::from_millis(3), began: Duration::from_millis(6), lost: 3 });
+        let gap = longest_gap(&samples("----++-+---++--+"));
+        assert_eq!(gap, Gap { length: Duration::from_millis(3), began: Duration::from_millis(8), lost: 3 });
         assert_eq!(longest_gap(&samples("++++")), Gap::default());
         assert_eq!(longest_gap(&samples("----")), Gap::default());
         assert_eq!(lost(&samples("+-+--")), 3);
