@@ -88,3 +88,44 @@ const fn line(from: State, cause: Cause, to: State, when: &'static str) -> Trans
 pub fn next(from: State, cause: Cause) -> Option<State> {
     TRANSITIONS.iter().find(|line| line.from == from && line.cause == cause).map(|line| line.to)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// `TakingOver` as `taking-over` or `taking over`.
+    fn words(name: &str, between: char) -> String {
+        let mut words = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !words.is_empty() {
+                words.push(between);
+            }
+            words.extend(letter.to_lowercase());
+        }
+        words
+    }
+
+    #[test]
+    fn the_page_has_the_same_table() {
+        let page = include_str!("../../../docs/pair.md");
+        let rows = page.lines().skip_while(|line| *line != "| from | to | cause | when |").skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        let state = |state: State| words(&format!("{state:?}"), '-');
+        let lines = TRANSITIONS.iter().map(|line| {
+            let cause = words(&format!("{:?}", line.cause), ' ');
+            format!("| `{}` | `{}` | {cause} | {} |", state(line.from), state(line.to), line.when)
+        });
+        assert_eq!(rows, lines.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_cause_leads_from_a_state_to_one_other() {
+        let causes: HashSet<_> = TRANSITIONS.iter().map(|line| (line.from, line.cause)).collect();
+        assert_eq!(causes.len(), TRANSITIONS.len());
+        assert!(TRANSITIONS.iter().all(|line| line.from != line.to));
+        assert_eq!(next(State::Active, Cause::Outclaimed), Some(State::Yielding));
+        assert_eq!(next(State::Standby, Cause::Acquired), None);
+    }
+}
