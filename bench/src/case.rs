@@ -37,6 +37,8 @@ pub struct Case {
     pub runs: u32,
     /// What the flow table holds before a run; `None`: the slots are clean, and nobody asks it.
     pub table: Option<Table>,
+    /// The node serves by a lease that runs; else it is solo.
+    pub leased: bool,
 }
 
 /// Before a run the flow table holds each flow whose number is a multiple of `every`; none where `every` is 0.
@@ -111,6 +113,13 @@ pub fn all() -> Vec<Case> {
         IPIP_V4_IN_V6,
         ["ipip-v4-in-v6-hot", "ipip-v4-in-v6-100k", "ipip-v4-in-v6-1m", "ipip-v4-in-v6-new"],
     ));
+    for (front, program, [leased, unleased]) in [
+        (DSR_V4, "bench_v4_unleased", ["dsr-v4-hot-leased", "dsr-v4-hot-unleased"]),
+        (DSR_V6, "bench_v6_unleased", ["dsr-v6-hot-leased", "dsr-v6-hot-unleased"]),
+    ] {
+        cases.push(Case { leased: true, ..forward(leased, front) });
+        cases.push(Case { program, ..forward(unleased, front) });
+    }
     let remembered = Some(Event::FlowRemembered);
     cases.extend([
         exception("dsr-v4-remember-0", REMEMBER, Table { every: 0, miss: remembered }),
@@ -163,5 +172,6 @@ fn forward(name: &'static str, front: Front) -> Case {
         packets: PACKETS,
         runs: 2,
         table: None,
+        leased: false,
     }
 }

@@ -67,6 +67,7 @@ impl Runner {
         let Some(own_work) = self.case.own_work else { return Ok((self.bare(dataplane)?, 0.0)) };
         let without = self.floor(dataplane, own_work)?;
         self.prepare(dataplane, world)?;
+        world.lease(self.case.leased);
         Ok((self.forward(dataplane, world)?, without))
     }
 

@@ -8,11 +8,12 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use lb_common::{NO_REAL, SLOT_MARKED, SLOT_REMEMBERS, Slot};
 use lb_core::{
+    pair,
     rows::{Rows, diff},
     service::{Cluster, Member, Ports, Protocol, Real, Service},
     table::{NextHop, SchedulingTable, TableOptions},
 };
-use lb_daemon::dataplane::Dataplane;
+use lb_daemon::dataplane::{Dataplane, LeaseMap};
 
 use crate::{
     case::{FRONTS, Front, Slots},
@@ -25,12 +26,12 @@ const REALS: u8 = 100;
 const LOOPBACK: u32 = 1;
 const MTU: u32 = 1_500;
 
-/// Which ids the bench's services and reals got.
-#[derive(Debug)]
+/// Which ids the bench's services and reals got, and the lease.
 pub struct World {
     services: HashMap<String, u32>,
     /// Every real's id.
     pub reals: Vec<u16>,
+    lease: LeaseMap,
 }
 
 impl World {
@@ -46,7 +47,13 @@ impl World {
             change_slots(&mut rows, services[front.service], front.slots);
         }
         dataplane.apply(&diff(&Rows::default(), &rows)).context("cannot fill the maps")?;
-        Ok(Self { services, reals: table.reals().map(|view| view.id).collect() })
+        let reals = table.reals().map(|view| view.id).collect();
+        Ok(Self { services, reals, lease: dataplane.lease_map()? })
+    }
+
+    /// Makes the node solo, or gives it a lease that does not end.
+    pub fn lease(&self, leased: bool) {
+        if leased { self.lease.store(pair::Service::Serving, u64::MAX) } else { self.lease.store_solo() }
     }
 
     /// The id of the case's service; `None` where its address is no VIP.

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowKey, FragmentKey, TrafficCounters};
+use lb_common::{FlowKey, FragmentKey, NodeState, TrafficCounters};
 use lb_core::rows::{Rows, diff};
-use lb_daemon::dataplane::{Dataplane, Options};
+use lb_daemon::dataplane::{Dataplane, LeaseMap, Options};
 
 use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
@@ -20,6 +20,7 @@ const METADATA: usize = 216;
 /// The loaded program, and what its maps have been made to hold.
 pub struct Harness {
     dataplane: Dataplane,
+    lease: LeaseMap,
     limits: Limits,
     rows: Rows,
     /// The counters as they stood when the state was put in.
@@ -48,9 +49,10 @@ impl Harness {
             Options { pin_dir: None, max_reals: limits.max_reals, max_flows: limits.max_flows, debug_log: false };
         let (dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
+        let lease = dataplane.lease_map()?;
         let (rows, base) = (Rows::default(), Effects::default());
         let takes_metadata = dataplane.test_run_behind(METADATA, &[0; SHORTEST_FRAME]).is_ok();
-        Ok(Self { dataplane, limits, rows, base, services: Vec::new(), reals: Vec::new(), takes_metadata })
+        Ok(Self { dataplane, lease, limits, rows, base, services: Vec::new(), reals: Vec::new(), takes_metadata })
     }
 
     /// Whether the kernel can run a frame as this one: older ones (Linux 6.1) cannot take its headroom away, and none
@@ -81,9 +83,15 @@ impl Harness {
         self.services.dedup();
         self.reals = (0..self.limits.max_reals.min(u32::from(u16::MAX))).map(|id| id as u16).collect();
         self.install_tables(&state.effects)?;
+        self.install_node(state.node);
         self.base = self.counters()?;
         subtract(&mut self.base, &state.effects);
         Ok(())
+    }
+
+    /// Changes what the node is to the VIPs.
+    pub fn install_node(&self, node: NodeState) {
+        self.lease.put(node);
     }
 
     fn install_tables(&mut self, effects: &Effects) -> Result<()> {

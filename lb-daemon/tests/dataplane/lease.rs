@@ -1,10 +1,15 @@
 //! The lease in its map, and the clock that it is in.
 
-use lb_common::{NODE_DRAINING, NODE_SERVING, NODE_SILENT, NodeState};
-use lb_core::pair::Service;
-use lb_daemon::dataplane::{Adoption, Dataplane};
+use lb_common::{DropReason, NODE_DRAINING, NODE_SERVING, NODE_SILENT, NodeState};
+use lb_core::{
+    pair::Service,
+    rows::{Rows, diff},
+};
+use lb_daemon::dataplane::{Adoption, Dataplane, Jiffies};
 
-use super::{Bpffs, options};
+use super::{Bpffs, XDP_TX, options, rows, syn};
+
+const XDP_DROP: u32 = 1;
 
 #[test]
 fn what_is_stored_is_in_the_map() {
@@ -36,6 +41,50 @@ fn the_lease_outlives_the_daemon() {
     assert_eq!(adoption, Adoption::Adopted);
     let wanted = NodeState { lease_until: 1 << 40, service: NODE_SERVING, reserved: 0 };
     assert_eq!(dataplane.lease_map().unwrap().load(), wanted);
+}
+
+#[test]
+fn a_lease_ends_by_itself() {
+    let (mut dataplane, _) = Dataplane::open(&options(None)).unwrap();
+    dataplane.apply(&diff(&Rows::default(), &rows())).unwrap();
+    let jiffies = dataplane.jiffies().unwrap();
+    let lease = dataplane.lease_map().unwrap();
+    lease.store(Service::Silent, 0);
+    assert_eq!(dataplane.test_run(&syn(80), 1).unwrap().action, XDP_DROP);
+
+    // The machine may be so busy that a short lease ends before the first packet.
+    let mut length = 10;
+    let until = loop {
+        let until = jiffies.now().unwrap() + length;
+        lease.store(Service::Serving, until);
+        if forwarded_until(&dataplane, &jiffies, until) > 0 {
+            break until;
+        }
+        length *= 2;
+    };
+
+    let expired = || dataplane.drops().unwrap()[DropReason::LeaseExpired as usize];
+    let before = expired();
+    assert_eq!(dataplane.test_run(&syn(80), 1).unwrap().action, XDP_DROP);
+    assert_eq!(expired(), before + 1);
+    let untouched = NodeState { lease_until: until, service: NODE_SERVING, reserved: 0 };
+    assert_eq!(lease.load(), untouched, "nobody has told the program");
+    lease.store(Service::Serving, u64::MAX);
+    assert_eq!(dataplane.test_run(&syn(80), 1).unwrap().action, XDP_TX, "renewed");
+}
+
+/// Runs packets until the lease has ended, and says how many went out before.
+fn forwarded_until(dataplane: &Dataplane, jiffies: &Jiffies, until: u64) -> u32 {
+    let mut forwarded = 0;
+    loop {
+        let action = dataplane.test_run(&syn(80), 1).unwrap().action;
+        if jiffies.now().unwrap() >= until {
+            return forwarded;
+        }
+        // The packet came before this jiffy, so its lease still ran.
+        assert_eq!(action, XDP_TX);
+        forwarded += 1;
+    }
 }
 
 /// Microseconds of the pair's clock.

@@ -84,11 +84,13 @@ mod bench {
     programs! {
         bench_v4_floor: FAMILY_V4, nothing, None;
         bench_v4_run: FAMILY_V4, program::run, None;
+        bench_v4_unleased: FAMILY_V4, unleased, None;
         bench_v4_undo_floor: FAMILY_V4, nothing, Some(NO_HEADER);
         bench_v4_undo4_run: FAMILY_V4, program::run, Some(IPV4);
         bench_v4_undo6_run: FAMILY_V4, program::run, Some(IPV6);
         bench_v6_floor: FAMILY_V6, nothing, None;
         bench_v6_run: FAMILY_V6, program::run, None;
+        bench_v6_unleased: FAMILY_V6, unleased, None;
         bench_v6_undo_floor: FAMILY_V6, nothing, Some(NO_HEADER);
         bench_v6_undo6_run: FAMILY_V6, program::run, Some(IPV6);
     }
@@ -97,6 +99,12 @@ mod bench {
     #[inline(always)]
     fn nothing(_: *mut xdp_md) -> u32 {
         XDP_TX
+    }
+
+    /// The forwarder without a look at the lease.
+    #[inline(always)]
+    fn unleased(ctx: *mut xdp_md) -> u32 {
+        program::serve(program::Frame(ctx))
     }
 
     /// Writes the next flow's packet. False where the frame is not the bench's.

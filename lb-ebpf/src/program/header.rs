@@ -11,6 +11,7 @@ use super::{
 };
 
 /// EtherTypes, in network order as everything here.
+pub const ETHER_TYPE_ARP: u16 = 0x0806_u16.to_be();
 pub const ETHER_TYPE_IPV4: u16 = 0x0800_u16.to_be();
 pub const ETHER_TYPE_IPV6: u16 = 0x86dd_u16.to_be();
 pub const ETHER_TYPE_VLAN: u16 = 0x8100_u16.to_be();
@@ -172,6 +173,52 @@ pub struct IcmpHeader {
     /// Unused, or the MTU.
     pub rest: u32,
 }
+
+/// RFC 826, for IPv4 over Ethernet. Halves of addresses, so that there is no padding.
+#[repr(C)]
+pub struct ArpPacket {
+    pub hardware: u16,
+    pub protocol: u16,
+    pub lengths: [u8; 2],
+    pub operation: u16,
+    pub sender_mac: [u16; 3],
+    pub sender: [u16; 2],
+    pub target_mac: [u16; 3],
+    pub target: u32,
+}
+
+const ARP_REQUEST: u16 = 1_u16.to_be();
+
+impl ArpPacket {
+    /// Whether it asks for the MAC address of an IPv4 address, of whatever kind of hardware.
+    #[inline(always)]
+    pub fn is_request(&self) -> bool {
+        self.protocol == ETHER_TYPE_IPV4 && self.lengths == [6, 4] && self.operation == ARP_REQUEST
+    }
+}
+
+/// RFC 4861 section 4.3, without the options.
+#[repr(C)]
+#[derive(Default)]
+pub struct NeighbourSolicitation {
+    pub icmp: IcmpHeader,
+    pub target: [u32; 4],
+}
+
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+
+impl NeighbourSolicitation {
+    /// Whether the message is one.
+    #[inline(always)]
+    pub fn is_one(&self) -> bool {
+        self.icmp.kind == NEIGHBOUR_SOLICITATION
+    }
+}
+
+const _: () = {
+    assert!(size_of::<ArpPacket>() == 28 && core::mem::offset_of!(ArpPacket, target) == 24);
+    assert!(size_of::<NeighbourSolicitation>() == 24);
+};
 
 /// A field of 16 bits in the host's order, as a length or an offset.
 ///

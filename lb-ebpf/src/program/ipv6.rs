@@ -103,7 +103,7 @@ fn extended(frame: Frame, packet: &mut Packet) -> Class {
             }
             at += 8;
         } else {
-            let length = (u32::from(start[1]) + 1) * 8;
+            let length = option_header_length(start);
             if at + length > end {
                 return Class::MALFORMED;
             }
@@ -166,5 +166,17 @@ fn transport(frame: Frame, packet: &mut Packet, end: u32) -> Class {
 
 #[inline(always)]
 fn is_extension(next: u8) -> bool {
-    next == HOP_BY_HOP || next == ROUTING || next == FRAGMENT || next == DESTINATION_OPTIONS
+    next == FRAGMENT || is_option_header(next)
+}
+
+/// An extension header that says how long it is.
+#[inline(always)]
+pub fn is_option_header(next: u8) -> bool {
+    next == HOP_BY_HOP || next == ROUTING || next == DESTINATION_OPTIONS
+}
+
+/// The length of such a header, by its first bytes.
+#[inline(always)]
+pub fn option_header_length(start: [u8; 8]) -> u32 {
+    (u32::from(start[1]) + 1) * 8
 }

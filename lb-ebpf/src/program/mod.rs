@@ -1,4 +1,4 @@
-//! Ethernet -> IP -> service -> slot -> (flow) -> real -> forward.
+//! Ethernet -> lease -> IP -> service -> slot -> (flow) -> real -> forward.
 
 mod count;
 mod exception;
@@ -10,6 +10,7 @@ mod icmp;
 mod ipv4;
 mod ipv6;
 mod maps;
+mod node;
 mod packet;
 mod reset;
 mod service;
@@ -21,13 +22,26 @@ use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use lb_common::{SLOT_CLEAN, slot_of};
 
 use count::drop;
-use frame::{Bounds, Frame};
+use frame::Bounds;
+pub use frame::Frame;
 use packet::{Class, flow_hash};
 
 /// The verdict on one frame.
 #[inline(always)]
 pub fn run(ctx: *mut xdp_md) -> u32 {
     let frame = Frame(ctx);
+    if !node::serves() {
+        let verdict = node::verdict(frame);
+        if verdict != node::FORWARD {
+            return verdict;
+        }
+    }
+    serve(frame)
+}
+
+/// The verdict of a node that serves.
+#[inline(always)]
+pub fn serve(frame: Frame) -> u32 {
     let bounds = frame.bounds();
     let Some(ether_type) = header::ether_type_before(bounds, header::ETHERNET_LENGTH) else { return XDP_PASS };
     // Most frames have no tags: where headers are at fixed offsets they are read by fewer instructions.

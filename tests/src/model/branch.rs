@@ -267,4 +267,47 @@ branches! {
     ResetWithoutAck,
     /// A first fragment answered.
     ResetFirstFragment,
+    // Section 10.
+    /// No peer.
+    NodeSolo,
+    /// Serving in time.
+    NodeServing,
+    /// Serving, and the lease has ended.
+    NodeServingExpired,
+    /// Draining in time.
+    NodeDraining,
+    /// Draining, and the lease has ended.
+    NodeDrainingExpired,
+    /// Silent.
+    NodeSilent,
+    /// A value that means nothing.
+    NodeUnknown,
+    /// Silent, and an IPv4 packet for a VIP.
+    SilentV4,
+    /// Silent, and an IPv6 packet for a VIP.
+    SilentV6,
+    /// Silent, and asked for a VIP.
+    SilentAsked,
+    /// Silent, and anything else.
+    SilentOther,
+    /// Draining, and asked for a VIP.
+    DrainingAsked,
+    /// Fewer than 28 bytes for ARP.
+    ArpShort,
+    /// ARP, and no request for an IPv4 address.
+    ArpNoRequest,
+    /// ARP for no VIP.
+    ArpNoVip,
+    /// ARP for a VIP.
+    ArpVip,
+    /// An extension header that is cut off.
+    SolicitationExtensionCut,
+    /// IPv6 without a neighbour solicitation.
+    SolicitationNone,
+    /// A neighbour solicitation for no VIP.
+    SolicitationNoVip,
+    /// A neighbour solicitation for a VIP.
+    SolicitationVip,
+    /// The same behind extension headers.
+    SolicitationVipBehindExtensions,
 }

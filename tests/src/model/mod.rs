@@ -8,6 +8,7 @@ mod decide;
 mod effects;
 mod hash;
 mod icmp;
+mod node;
 mod parse;
 mod reset;
 mod send;
@@ -16,6 +17,7 @@ mod state;
 pub use branch::Branch;
 pub use effects::Effects;
 pub use hash::{flow_hash, second_hash, slot_of};
+pub use node::JIFFIES;
 pub use state::{HEADROOM, Limits, State};
 
 use lb_common::{DropReason, Event};

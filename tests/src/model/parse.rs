@@ -67,41 +67,54 @@ impl Packet<'_> {
     }
 }
 
-/// Section 1.
+/// Sections 1 to 3, and section 10 where section 1 says so.
 pub(super) fn parse<'a>(state: &mut State, frame: &'a [u8]) -> Result<Packet<'a>, End> {
+    let Link { end, tags, ethertype } = link(state, frame)?;
+    state.lease(ethertype, &frame[end..])?;
+    if !matches!(ethertype, 0x0800 | 0x86dd) {
+        state.saw(Branch::EtherTypeOther);
+        return Err(End::Pass);
+    }
+    match tags {
+        1 => state.saw(Branch::OneTag),
+        2 => state.saw(Branch::TwoTags),
+        _ => {}
+    }
+    if ethertype == 0x0800 { parse_v4(state, frame, end) } else { parse_v6(state, frame, end) }
+}
+
+/// An Ethernet header.
+struct Link {
+    /// Where it ends, tags counted.
+    end: usize,
+    tags: usize,
+    /// The last one: what follows.
+    ethertype: u16,
+}
+
+/// Section 1, steps 1 and 2.
+fn link(state: &mut State, frame: &[u8]) -> Result<Link, End> {
     if frame.len() < 14 {
         state.saw(Branch::EthernetShort);
         return Err(End::Pass);
     }
-    let mut at = 14;
-    let mut tags = 0;
+    let (mut end, mut tags) = (14, 0);
     loop {
-        let ethertype = be16(frame, at - 2);
+        let ethertype = be16(frame, end - 2);
         match ethertype {
             0x8100 | 0x88a8 if tags == MAX_VLAN_TAGS => {
                 state.saw(Branch::TagThird);
                 return Err(End::Pass);
             }
-            0x8100 | 0x88a8 if at + 4 > frame.len() => {
+            0x8100 | 0x88a8 if end + 4 > frame.len() => {
                 state.saw(Branch::TagCut);
                 return Err(End::Pass);
             }
             0x8100 | 0x88a8 => {
                 tags += 1;
-                at += 4;
+                end += 4;
             }
-            0x0800 | 0x86dd => {
-                match tags {
-                    1 => state.saw(Branch::OneTag),
-                    2 => state.saw(Branch::TwoTags),
-                    _ => {}
-                }
-                return if ethertype == 0x0800 { parse_v4(state, frame, at) } else { parse_v6(state, frame, at) };
-            }
-            _ => {
-                state.saw(Branch::EtherTypeOther);
-                return Err(End::Pass);
-            }
+            _ => return Ok(Link { end, tags, ethertype }),
         }
     }
 }

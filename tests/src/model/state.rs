@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowKey, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
-    VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    Event, FlowKey, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue,
+    Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 use super::{Branch, Effects};
@@ -32,6 +32,8 @@ pub struct State {
     pub limits: Limits,
     /// Bytes before the frame that a header can be put into.
     pub headroom: usize,
+    /// `node`: solo, where a test says nothing.
+    pub node: NodeState,
     /// `vips`.
     pub vips: HashMap<VipKey, VipValue>,
     /// `services`.
@@ -59,6 +61,7 @@ impl State {
         Self {
             limits,
             headroom: HEADROOM,
+            node: NodeState::default(),
             vips: HashMap::new(),
             services: HashMap::new(),
             port_ranges: HashMap::new(),

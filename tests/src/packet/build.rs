@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    BALANCER_MAC, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Extension, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, ROUTER_MAC, Tag,
-    Tcp, Udp, checksum, checksum_of_parts, pseudo_v4, pseudo_v6,
+    BALANCER_MAC, ETHERTYPE_ARP, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Extension, FragmentHeader, Icmp, Ipv4, Ipv6, Layer,
+    ROUTER_MAC, Tag, Tcp, Udp, checksum, checksum_of_parts, pseudo_v4, pseudo_v6,
 };
 
 /// A frame: an Ethernet header, tags, and layers from the outermost in.
@@ -52,6 +52,18 @@ impl Packet {
     #[must_use]
     pub fn v6(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
         Self { ethertype: None, layers: vec![Layer::V6(Ipv6::new(source, destination))], ..Self::ethernet(0) }
+    }
+
+    /// An ARP packet (RFC 826): operation 1 asks for the target's MAC address, 2 is an answer.
+    #[must_use]
+    pub fn arp(operation: u16, sender: Ipv4Addr, target: Ipv4Addr) -> Self {
+        let mut arp = vec![0, 1, 8, 0, 6, 4];
+        arp.extend(operation.to_be_bytes());
+        arp.extend(ROUTER_MAC);
+        arp.extend(sender.octets());
+        arp.extend([0; 6]);
+        arp.extend(target.octets());
+        Self::ethernet(ETHERTYPE_ARP).data(&arp)
     }
 
     /// An IPv4 or IPv6 packet, to be gone on with. Panics on two families.
@@ -106,6 +118,13 @@ impl Packet {
     #[must_use]
     pub fn icmp6(self, kind: u8, code: u8, rest: [u8; 4]) -> Self {
         self.layer(Layer::Icmp6(Icmp { kind, code, checksum: None, rest }))
+    }
+
+    /// Adds a neighbour solicitation (RFC 4861 section 4.3) for an address, with the sender's MAC address.
+    #[must_use]
+    pub fn solicitation(self, target: Ipv6Addr) -> Self {
+        let message = [&target.octets()[..], &[1, 1], &ROUTER_MAC].concat();
+        self.icmp6(135, 0, [0; 4]).data(&message)
     }
 
     /// Adds an IPv6 extension header of `units` x 8 bytes.
@@ -370,7 +389,7 @@ fn fill_checksum(message: &mut [u8], at: usize, given: Option<u16>, ends: Ends, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{ETHERTYPE_ARP, SYN};
+    use crate::packet::SYN;
 
     const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
     const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

@@ -7,6 +7,7 @@ mod forward;
 mod fragments;
 mod hot;
 mod icmp;
+mod lease;
 mod link;
 mod resets;
 mod slots;
@@ -33,6 +34,7 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("forward", forward::cases()),
         ("services", forward::service_cases()),
         ("link", link::cases()),
+        ("lease", lease::cases()),
         ("slots", slots::cases()),
         ("hot", hot::cases()),
         ("resets", resets::cases()),
@@ -56,6 +58,11 @@ fn services_and_ports() {
 #[test]
 fn passed_and_malformed() {
     check("link", &link::cases());
+}
+
+#[test]
+fn nodes_that_serve_and_that_do_not() {
+    check("lease", &lease::cases());
 }
 
 #[test]

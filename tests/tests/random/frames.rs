@@ -26,7 +26,9 @@ pub fn random_frame(rng: &mut Rng) -> Vec<u8> {
         90..=91 => {
             Packet::ethernet([ETHERTYPE_ARP, 0x88cc, 0x9100, rng.u16(..)][rng.usize(..4)]).payload(rng.usize(..60))
         }
-        92..=95 => extension_headers(rng),
+        92..=94 => extension_headers(rng),
+        95 => arp(rng),
+        96 => solicitation(rng),
         _ => flow_packet(rng).layer(Layer::Data(vec![0xa5; rng.usize(..1_500)])),
     };
     let mut frame = on_the_wire(rng, packet).bytes();
@@ -266,6 +268,29 @@ fn extension(rng: &mut Rng, packet: Packet) -> Packet {
     let kind = [0, 43, 60][rng.usize(..3)];
     let units = if rng.u8(..30) == 0 { rng.usize(1..257) } else { rng.usize(1..4) };
     packet.layer(Layer::Extension(Extension::new(kind, units)))
+}
+
+/// For a VIP or not, and mostly a request.
+fn arp(rng: &mut Rng) -> Packet {
+    let (IpAddr::V4(sender), IpAddr::V4(target)) = (client(FAMILY_V4, 0), vip(FAMILY_V4, rng.u8(..3))) else {
+        return Packet::ethernet(ETHERTYPE_ARP);
+    };
+    let operation = if rng.u8(..4) == 0 { rng.u16(..4) } else { 1 };
+    Packet::arp(operation, sender, target)
+}
+
+/// A neighbour solicitation for a VIP or not, to a VIP or to others.
+fn solicitation(rng: &mut Rng) -> Packet {
+    let IpAddr::V6(target) = vip(FAMILY_V6, rng.u8(..3)) else { return Packet::ethernet(ETHERTYPE_ARP) };
+    let to: IpAddr = match rng.u8(..3) {
+        0 => vip(FAMILY_V6, rng.u8(..3)),
+        _ => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, target.segments()[7]).into(),
+    };
+    let mut packet = ip(rng, client(FAMILY_V6, 0), to);
+    for _ in 0..[0, 0, 0, 1, 2, 6, 7][rng.usize(..7)] {
+        packet = extension(rng, packet);
+    }
+    packet.solicitation(target)
 }
 
 /// A chain of extension and fragment headers, some of them wrong.

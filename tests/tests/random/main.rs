@@ -36,6 +36,9 @@ const THREADS: u64 = 2;
 /// One frame in so many has no room before it.
 const TIGHT: u32 = 150;
 
+/// After so many frames the node becomes something else to the VIPs.
+const TURN: u32 = 20;
+
 const SEED_VARIABLE: &str = "UNDERSTUDY_RANDOM_SEED";
 const ROUNDS_VARIABLE: &str = "UNDERSTUDY_RANDOM_ROUNDS";
 
@@ -108,6 +111,10 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
     let mut keys = Keys::of(&model.effects, &model.effects);
     for number in 0..FRAMES {
         let frame = frames::random_frame(&mut rng);
+        if rng.u32(..TURN) == 0 {
+            model.node = world::random_node(&mut rng);
+            harness.install_node(model.node);
+        }
         model.headroom = if rng.u32(..TIGHT) == 0 { 0 } else { HEADROOM };
         if frame.len() < SHORTEST_FRAME {
             model.forward(&frame, LOOPBACK, number);
@@ -151,9 +158,10 @@ fn describe(number: u64, frame: &[u8], model: &State, before: &[u64; Branch::COU
     });
     let reals: Vec<String> = model.reals.iter().map(|(id, row)| format!("  {id}: {row:?}")).collect();
     format!(
-        "frame {number} of its round: {}the model went by {}\nlast slot: {}\nheadroom {}, {} flows\nreals:\n{}\n\n{}",
+        "frame {number} of its round: {}the model went by {}\nnode: {:?}\nlast slot: {}\nheadroom {}, {} flows\nreals:\n{}\n\n{}",
         show(frame),
         branches.join(", "),
+        model.node,
         place.unwrap_or_default(),
         model.headroom,
         model.effects.flows.len(),

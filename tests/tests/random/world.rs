@@ -5,12 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use lb_common::{
-    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP,
-    PROTOCOL_UDP, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS,
-    ServiceOptions, Slot,
+    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, NODE_DRAINING,
+    NODE_SERVING, NODE_SILENT, NODE_SOLO, NodeState, PROTOCOL_TCP, PROTOCOL_UDP, REAL_ALIVE, REAL_HOT, REAL_RESOLVED,
+    RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
 };
 use lb_tests::harness::LOOPBACK;
-use lb_tests::model::{Limits, State};
+use lb_tests::model::{JIFFIES, Limits, State};
 use lb_tests::world::{Ports, address_of, clean, flow_key, real};
 
 /// Sizes of the maps; the flow table is small enough to run full.
@@ -109,6 +109,20 @@ pub fn random_state(rng: &mut Rng) -> State {
     }
     random_fragments(rng, &mut state);
     state
+}
+
+/// What a node is to the VIPs: serving, most often. Its lease ends long ago or in a long time, since jiffies cannot be set.
+pub fn random_node(rng: &mut Rng) -> NodeState {
+    let service = match rng.u8(..16) {
+        0..=4 => NODE_SOLO,
+        5..=11 => NODE_SERVING,
+        12..=13 => NODE_DRAINING,
+        14 => NODE_SILENT,
+        _ => rng.u32(..),
+    };
+    let ended = rng.u8(..6) == 0;
+    let lease_until = if ended { rng.u64(..=1_000) } else { rng.u64(2 * JIFFIES..) };
+    NodeState { lease_until, service, reserved: 0 }
 }
 
 /// A ring of clean slots, the same in every state, so that putting a state in writes little.

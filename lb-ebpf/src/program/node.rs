@@ -1,0 +1,137 @@
+//! What the node is to the VIPs (docs/reference/forwarding.md section 10).
+
+use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_jiffies64};
+use lb_common::{
+    DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NodeState, VipKey,
+};
+
+use super::{
+    count::drop,
+    frame::{Bounds, Frame},
+    header::{
+        self, ArpPacket, ETHER_TYPE_ARP, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ipv4Header, Ipv6Header,
+        NeighbourSolicitation, PROTOCOL_ICMPV6, address4, address16,
+    },
+    ipv6,
+    maps::{NODE, VIPS},
+};
+
+/// No verdict: the frame is for the forwarder.
+pub const FORWARD: u32 = u32::MAX;
+
+/// Whether the node serves: the state of nearly every packet.
+#[inline(always)]
+pub fn serves() -> bool {
+    let Some(node) = NODE.get_ptr(0) else { return false };
+    let service = service(node);
+    service == NODE_SOLO || service == NODE_SERVING && in_time(node)
+}
+
+/// The verdict of a node that does not serve, or [`FORWARD`] where it drains. Out of line: it costs the others nothing.
+#[inline(never)]
+pub fn verdict(frame: Frame) -> u32 {
+    let Some(node) = NODE.get_ptr(0) else { return XDP_PASS };
+    let service = service(node);
+    let runs_out = service == NODE_SERVING || service == NODE_DRAINING;
+    let silent = !runs_out || !in_time(node);
+    let reason = if silent && runs_out { DropReason::LeaseExpired } else { DropReason::Standby };
+    if concerns_vip(frame, silent) {
+        return drop(reason);
+    }
+    if silent { XDP_PASS } else { FORWARD }
+}
+
+/// The service. Volatile, as the daemon may store meanwhile: each word of the row is read once.
+#[inline(always)]
+fn service(node: *const NodeState) -> u32 {
+    // SAFETY: the row is there as long as the program is.
+    unsafe { (&raw const (*node).service).read_volatile() }
+}
+
+/// Whether the lease still runs.
+#[inline(always)]
+fn in_time(node: *const NodeState) -> bool {
+    // SAFETY: as above; the helper has no conditions.
+    unsafe { bpf_jiffies64() < (&raw const (*node).lease_until).read_volatile() }
+}
+
+/// Whether the frame asks for a VIP, or, where all packets count, is for one.
+#[inline(always)]
+fn concerns_vip(frame: Frame, all: bool) -> bool {
+    let bounds = frame.bounds();
+    let Some((l3, ether_type)) = header::ethernet(bounds) else { return false };
+    if ether_type == ETHER_TYPE_ARP {
+        return arp_target(bounds, l3).is_some_and(is_vip4);
+    }
+    if ether_type == ETHER_TYPE_IPV4 {
+        return all && ipv4_destination(bounds, l3).is_some_and(is_vip4);
+    }
+    if ether_type != ETHER_TYPE_IPV6 {
+        return false;
+    }
+    let Some((destination, next_header)) = ipv6_header(bounds, l3) else { return false };
+    all && is_vip6(destination) || solicited(frame, l3, next_header).is_some_and(is_vip6)
+}
+
+/// The address that an ARP request asks for.
+#[inline(always)]
+fn arp_target(bounds: Bounds, l3: usize) -> Option<u32> {
+    let arp = bounds.at::<ArpPacket>(l3)?;
+    // SAFETY: `at` has checked that the packet is inside the frame.
+    let arp = unsafe { &*arp };
+    arp.is_request().then_some(arp.target)
+}
+
+/// The destination of an IPv4 packet.
+#[inline(always)]
+fn ipv4_destination(bounds: Bounds, l3: usize) -> Option<u32> {
+    let ip = bounds.at::<Ipv4Header>(l3)?;
+    // SAFETY: as above.
+    let ip = unsafe { &*ip };
+    (ip.version_ihl >> 4 == 4).then_some(ip.destination)
+}
+
+/// The destination of an IPv6 packet, and what follows its first header.
+#[inline(always)]
+fn ipv6_header(bounds: Bounds, l3: usize) -> Option<([u32; 4], u8)> {
+    let ip = bounds.at::<Ipv6Header>(l3)?;
+    // SAFETY: as above.
+    let ip = unsafe { &*ip };
+    (u32::from_be(ip.version_class_label) >> 28 == 6).then_some((ip.destination, ip.next_header))
+}
+
+/// The address that a neighbour solicitation asks for, in an IPv6 packet at `l3`.
+#[inline(always)]
+fn solicited(frame: Frame, l3: usize, mut next: u8) -> Option<[u32; 4]> {
+    let mut at = (l3 + size_of::<Ipv6Header>()) as u32;
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        if !ipv6::is_option_header(next) {
+            break;
+        }
+        let start: [u8; 8] = frame.load(at)?;
+        at += ipv6::option_header_length(start);
+        next = start[0];
+    }
+    if next != PROTOCOL_ICMPV6 {
+        return None;
+    }
+    let message: NeighbourSolicitation = frame.load(at)?;
+    message.is_one().then_some(message.target)
+}
+
+#[inline(always)]
+fn is_vip4(address: u32) -> bool {
+    is_vip(VipKey { address: address4(address), family: FAMILY_V4, reserved: [0; 3] })
+}
+
+#[inline(always)]
+fn is_vip6(address: [u32; 4]) -> bool {
+    is_vip(VipKey { address: address16(address), family: FAMILY_V6, reserved: [0; 3] })
+}
+
+#[inline(always)]
+#[expect(clippy::needless_pass_by_value, reason = "the key is on the stack")]
+fn is_vip(key: VipKey) -> bool {
+    // SAFETY: only whether there is a value is looked at.
+    unsafe { VIPS.get(&key) }.is_some()
+}
