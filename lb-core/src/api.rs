@@ -15,8 +15,14 @@
 //! | `GET /v1/table` | [`TableReport`] |
 //! | `GET /v1/reals/NAME/explain` | [`Explanation`] |
 //! | `GET /v1/reports` | [`Reports`] |
+//! | `GET /v1/pair` | [`Pair`] |
+//! | `GET /v1/paths` | [`Paths`] |
+//! | `GET /v1/events?limit=N` (optional) | [`Events`] |
 //! | `POST /v1/reals/NAME/admin` with [`SetAdmin`] | [`RealChanged`] |
 //! | `POST /v1/reals/NAME/weight` with [`SetWeight`] | [`RealChanged`] |
+//! | `POST /v1/pair/handover` with [`Handover`] | [`PairChanged`] |
+//! | `POST /v1/pair/hold` with [`Hold`] | [`PairChanged`] |
+//! | `POST /v1/pair/restart` with [`Restart`] | [`PairChanged`] |
 //! | `POST /v1/reload` (no body) | [`Reloaded`] |
 
 /// Names, in JSON and in print, of an enum's values.
@@ -42,6 +48,9 @@ macro_rules! words {
     };
 }
 
+mod events;
+mod pair;
+mod paths;
 mod reals;
 mod reports;
 mod services;
@@ -49,6 +58,12 @@ mod status;
 mod table;
 mod traffic;
 
+pub use events::{Event, Events, Happening};
+pub use pair::{
+    Detection, Handover, Hold, Lease, LeaseService, NodeState, Pair, PairChanged, PairPeer, PairStatus, PeerHealth,
+    PeerSays, Restart, Role, Stalls, Sync, SyncState,
+};
+pub use paths::{Path, PathCounters, PathKind, PathState, Paths, Quality, Rtt};
 pub use reals::{AdminState, NextHop, Real, RealChanged, RealList, SetAdmin, SetWeight};
 pub use reports::{AgentCheck, Reports, Sender};
 pub use services::{Mode, Ports, Protocol, Service, ServiceList, ServiceReal, SlotStates};
@@ -64,6 +79,12 @@ pub const DEFAULT_SOCKET: &str = "/run/understudy/lbd.sock";
 pub const DEFAULT_FLOW_LIMIT: u32 = 100;
 /// The highest limit that `GET /v1/flows` takes.
 pub const MAX_FLOW_LIMIT: u32 = 100_000;
+/// Events that `GET /v1/events` answers with when the request names no limit.
+pub const DEFAULT_EVENT_LIMIT: u32 = 50;
+/// Most events that the daemon keeps at hand: the highest limit that `GET /v1/events` takes.
+pub const MAX_EVENT_LIMIT: u32 = 1_000;
+/// The longest grace that `POST /v1/pair/restart` takes, in milliseconds.
+pub const MAX_RESTART_GRACE_MS: u64 = 60_000;
 
 /// The paths of the API.
 pub mod path {
@@ -83,6 +104,18 @@ pub mod path {
     pub const TABLE: &str = "/v1/table";
     /// [`super::Reports`].
     pub const REPORTS: &str = "/v1/reports";
+    /// [`super::Pair`].
+    pub const PAIR: &str = "/v1/pair";
+    /// [`super::Paths`].
+    pub const PATHS: &str = "/v1/paths";
+    /// [`super::Events`].
+    pub const EVENTS: &str = "/v1/events";
+    /// Where to post a [`super::Handover`].
+    pub const HANDOVER: &str = "/v1/pair/handover";
+    /// Where to post a [`super::Hold`].
+    pub const HOLD: &str = "/v1/pair/hold";
+    /// Where to post a [`super::Restart`].
+    pub const RESTART: &str = "/v1/pair/restart";
     /// [`super::Reloaded`].
     pub const RELOAD: &str = "/v1/reload";
 

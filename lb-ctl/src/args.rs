@@ -4,13 +4,17 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use lb_core::api::{DEFAULT_FLOW_LIMIT, DEFAULT_SOCKET, MAX_FLOW_LIMIT};
+use clap::{Parser, Subcommand, ValueEnum};
+use lb_core::api::{
+    DEFAULT_EVENT_LIMIT, DEFAULT_FLOW_LIMIT, DEFAULT_SOCKET, MAX_EVENT_LIMIT, MAX_FLOW_LIMIT, MAX_RESTART_GRACE_MS,
+};
 
 /// Shows and steers a running lbd.
 #[derive(Debug, Parser)]
 #[command(name = "lbctl", version, disable_help_subcommand = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status).")]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status, pair, paths)."
+)]
 pub struct Args {
     /// The daemon's API socket.
     #[arg(long, global = true, value_name = "PATH", env = "UNDERSTUDY_SOCKET", default_value = DEFAULT_SOCKET)]
@@ -90,8 +94,46 @@ pub enum Command {
         #[arg(value_name = "N|default", value_parser = weight)]
         weight: Weight,
     },
+    /// The pair: this node, its peer, its lease. Exits with 4 when something is wrong.
+    Pair,
+    /// Each heartbeat path to the peer. Exits with 4 when one is down.
+    Paths,
+    /// What has happened to the pair, over restarts too.
+    Events {
+        /// The most events to show: the newest.
+        #[arg(long, value_name = "N", default_value_t = DEFAULT_EVENT_LIMIT,
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_EVENT_LIMIT)))]
+        limit: u32,
+    },
+    /// Move the VIPs: from this node when it is active, to it when it is standby. No flow breaks.
+    Handover {
+        /// Even when the standby is not in sync: flows may break.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Hold this node back from becoming active, or let go.
+    Hold {
+        /// `on` or `off`.
+        #[arg(value_enum)]
+        hold: Switch,
+    },
+    /// End lbd so that its successor goes on where it was, without a takeover.
+    Restart {
+        /// How long the node goes on without lbd, as in `5s` or `500ms`.
+        #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = grace)]
+        grace: Duration,
+    },
     /// Read the configuration file again: all of it is taken over, or nothing.
     Reload,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is wanted.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// A weight, or none: the configured one.
@@ -110,6 +152,20 @@ fn interval(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("an interval is 0.1 to 3600 seconds".to_owned()),
+    }
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    let milliseconds = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => number.parse().ok(),
+        (None, Some(number)) => number.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1000)),
+        (None, None) => None,
+    };
+    match milliseconds {
+        Some(milliseconds) if (1..=MAX_RESTART_GRACE_MS).contains(&milliseconds) => {
+            Ok(Duration::from_millis(milliseconds))
+        }
+        _ => Err(format!("a grace is 1ms to {}s, as in 5s or 500ms", MAX_RESTART_GRACE_MS / 1000)),
     }
 }
 
@@ -149,6 +205,16 @@ mod tests {
         assert!(real_name("web-1.example_a").is_ok());
         for wrong in ["", "a/b", "a b", "a?b", "ä", &"a".repeat(65)] {
             assert!(real_name(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn graces() {
+        assert_eq!(grace("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(grace("1ms"), Ok(Duration::from_millis(1)));
+        assert_eq!(grace("60000ms"), Ok(Duration::from_mins(1)));
+        for wrong in ["0s", "61s", "5", "5m", "1.5s", "-1s", "s", "ms", "18446744073709551615s"] {
+            assert!(grace(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Does what the command line asks, and turns the answer into text.
 
 use lb_core::api::{
-    AdminState, Drops, Explanation, FlowList, RealChanged, RealList, Reloaded, Reports, ServiceList, SetAdmin,
-    SetWeight, Stats, Status, TableReport, path,
+    AdminState, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged, RealList,
+    Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
 };
 use serde::de::DeserializeOwned;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Switch};
 use crate::client::{Answer, Client, ClientError};
 use crate::render::{self, Style};
 
@@ -31,6 +31,33 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, ClientError> {
             let answer: Answer<Status> = client.get(path::STATUS).await?;
             let degraded = answer.value.degraded;
             return Ok(Outcome { text: view.text(answer, |status| render::status(status, style)), degraded });
+        }
+        Command::Pair => {
+            let answer: Answer<Pair> = client.get(path::PAIR).await?;
+            let degraded = answer.value.is_degraded();
+            return Ok(Outcome { text: view.text(answer, |pair| render::pair(pair, style)), degraded });
+        }
+        Command::Paths => {
+            let answer: Answer<Paths> = client.get(path::PATHS).await?;
+            let degraded = answer.value.is_degraded();
+            return Ok(Outcome { text: view.text(answer, |paths| render::paths(paths, style)), degraded });
+        }
+        Command::Events { limit } => {
+            let path = format!("{}?limit={limit}", path::EVENTS);
+            view.get(&path, |events: &Events| render::events(events, style)).await?
+        }
+        Command::Handover { force } => {
+            let answer = client.post(path::HANDOVER, Some(&Handover { force: *force })).await?;
+            view.text(answer, render::handed_over)
+        }
+        Command::Hold { hold } => {
+            let answer = client.post(path::HOLD, Some(&Hold { held: *hold == Switch::On })).await?;
+            view.text(answer, render::held)
+        }
+        Command::Restart { grace } => {
+            let body = Restart { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) };
+            let answer = client.post(path::RESTART, Some(&body)).await?;
+            view.text(answer, |changed: &PairChanged| render::restarting(changed, *grace))
         }
         Command::Services => view.get(path::SERVICES, |list: &ServiceList| render::services(list, style)).await?,
         Command::Reals => view.get(path::REALS, |list: &RealList| render::reals(list, style)).await?,

@@ -18,6 +18,25 @@ const CHANGED: &str = r#"{"generation":8,"changed":true,"warnings":[],"real":{"n
 "address":"192.0.2.11","weight":100,"weight_override":null,"admin":"drained","services":["web"],"slots":0,
 "next_hop":null,"counters":{"packets":0,"bytes":0,"syn":0,"fin":0,"rst":0}}}"#;
 
+const PATHS: &str = r#"{"paths":[{"id":0,"name":"udp eth1","kind":"udp","state":"STATE","silent":false,"interval_ms":10.0,
+"rtt":null,"loss":0.0,"missed_in_a_row":0,"heard_ms":null,"counters":{"sent":0,"unsent":0,"received":0,"asked":0,"acked":0,
+"missed":0,"void":0,"unanswered":0},"refused":[],"quality":QUALITY}],"overall":QUALITY}"#;
+
+const PAIR: &str = r#"{"role":"primary","state":"STATE","state_seconds":1.0,"epoch":7,"boot":5,"fitness":100,"held":false,
+"lease":{"service":"serving","remaining_ms":18.4,"expired":false,"reconfirming":false},
+"peer":{"health":"alive","heard_ms":4.2,"says":null,"same_role_frames":0},
+"sync":{"state":"in-sync","reason":"all is the same"},"detection":{"min_ms":29.5,"mean_ms":34.5,"max_ms":39.5},
+"quality":QUALITY,"stalls":{"count":0,"longest_ms":0.0,"total_ms":0.0},"handicaps":[]}"#;
+
+const QUALITY: &str =
+    r#"{"detections":0,"detection_mean_ms":null,"detection_max_ms":null,"mistakes":0,"accuracy":1.0}"#;
+
+const STEERED: &str = r#"{"state":"standby","epoch":8,"held":false}"#;
+
+fn with_state(answer: &str, state: &str) -> String {
+    answer.replace("STATE", state).replace("QUALITY", QUALITY)
+}
+
 fn status(degraded: bool) -> String {
     STATUS.replace("DEGRADED", &degraded.to_string())
 }
@@ -307,4 +326,59 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
     server.thread.join().unwrap();
+}
+
+#[test]
+fn a_pair_with_something_wrong_gives_4() {
+    let cases = [
+        ("pair", PAIR, "active", 0),
+        ("pair", PAIR, "fenced", 4),
+        ("paths", PATHS, "up", 0),
+        ("paths", PATHS, "unknown", 0),
+        ("paths", PATHS, "down", 4),
+    ];
+    for (command, answer, state, code) in cases {
+        for arguments in [vec![command], vec![command, "--json"]] {
+            let (output, requests) = Server::new(&[ok(&with_state(answer, state))]).run(&arguments);
+            assert_eq!(output.status.code(), Some(code), "{command} {state}: {}", text(&output.stderr));
+            assert!(text(&output.stdout).contains(state), "{}", text(&output.stdout));
+            assert!(requests[0].starts_with(&format!("GET /v1/{command} HTTP/1.1\r\n")), "{}", requests[0]);
+        }
+    }
+}
+
+#[test]
+fn a_pair_is_steered_by_posts() {
+    let cases: [(&[&str], &str, &str, &str); 6] = [
+        (&["handover"], "handover", r#"{"force":false}"#, "Handed over: this node is now standby (epoch 8)\n"),
+        (&["handover", "--force"], "handover", r#"{"force":true}"#, "Handed over"),
+        (&["hold", "on"], "hold", r#"{"held":true}"#, "This node is standby"),
+        (&["hold", "off"], "hold", r#"{"held":false}"#, "This node is standby"),
+        (&["restart"], "restart", r#"{"grace_ms":5000}"#, "lbd ends"),
+        (&["restart", "--grace", "700ms"], "restart", r#"{"grace_ms":700}"#, "lbd ends"),
+    ];
+    for (arguments, path, body, said) in cases {
+        let (output, requests) = Server::new(&[ok(STEERED)]).run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with(said), "{}", text(&output.stdout));
+        assert!(requests[0].starts_with(&format!("POST /v1/pair/{path} HTTP/1.1\r\n")), "{}", requests[0]);
+        assert!(requests[0].ends_with(&format!("\r\n\r\n{body}")), "{}", requests[0]);
+    }
+}
+
+#[test]
+fn a_handover_that_is_refused_says_why() {
+    let refusal = http("409 Conflict", r#"{"error":"the standby is not in sync: the nodes' slots differ"}"#);
+    let (output, _) = Server::new(&[refusal]).run(&["handover"]);
+    assert_fails(&output, 1, &["the standby is not in sync: the nodes' slots differ"]);
+}
+
+#[test]
+fn events_are_limited() {
+    let (output, requests) = Server::new(&[ok(r#"{"events":[],"truncated":false}"#)]).run(&["events", "--limit", "7"]);
+    assert_eq!(text(&output.stdout), "Nothing has happened yet.\n");
+    assert!(requests[0].starts_with("GET /v1/events?limit=7 HTTP/1.1\r\n"), "{}", requests[0]);
+    for wrong in ["0", "1001"] {
+        assert_eq!(lbctl(std::path::Path::new("/nowhere"), &["events", "--limit", wrong]).status.code(), Some(2));
+    }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PairStatus;
+
 words! {
     /// How the XDP program runs on an interface.
     AttachMode {
@@ -62,6 +64,9 @@ pub struct Status {
     pub flows: u64,
     /// Flows that the flow table can hold.
     pub flow_limit: u64,
+    /// The pair that the node is in; none when it is solo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<PairStatus>,
 }
 
 /// Something that an operator should know.

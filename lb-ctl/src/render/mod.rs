@@ -3,7 +3,10 @@
 mod changes;
 mod counts;
 mod drops;
+mod events;
 mod flows;
+mod pair;
+mod paths;
 mod reals;
 mod reports;
 mod scheduling;
@@ -21,7 +24,10 @@ use lb_core::api::{AdminState, Health};
 
 pub use changes::{admin, reload, weight};
 pub use drops::drops;
+pub use events::events;
 pub use flows::flows;
+pub use pair::{handed_over, held, pair, restarting};
+pub use paths::paths;
 pub use reals::reals;
 pub use reports::reports;
 pub use scheduling::{explanation, table};
@@ -110,6 +116,15 @@ fn short_duration(seconds: f64) -> String {
     if seconds < 9.95 { format!("{seconds:.1}s") } else { duration(seconds.round() as u64) }
 }
 
+/// A duration far below a second, as a rule: `0.31 ms`, `38.2 ms`, and from a second on as [`short_duration`].
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        ..9.995 => format!("{ms:.2} ms"),
+        ..999.95 => format!("{ms:.1} ms"),
+        _ => short_duration(ms / 1000.0),
+    }
+}
+
 /// A count: exact while it is short, then with a decimal unit (k is 1000).
 fn count(value: u64) -> String {
     if value < 10_000_000 { value.to_string() } else { scaled(value as f64) }
@@ -138,7 +153,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -146,6 +161,14 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// How wide a text is: colours take no room.
+fn columns(text: &str) -> usize {
+    let mut parts = text.split("\x1b[");
+    let before = parts.next().unwrap_or_default().chars().count();
+    let after = |part: &str| part.split_once('m').map_or(0, |(_, text)| text.chars().count());
+    before + parts.map(after).sum::<usize>()
 }
 
 /// `text`, wrapped, after a label; further lines are indented as wide as the label.

@@ -2,7 +2,7 @@
 
 use lb_core::api::{Adoption, Interface, Status, Warning};
 
-use super::{Style, count, duration, labelled};
+use super::{Style, count, duration, labelled, pair};
 
 /// How the daemon is.
 pub fn status(status: &Status, style: Style) -> String {
@@ -18,6 +18,9 @@ pub fn status(status: &Status, style: Style) -> String {
     text += &labelled("flows       ", &format!("{} of at most {}", count(status.flows), count(status.flow_limit)));
     for (index, interface) in status.interfaces.iter().enumerate() {
         text += &labelled(if index == 0 { "interfaces  " } else { "            " }, &attachment(interface));
+    }
+    if let Some(status) = &status.pair {
+        text += &pair::in_status(status, style);
     }
     text += &labelled("maps        ", &maps(status));
     text += &labelled("state       ", &state(status));

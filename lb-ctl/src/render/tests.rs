@@ -1,5 +1,6 @@
 //! Each command's text, from fixed answers.
 
+mod pair;
 mod scheduling;
 
 use lb_core::api::*;
@@ -100,6 +101,7 @@ fn healthy() -> Status {
         reals: 4,
         flows: 1234,
         flow_limit: 262_144,
+        pair: None,
     }
 }
 

@@ -60,6 +60,7 @@ impl Engine {
             reals: cluster.reals().len() as u32,
             flows: self.flows,
             flow_limit: u64::from(self.settings.limits.flows),
+            pair: None,
         }
     }
 
