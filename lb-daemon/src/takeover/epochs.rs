@@ -119,7 +119,7 @@ impl Epochs {
         let progress = Progress { wanted: loaded.saved.clone(), changes: 1, written: 0, closed: false };
         let path = state_dir.join(PAIR_FILE);
         let shared = Arc::new(Shared { path, progress: Mutex::new(progress), changed: Condvar::new() });
-        let writer = Writer { shared: shared.clone(), surroundings, told_reserved: 0 };
+        let writer = Writer { shared: shared.clone(), surroundings, told_reserved: 0, is_failing: false };
         thread::Builder::new().name("epochs".to_owned()).spawn(move || writer.run())?;
         let open = Arc::new(Open(shared.clone()));
         Ok(Self { shared, _open: open })
@@ -177,6 +177,7 @@ struct Writer {
     shared: Arc<Shared>,
     surroundings: Arc<dyn Surroundings>,
     told_reserved: Epoch,
+    is_failing: bool,
 }
 
 impl Writer {
@@ -209,17 +210,21 @@ impl Writer {
     fn written(&mut self, saved: &Saved, changes: u64) {
         lock(&self.shared.progress).written = changes;
         self.shared.changed.notify_all();
-        self.surroundings.trouble(Trouble { subject: SUBJECT.to_owned(), message: None, degraded: false });
+        if std::mem::take(&mut self.is_failing) {
+            self.surroundings.trouble(Trouble { subject: SUBJECT.to_owned(), message: None, degraded: false });
+        }
         if saved.reserved > self.told_reserved {
             self.told_reserved = saved.reserved;
             self.surroundings.reply(Input::Reserved(saved.reserved));
         }
     }
 
-    fn failed(&self, error: &io::Error) {
+    fn failed(&mut self, error: &io::Error) {
+        self.is_failing = true;
         let path = self.shared.path.display();
         let message = format!(
-            "cannot write {path}: {error}; after a restart this node may not know the epoch. Mend the disk or set state_dir; it is tried again each second"
+            "cannot write {path}: {error}; after a restart this node may not know the epoch. \
+             Mend the disk or set state_dir; it is tried again each second"
         );
         self.surroundings.trouble(Trouble { subject: SUBJECT.to_owned(), message: Some(message), degraded: false });
     }

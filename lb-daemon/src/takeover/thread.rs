@@ -4,11 +4,16 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime;
+use tracing::warn;
 
 use super::worker::Worker;
 use super::{Epochs, JobQueue, Loaded, Settings, Surroundings};
+
+/// How long the end of a daemon waits for its disk.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The running takeover. Its thread ends when nobody can leave jobs any more; the VIPs stay as they are.
 #[derive(Debug)]
@@ -24,10 +29,14 @@ impl Takeover {
         &self.epochs
     }
 
-    /// Waits for the end of the thread: [`Jobs`](super::Jobs) must be gone by then. What is not on disk yet is written.
+    /// Waits for the end of the thread: [`Jobs`](super::Jobs) must be gone by then. What is not on disk yet is written, if the disk
+    /// takes it soon.
     pub fn join(self) {
         // A panic was told by the panic hook, and there is nothing left to do for it.
         let _ = self.thread.join();
+        if !self.epochs.flush(FLUSH_LIMIT) {
+            warn!("the newest epoch is not on disk, since that does not answer");
+        }
     }
 }
 

@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use super::duplicate::{Detection, Step};
+use super::frames::Claim;
 use super::hooks::{Hooks, Occasion};
-use super::links::Changes;
+use super::links::{Change, Changes};
 use super::owner::Owner;
-use super::packets::Listener;
+use super::packets::{Heard, Listener};
 use super::{Epochs, Job, JobQueue, Settings, Surroundings, Trouble};
 
 /// How long after a fence has failed that was required this node may try to take over again.
@@ -62,8 +63,8 @@ struct Forbidden {
 enum Happened {
     Job(Option<Job>),
     Due,
-    Heard(io::Result<super::packets::Heard>),
-    Changed(io::Result<Vec<super::links::Change>>),
+    Heard(io::Result<Heard>),
+    Changed(io::Result<Vec<Change>>),
     Fenced(Result<(), String>),
 }
 
@@ -242,7 +243,7 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, claim: super::frames::Claim) {
+    fn hear(&mut self, claim: Claim) {
         if self.owner.hear(claim)
             && let Some(detection) = &mut self.detection
         {
