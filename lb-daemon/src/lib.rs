@@ -7,6 +7,7 @@ pub mod config;
 pub mod dataplane;
 pub mod engine;
 pub mod next_hop;
+pub mod peer;
 pub mod preflight;
 mod program;
 pub mod reports;

@@ -22,6 +22,16 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 struct Licenses {
     allow: Vec<String>,
+    exceptions: Vec<Exception>,
+}
+
+/// A crate that may be under other licences, too.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    #[serde(rename = "crate")]
+    name: String,
+    allow: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,13 +103,16 @@ impl Policy {
             Err(error) => {
                 Some(format!("{name} {version} has a licence that cannot be read: {license}: {}", error.reason))
             }
-            Ok(expression) if self.allows(&expression) => None,
+            Ok(expression) if self.allows(name, &expression) => None,
             Ok(_) => Some(format!("{name} {version} is under {license}, which deny.toml does not allow")),
         }
     }
 
-    fn allows(&self, expression: &Expression) -> bool {
-        expression.evaluate(|licence| self.licenses.allow.contains(&licence.to_string()))
+    fn allows(&self, name: &str, expression: &Expression) -> bool {
+        let exceptions = self.licenses.exceptions.iter().filter(|exception| exception.name == name);
+        let allowed: Vec<&String> =
+            self.licenses.allow.iter().chain(exceptions.flat_map(|exception| &exception.allow)).collect();
+        expression.evaluate(|licence| allowed.iter().any(|allowed| **allowed == licence.to_string()))
     }
 
     fn source_violation(&self, package: &Package) -> Option<String> {
@@ -145,6 +158,8 @@ mod tests {
             let wrong = violations(Package::sample("bad", "1.0.0", Some(refused)));
             assert_eq!(wrong, [format!("bad 1.0.0 is under {refused}, which deny.toml does not allow")]);
         }
+        assert!(violations(Package::sample("serialport", "4.0.0", Some("MPL-2.0"))).is_empty(), "an exception");
+        assert_eq!(violations(Package::sample("other", "4.0.0", Some("MPL-2.0"))).len(), 1, "for one crate only");
         assert_eq!(violations(Package::sample("none", "1.0.0", None)), ["none 1.0.0 names no licence"]);
         assert_eq!(violations(Package::sample("odd", "1.0.0", Some("Mine, all mine"))).len(), 1);
     }

@@ -1,0 +1,75 @@
+//! One path as the heartbeat thread has it: its device, as long as it can be used, and what has gone over it.
+
+use nix::poll::PollFd;
+
+use super::device::{Device, Heard, Sent};
+use super::keeper::Returns;
+use super::view::{DeviceCounters, DeviceView};
+
+pub(super) struct Path {
+    name: String,
+    device: Result<Box<dyn Device>, String>,
+    returns: Returns,
+    pub(super) counters: DeviceCounters,
+}
+
+impl Path {
+    /// A path whose device is not open yet.
+    pub(super) fn new(name: String, returns: Returns) -> Self {
+        let device = Err("it is being opened".to_owned());
+        Self { name, device, returns, counters: DeviceCounters::default() }
+    }
+
+    /// Replaces the device, or what is said of why there is none.
+    pub(super) fn set_device(&mut self, device: Result<Box<dyn Device>, String>) {
+        if let Ok(old) = std::mem::replace(&mut self.device, device) {
+            // There is never a second one, and so there is room. Closing here could take long.
+            let _ = self.returns.try_send(old);
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.set_device(Err("lbd ends".to_owned()));
+    }
+
+    pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
+        self.device.as_ref().ok().map(|device| PollFd::new(device.fd(), device.events()))
+    }
+
+    /// Sends a frame, or loses it. An error says why the device cannot be used any more.
+    pub(super) fn send(&mut self, frame: &[u8]) -> Result<(), String> {
+        let Ok(device) = &mut self.device else {
+            self.counters.unsent += 1;
+            return Ok(());
+        };
+        match device.send(frame) {
+            Ok(Sent::Whole) => {}
+            Ok(Sent::Lost) => self.counters.unsent += 1,
+            Err(error) => {
+                self.counters.unsent += 1;
+                return Err(format!("cannot send: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next frame that has come in. An error says why the device cannot be used any more.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Heard, String> {
+        let Ok(device) = &mut self.device else { return Ok(Heard::Nothing) };
+        let heard = device.flush().and_then(|()| device.receive(buffer)).map_err(|error| error.to_string())?;
+        match heard {
+            Heard::Forwarded => self.counters.forwarded += 1,
+            Heard::Garbage => self.counters.garbage += 1,
+            Heard::Frame(_) | Heard::Again | Heard::Nothing => {}
+        }
+        Ok(heard)
+    }
+
+    pub(super) fn view(&self) -> DeviceView {
+        DeviceView {
+            name: self.name.clone(),
+            unusable: self.device.as_ref().err().cloned(),
+            counters: self.counters.clone(),
+        }
+    }
+}
