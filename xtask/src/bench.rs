@@ -60,7 +60,7 @@ pub struct Failover {
     /// A few failovers of each system only: a first look
     #[arg(long)]
     quick: bool,
-    /// Only systems whose name contains this: `understudy`, `keepalived`
+    /// Only systems whose name, `understudy 10 ms x 3`, contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }

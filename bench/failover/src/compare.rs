@@ -28,9 +28,10 @@ const PHASE_INTERVALS: u32 = 2;
 
 /// Runs the comparison, prints it and writes the figures.
 pub fn run(options: &Options) -> Result<()> {
-    let systems: Vec<System> = System::ALL.into_iter().filter(|system| system.name().contains(&options.only)).collect();
+    let wanted = |system: &System| system.to_string().contains(&options.only);
+    let systems: Vec<System> = System::ALL.into_iter().filter(wanted).collect();
     if systems.is_empty() {
-        bail!("no system's name contains `{}`", options.only);
+        bail!("no system is called `{}`: there are, say, `{}`", options.only, System::ALL[0]);
     }
     let (rounds, failovers) = if options.quick { QUICK } else { (ROUNDS, FAILOVERS) };
     let mut random = XorShiftRng::seed_from_u64(SEED);

@@ -24,7 +24,7 @@ struct Options {
     /// A few failovers of each only: a first look.
     #[arg(long)]
     quick: bool,
-    /// Only systems whose name contains this.
+    /// Only systems whose name, `understudy 10 ms x 3`, contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
 }

@@ -71,7 +71,7 @@ impl fmt::Display for Record {
         let elsewhere: usize = self.outcomes.iter().map(|outcome| outcome.lost_elsewhere).sum();
         write!(
             f,
-            "{}  gap {gap_ms_median:>7.1} ms ({gap_ms_min:.1} to {gap_ms_max:.1})  {runs} runs  two owners \
+            "{:<22} gap {gap_ms_median:>7.1} ms ({gap_ms_min:.1} to {gap_ms_max:.1})  {runs} runs  two owners \
              {dual_active_ms_max:>6.1} ms  TCP broken {} of {}  lost elsewhere {elsewhere}",
             self.system,
             self.talk.broken.len(),

@@ -1,9 +1,10 @@
 //! The network with its servers, and the system whose turn it is.
 
 use std::net::{SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lb_lab::{Keepalived, Node, PairConfig, PairNetwork, PairPlan, Pinned, Server, VrrpPace, Watched};
+use lb_lab::{Keepalived, Node, PairConfig, PairNetwork, PairPlan, Pinned, Server, VrrpPace, Watched, wait_for};
 
 use crate::system::{Kind, System};
 
@@ -11,6 +12,7 @@ use crate::system::{Kind, System};
 const ECHO: u16 = 7;
 /// TCP connections that stay open through a turn.
 const CONNECTIONS: usize = 60;
+const START_LIMIT: Duration = Duration::from_secs(20);
 const PAIR: &str = "start_wait = \"500ms\"\n";
 
 /// The network. Fields are taken down in this order.
@@ -65,7 +67,8 @@ impl Stage {
             }
         };
         let mut turn = Turn { stage: self, system, keepalived };
-        turn.wait_until_at_rest(0)?;
+        let first = turn.first_owner()?;
+        turn.wait_until_at_rest(first)?;
         Ok(turn)
     }
 }
@@ -129,6 +132,17 @@ impl Turn<'_> {
         // The standby first, so that it does not take over.
         let states = self.stage.nodes.iter_mut().rev();
         states.into_iter().try_for_each(|node| node.lbd.stop())
+    }
+
+    /// The node that serves after the start: with a pair, the one that was ready first may.
+    fn first_owner(&self) -> Result<usize> {
+        let nodes = &self.stage.nodes;
+        if self.system.kind == Kind::Keepalived {
+            return Ok(0);
+        }
+        wait_for("a node to be active", START_LIMIT, || {
+            Ok(nodes.iter().position(|node| node.state().is_ok_and(|state| state == "active")))
+        })
     }
 
     fn wait_until_at_rest(&mut self, owner: usize) -> Result<()> {

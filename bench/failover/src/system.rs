@@ -62,8 +62,9 @@ impl System {
     }
 }
 
+/// `understudy 10 ms x 3`.
 impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:>4} ms x {}", self.name(), self.interval_ms, self.missed_limit)
+        f.pad(&format!("{} {} ms x {}", self.name(), self.interval_ms, self.missed_limit))
     }
 }
