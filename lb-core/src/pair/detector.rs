@@ -147,6 +147,11 @@ impl Path {
         self.fresh_at
     }
 
+    /// Something authentic and new came in lately, fresh or not.
+    pub(super) fn hears(&self, now: Micros) -> bool {
+        self.heard.is_some_and(|heard| now - heard.at <= self.window())
+    }
+
     pub(super) fn fresh_ask_at(&self) -> Option<Micros> {
         self.fresh_ask_at
     }

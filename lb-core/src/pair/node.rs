@@ -231,7 +231,7 @@ impl Node {
 
     /// How long a starting node waits for its peer: longer than the lease of one that takes this node for dead.
     fn start_wait(&self) -> Micros {
-        self.options.start_wait_us.max(self.long_lease() + self.shortest_interval())
+        self.options.start_wait_us.max(self.long_lease() + 2 * self.slowest_ack())
     }
 
     /// The lease while the peer is dead: nobody is there to take over, so a stall need not silence this node.
@@ -241,6 +241,10 @@ impl Node {
 
     fn shortest_interval(&self) -> Micros {
         self.paths.iter().map(|path| path.options.interval_us).min().unwrap_or(0)
+    }
+
+    fn slowest_ack(&self) -> Micros {
+        self.paths.iter().map(|path| path.options.ack_timeout_us).max().unwrap_or(0)
     }
 
     /// The longest time for which a frame is fresh.

@@ -30,6 +30,9 @@ pub(super) struct Known {
     /// The peer may serve until then, whatever it announced: this node was off the CPU, so the peer may have called it dead and
     /// lengthened its lease.
     not_before: Option<Floor>,
+    /// The peer claims, by frames that are new and prove nothing; it may be back, and may have heard that this node does not claim. It has until
+    /// then to prove it.
+    may_prove_until: Micros,
     same_role: SameRole,
 }
 
@@ -102,6 +105,7 @@ impl Known {
             fresh_at: None,
             is_doubtful: false,
             not_before: None,
+            may_prove_until: 0,
             same_role: SameRole::default(),
         }
     }
@@ -113,6 +117,7 @@ impl Known {
         }
         self.fresh_at = Some(now);
         self.is_doubtful = false;
+        self.may_prove_until = 0;
         if self.not_before.is_some_and(|floor| echoed_at >= floor.stalled_at) {
             self.not_before = None;
         }
@@ -136,15 +141,25 @@ impl Known {
         self.word.filter(|_| matches!(self.health, Peer::Alive | Peer::Degraded))
     }
 
+    /// A new frame claims, and proves nothing: it holds up a takeover of need until then.
+    pub(super) fn may_prove_until(&mut self, until: Micros) {
+        self.may_prove_until = self.may_prove_until.max(until);
+    }
+
     /// Silent on all paths; perhaps by asks that mean nothing any more: see [`Self::is_doubtful`].
     pub(super) fn is_dead(&self) -> bool {
         self.health == Peer::Dead
     }
 
-    /// This node was off the CPU for long.
-    pub(super) fn stalled(&mut self, long_lease: Micros, now: Micros) {
+    /// This node was off the CPU for long; the peer's lease runs until then at most, where it is not heard again.
+    pub(super) fn stalled(&mut self, until: Micros, now: Micros) {
         self.is_doubtful = true;
-        self.not_before = Some(Floor { until: now + long_lease, stalled_at: now });
+        self.not_before = Some(Floor { until, stalled_at: now });
+    }
+
+    /// Until when the peer, if it is dead, may serve or answer.
+    pub(super) fn not_gone_before(&self) -> Micros {
+        self.lease_until().max(self.may_prove_until)
     }
 
     /// Until when the peer's lease may run, if it is dead.

@@ -79,7 +79,7 @@ impl Node {
         if !self.is_able() {
             return self.turn(Cause::Withdrawn, "it is no longer able to serve", now);
         }
-        if self.is_peer_gone() && now >= self.peer.lease_until() {
+        if self.is_peer_gone() && now >= self.peer.not_gone_before() {
             self.peer.quality.take_over();
             self.serve(true, now);
             return true;
@@ -111,7 +111,7 @@ impl Node {
 
     /// Takes over from a dead peer, where this node may.
     fn take_over_of_need(&mut self, now: Micros) -> bool {
-        if !self.is_peer_gone() || !self.is_able() || now < self.peer.lease_until() {
+        if !self.is_peer_gone() || !self.is_able() || now < self.peer.not_gone_before() {
             return false;
         }
         self.epoch = self.next_claim();
@@ -129,7 +129,7 @@ impl Node {
     }
 
     fn serve(&mut self, fence: bool, now: Micros) {
-        self.keeper.serve(self.lease_length(), now);
+        self.keeper.serve(self.lease_length(now), now);
         self.actions.push_back(Action::Lease);
         self.acquire(fence);
         self.reserve_ahead();

@@ -31,8 +31,21 @@ impl Node {
         if let Worth::Fresh { echoed_at, said_at } = worth {
             self.learn(frame, echoed_at, said_at, now);
             self.finish_restart(id, frame, echoed_at, now);
+        } else if claims(frame.state) && frame.epoch >= self.epoch {
+            self.give_time(id, now);
         }
         (frame.kind != Kind::Ack).then_some(Ask { path: id, frame: *frame, is_proven: worth != Worth::Unproven })
+    }
+
+    /// The peer claims and proves nothing: it is asked, and has the time to answer before it is called dead. Not for ever, since a third host could
+    /// send frames that it held back.
+    fn give_time(&mut self, id: usize, now: Micros) {
+        let known = self.peer.lease_until().max(self.since);
+        let patience = self.options.failback_delay_us.max(2 * self.window());
+        if now < known + patience {
+            self.peer.may_prove_until(now + self.paths[id].window());
+            self.speech.at_once |= self.peer.live().is_none() && !self.keeper.is_serving();
+        }
     }
 
     /// Compares claims, and takes over the higher epoch.

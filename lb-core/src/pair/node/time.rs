@@ -30,12 +30,13 @@ impl Node {
 
     fn recover(&mut self, late: Micros, now: Micros) {
         let is_long = late >= self.shortest_death();
-        let slowest = self.paths.iter().map(|path| path.options.ack_timeout_us).max().unwrap_or(0);
+        let slowest = self.slowest_ack();
         for path in &mut self.paths {
             path.stalled(now, is_long, now + slowest - path.options.ack_timeout_us);
         }
         if is_long {
-            self.peer.stalled(self.long_lease(), now);
+            // By then the first asks have come to the peer, if it lives: it shortens its lease.
+            self.peer.stalled(now + 2 * slowest + self.long_lease(), now);
         }
         if self.keeper.stalled(now) {
             self.speech.at_once = true;
@@ -115,7 +116,7 @@ impl Node {
     /// Renews the lease, unless this node has reason to ask first.
     pub(super) fn renew(&mut self, now: Micros) {
         let until = self.keeper.lease().until;
-        if self.keeper.renew(self.lease_length(), now) {
+        if self.keeper.renew(self.lease_length(now), now) {
             self.restart = None;
             self.speech.at_once = true;
             self.paths.iter_mut().for_each(Path::forget_misses);
@@ -127,26 +128,28 @@ impl Node {
 
     /// The peer is known not to serve: the lease runs again.
     pub(super) fn confirm(&mut self, now: Micros) {
-        self.keeper.confirm(self.lease_length(), now);
+        self.keeper.confirm(self.lease_length(now), now);
         self.actions.push_back(Action::Lease);
         if std::mem::take(&mut self.acquires_when_confirmed) {
             self.acquire(false);
         }
     }
 
-    pub(super) fn lease_length(&self) -> Micros {
-        if self.peer.is_dead() { self.long_lease() } else { self.options.lease_us }
+    /// The lease is long as long as nothing at all is heard of a dead peer. Its first frame shortens it, before it is answered.
+    pub(super) fn lease_length(&self, now: Micros) -> Micros {
+        let is_alone = self.peer.is_dead() && !self.paths.iter().any(|path| path.hears(now));
+        if is_alone { self.long_lease() } else { self.options.lease_us }
     }
 
     /// When something is due next.
     pub(super) fn plan(&self, now: Micros) -> Micros {
-        let renewal = self.keeper.is_serving().then(|| now + (self.lease_length() / RENEWALS).max(MIN_RENEWAL_US));
+        let renewal = self.keeper.is_serving().then(|| now + (self.lease_length(now) / RENEWALS).max(MIN_RENEWAL_US));
         let better = self.better_since.map(|since| (since + self.options.failback_delay_us).max(self.no_offer_before));
         let times = [
             renewal,
             better,
             self.deadline,
-            Some(self.peer.lease_until()),
+            Some(self.peer.not_gone_before()),
             self.errand.as_ref().map(|errand| errand.until),
             self.want.as_ref().map(|want| want.until),
             self.restart.as_ref().map(|restart| restart.until),

@@ -108,6 +108,34 @@ fn with_all_paths_cut_both_serve_until_the_first_path_is_back() {
 }
 
 #[test]
+fn nobody_takes_over_in_the_instant_in_which_the_peer_is_back() {
+    // The verdict falls while the first frames after a restart are under way.
+    for phase in 0..60 {
+        let mut lab = Lab::running();
+        lab.tell(A, Input::Restart { grace_us: 200 * MS });
+        lab.run(2 * MS);
+        let (epoch, until) = (lab.node(A).epoch(), lab.node(A).lease().until);
+        lab.kill(A);
+        lab.run(194 * MS + phase * 97);
+        lab.start(A, Memory { epoch, resume_until: Some(until), ..Memory::default() });
+        lab.run(200 * MS);
+        assert_eq!(lab.overlap, 0, "phase {phase}");
+    }
+}
+
+#[test]
+fn crossed_one_way_cuts_do_not_make_the_vips_wander() {
+    let mut lab = Lab::running();
+    lab.cut(&[2], true);
+    (lab.cut[A][0], lab.cut[B][1]) = (true, true);
+    lab.run(5_000 * MS);
+    assert!(
+        lab.node(A).epoch().max(lab.node(B).epoch()) < 20,
+        "once in failback_delay at most, not ten times a second"
+    );
+}
+
+#[test]
 fn of_equal_epochs_the_primary_stays() {
     let mut lab = Lab::new();
     lab.cut(&[0, 1, 2], true);
