@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::binaries;
-use crate::command::{describe, output, tool};
+use crate::command::{describe, tool};
 use crate::namespace::{Namespace, NamespaceHandle};
 use crate::process::{Process, wait_for};
 use crate::run::{Run, mount_bpffs};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// What `lbctl` ends with when it has answered, and something is amiss.
+const EXIT_DEGRADED: i32 = 4;
 
 /// A daemon that runs, or has been stopped or killed and can run again. Dropped, it is killed.
 #[derive(Debug)]
@@ -123,21 +126,21 @@ impl Lbd {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// Runs `lbctl` with these arguments and returns what it printed.
+    /// Runs `lbctl` with these arguments and returns what it printed, also when it says that something is amiss.
     pub fn lbctl(&self, arguments: &[&str]) -> Result<String> {
-        output(&mut self.lbctl_command(arguments)?)
+        answer(&mut self.lbctl_command(arguments)?)
     }
 
     /// Runs `lbctl --json` with these arguments and returns what it printed, parsed.
     pub fn lbctl_json(&self, arguments: &[&str]) -> Result<Value> {
         let mut command = self.lbctl_command(arguments)?;
         command.arg("--json");
-        let text = output(&mut command)?;
+        let text = answer(&mut command)?;
         serde_json::from_str(&text).with_context(|| format!("`{}` printed no JSON: {text}", describe(&command)))
     }
 
     /// `lbctl` with these arguments, as a command.
-    pub fn lbctl_command(&self, arguments: &[&str]) -> Result<std::process::Command> {
+    pub fn lbctl_command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = tool(binaries::lbctl()?);
         command.arg("--socket").arg(&self.socket).args(arguments);
         Ok(command)
@@ -168,4 +171,14 @@ impl Lbd {
         let attached = list(&["status"], "interfaces").is_some_and(|all| all.iter().all(|one| !one["mode"].is_null()));
         attached && list(&["reals"], "reals").is_some_and(|all| all.iter().all(|one| !one["next_hop"].is_null()))
     }
+}
+
+/// What `lbctl` has printed. That the daemon is not all well is an answer, too.
+fn answer(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run `{}`", describe(command)))?;
+    if !output.status.success() && output.status.code() != Some(EXIT_DEGRADED) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed ({}): {}", describe(command), output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
