@@ -106,3 +106,31 @@ impl Keeper {
         Lease { service: self.service, until: self.until }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_has_ended_is_not_renewed_by_itself() {
+        let mut keeper = Keeper::silent();
+        keeper.serve(10, 0);
+        assert!(!keeper.renew(10, 9));
+        assert_eq!(keeper.remaining(9), 10);
+        assert!(keeper.renew(10, 19), "the peer has to be heard");
+        assert_eq!(keeper.reconfirming_since(), Some(19));
+        assert!(!keeper.renew(10, 20));
+        assert_eq!(keeper.remaining(20), 0);
+    }
+
+    #[test]
+    fn a_node_whose_lease_has_ended_does_not_drain() {
+        let mut keeper = Keeper::silent();
+        keeper.serve(10, 0);
+        let mut late = keeper;
+        keeper.drain(50, 9);
+        assert_eq!(keeper.lease(), Lease { service: Service::Draining, until: 59 });
+        late.drain(50, 10);
+        assert_eq!(late.service(), Service::Silent);
+    }
+}

@@ -52,17 +52,25 @@ fn a_node_without_a_leader_beside_it_takes_over() {
 }
 
 #[test]
-fn a_losing_taking_over_peer_does_not_consent() {
-    // Both claim the same epoch: the standby of need, the primary with consent.
-    let mut lab = Lab::new();
-    lab.cut(&[0, 1, 2], true);
-    lab.sides[B].answers_jobs = false;
-    lab.start(B, Memory::default());
-    lab.run(350 * MS);
-    assert_eq!(lab.node(B).state(), State::TakingOver);
-    assert!(lab.serves(B));
-    lab.start(A, Memory::default());
-    lab.cut(&[0, 1, 2], false);
-    lab.run(1_000 * MS);
-    assert_eq!(lab.overlap, 0);
+fn a_peer_that_is_taking_over_does_not_consent_although_its_claim_loses() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Handover { force: false });
+    lab.run(300 * MS);
+    lab.tell(B, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.node(A).state() == State::TakingOver);
+    let last = |side: usize| lab.sides[side].sent.iter().rev().find(|(_, path, _)| *path == 0).unwrap().2;
+    let (mine, theirs) = (last(A), last(B));
+    let claim = Frame {
+        state: State::TakingOver,
+        epoch: lab.node(A).epoch(),
+        sequence: theirs.sequence + 1,
+        echo: mine.sequence,
+        echo_boot: mine.boot,
+        ..theirs
+    };
+    lab.tell(A, Input::Frame { path: 0, frame: claim });
+    assert!(!lab.serves(A), "it may serve already");
+    let consent = Frame { state: State::Yielding, sequence: claim.sequence + 1, ..claim };
+    lab.tell(A, Input::Frame { path: 0, frame: consent });
+    assert!(lab.serves(A));
 }
