@@ -64,7 +64,9 @@ impl Node {
         self.doubt_death();
         if self.keeper.is_serving() {
             let reason = format!("the peer claims the VIPs with epoch {}", frame.epoch);
-            self.give_way(Cause::Outclaimed, &reason, true, now);
+            // After a takeover of need nobody would miss what this node forwards.
+            let has_offered = self.errand.is_some();
+            self.give_way(Cause::Outclaimed, &reason, has_offered, now);
         } else {
             self.turn(Cause::Conceded, "the peer's claim wins", now);
         }

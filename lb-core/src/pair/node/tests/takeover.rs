@@ -100,7 +100,8 @@ fn with_all_paths_cut_both_serve_until_the_first_path_is_back() {
     assert_eq!(lab.states(), (State::Active, State::Active));
     lab.cut(&[1], false);
     lab.run(TB + W);
-    assert_eq!(lab.states(), (State::Yielding, State::Active), "the lower epoch yields within Tb");
+    assert_eq!(lab.states(), (State::Standby, State::Active), "the lower epoch yields within Tb");
+    assert_eq!(lab.node(A).lease().service, Service::Silent, "and does not drain");
     assert!(!lab.serves(A) && lab.serves(B));
     lab.run(1_000 * MS);
     assert_eq!(lab.states(), (State::Standby, State::Active));
