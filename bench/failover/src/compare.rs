@@ -54,10 +54,13 @@ fn take_turn(stage: &mut Stage, record: &mut Record, failovers: usize, random: &
     let mut turn = stage.begin(record.system)?;
     record.theory = turn.theory()?;
     let pinned = turn.pin()?;
+    let before = turn.takeovers()?;
     let wanted = record.outcomes.len() + failovers;
+    let mut cuts = 0;
     for _ in 0..failovers + MOST_WITHOUT_LOSS {
         let most = Duration::from_millis(u64::from(PHASE_INTERVALS * record.system.interval_ms));
         let phase = most.mul_f64(random.random());
+        cuts += 1;
         record.outcomes.extend(fail_over(&mut turn, record.system.kind, phase)?);
         if record.outcomes.len() == wanted {
             break;
@@ -65,6 +68,9 @@ fn take_turn(stage: &mut Stage, record: &mut Record, failovers: usize, random: &
     }
     if record.outcomes.len() < wanted {
         bail!("too often no probe was lost when the active node was cut off");
+    }
+    if let (Some(before), Some(after)) = (before, turn.takeovers()?) {
+        record.unasked += after.saturating_sub(before).saturating_sub(cuts);
     }
     record.add_talk(pinned.close()?);
     turn.end()

@@ -46,7 +46,7 @@ pub fn fail_over(turn: &mut Turn<'_>, kind: Kind, phase: Duration) -> Result<Opt
     interrupt::pause(AFTER)?;
     let mended_at = probe.elapsed();
     turn.network().mend(&Cut::node(owner))?;
-    turn.wait_until_back(owner)?;
+    turn.wait_until_at_rest()?;
     interrupt::pause(AT_REST)?;
     judge(kind, &probe.stop()?, cut_at..mended_at, &watch.stop()?)
 }

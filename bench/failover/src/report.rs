@@ -17,6 +17,8 @@ pub struct Record {
     pub outcomes: Vec<Outcome>,
     /// What became of the TCP connections, of all turns.
     pub talk: Talk,
+    /// Takeovers that no cut explains, of a system that counts its takeovers.
+    pub unasked: u64,
     /// The lossless detection time that its configuration gives, in milliseconds: least, mean, most.
     pub theory: Option<[f64; 3]>,
 }
@@ -37,7 +39,7 @@ pub struct Figure {
 impl Record {
     /// Nothing seen yet.
     pub fn new(system: System) -> Record {
-        Record { system, outcomes: Vec::new(), talk: Talk::default(), theory: None }
+        Record { system, outcomes: Vec::new(), talk: Talk::default(), unasked: 0, theory: None }
     }
 
     /// Adds what became of the connections of a turn.
@@ -78,7 +80,7 @@ impl fmt::Display for Record {
             self.talk.connections,
         )?;
         if let Some([least, mean, most]) = self.theory {
-            write!(f, "  theory {mean:.1} ({least:.1} to {most:.1})")?;
+            write!(f, "  unasked {}  theory {mean:.1} ({least:.1} to {most:.1})", self.unasked)?;
         }
         self.talk.broken.first().map_or(Ok(()), |reason| write!(f, "  ({reason})"))
     }

@@ -12,7 +12,8 @@ use crate::system::{Kind, System};
 const ECHO: u16 = 7;
 /// TCP connections that stay open through a turn.
 const CONNECTIONS: usize = 60;
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long both may take to come to rest.
+const LIMIT: Duration = Duration::from_secs(20);
 const PAIR: &str = "start_wait = \"500ms\"\n";
 
 /// The network. Fields are taken down in this order.
@@ -67,8 +68,7 @@ impl Stage {
             }
         };
         let mut turn = Turn { stage: self, system, keepalived };
-        let first = turn.first_owner()?;
-        turn.wait_until_at_rest(first)?;
+        turn.wait_until_at_rest()?;
         Ok(turn)
     }
 }
@@ -106,12 +106,32 @@ impl Turn<'_> {
         nodes.iter().position(|mac| *mac == known).with_context(|| format!("{vip} is on {known:02x?}, no node"))
     }
 
-    /// Waits until the node that was cut off is a standby again, and sees the one that serves now. keepalived's first node
-    /// has the higher priority, and serves again.
-    pub fn wait_until_back(&mut self, former: usize) -> Result<()> {
+    /// Waits until one node serves, the other one is its standby, and they see each other on all paths. keepalived's first node has the
+    /// higher priority, and serves whenever it can.
+    pub fn wait_until_at_rest(&mut self) -> Result<()> {
+        let Turn { stage, keepalived, .. } = self;
+        if let Some(keepalived) = keepalived {
+            return keepalived.wait_for_owner(&stage.network, *service(&stage.network).ip(), 0);
+        }
+        let both = wait_for("one node to be active and the other its standby", LIMIT, || {
+            let states = [stage.nodes[0].state(), stage.nodes[1].state()];
+            let are = |one: &str, other: &str| {
+                states[0].as_ref().is_ok_and(|s| s == one) && states[1].as_ref().is_ok_and(|s| s == other)
+            };
+            Ok((are("active", "standby") || are("standby", "active")).then_some(()))
+        });
+        both.with_context(|| stage.nodes.iter().map(Node::story).collect::<String>())?;
+        stage.nodes.iter().try_for_each(Node::wait_for_paths)
+    }
+
+    /// How many takeovers and handovers there have been; `None` where nobody counts them.
+    pub fn takeovers(&self) -> Result<Option<u64>> {
         match self.system.kind {
-            Kind::Understudy => self.wait_until_at_rest(1 - former),
-            Kind::Keepalived => self.wait_until_at_rest(0),
+            Kind::Understudy => {
+                let epochs = [self.stage.nodes[0].epoch()?, self.stage.nodes[1].epoch()?];
+                Ok(epochs.into_iter().max())
+            }
+            Kind::Keepalived => Ok(None),
         }
     }
 
@@ -132,27 +152,6 @@ impl Turn<'_> {
         // The standby first, so that it does not take over.
         let states = self.stage.nodes.iter_mut().rev();
         states.into_iter().try_for_each(|node| node.lbd.stop())
-    }
-
-    /// The node that serves after the start: with a pair, the one that was ready first may.
-    fn first_owner(&self) -> Result<usize> {
-        let nodes = &self.stage.nodes;
-        if self.system.kind == Kind::Keepalived {
-            return Ok(0);
-        }
-        wait_for("a node to be active", START_LIMIT, || {
-            Ok(nodes.iter().position(|node| node.state().is_ok_and(|state| state == "active")))
-        })
-    }
-
-    fn wait_until_at_rest(&mut self, owner: usize) -> Result<()> {
-        let Turn { stage, keepalived, .. } = self;
-        if let Some(keepalived) = keepalived {
-            return keepalived.wait_for_owner(&stage.network, *service(&stage.network).ip(), owner);
-        }
-        stage.nodes[owner].wait_for_state("active")?;
-        stage.nodes[1 - owner].wait_for_state("standby")?;
-        stage.nodes.iter().try_for_each(Node::wait_for_paths)
     }
 }
 

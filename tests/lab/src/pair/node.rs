@@ -154,6 +154,18 @@ impl Node {
         Ok([min, mean, max])
     }
 
+    /// The highest epoch that the node knows: it grows by one with each takeover.
+    pub fn epoch(&self) -> Result<u64> {
+        let pair = self.pair()?;
+        pair["epoch"].as_u64().with_context(|| format!("`lbctl pair` says no epoch: {pair}"))
+    }
+
+    /// What an error about the node should tell: what it says of itself, and its log.
+    pub fn story(&self) -> String {
+        let pair = self.pair().map_or_else(|error| format!("{error:#}"), |pair| pair.to_string());
+        format!("`lbctl pair` of {}: {pair}; its log: {}\n", self.name(), self.lbd.log().trim())
+    }
+
     /// Waits until the node is this.
     pub fn wait_for_state(&self, state: &str) -> Result<()> {
         self.wait_for(&format!("{} to be {state}", self.name()), |node| Ok(node.state()? == state))
@@ -170,10 +182,6 @@ impl Node {
     /// Waits until something holds. While the daemon does not answer, it does not.
     pub fn wait_for(&self, what: &str, holds: impl Fn(&Node) -> Result<bool>) -> Result<()> {
         let outcome = wait_for(what, LIMIT, || Ok(holds(self).unwrap_or(false).then_some(())));
-        if let Err(error) = outcome {
-            let pair = self.pair().map_or_else(|error| format!("{error:#}"), |pair| pair.to_string());
-            bail!("{error:#}; `lbctl pair` of {}: {pair}; its log: {}", self.name(), self.lbd.log().trim());
-        }
-        Ok(())
+        outcome.with_context(|| self.story())
     }
 }
