@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use lb_config::duration_text;
 use lb_config::lock::Lock;
 
 use crate::config::{Config, DEFAULT_BPF_DIR};
@@ -76,6 +77,10 @@ fn check(path: &Path) -> anyhow::Result<()> {
     }
     let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
     println!("{}: ok (services: {services}, reals: {reals})", path.display());
+    if let Some(pair) = &config.settings.pair {
+        println!("pair: {}, the lease is {}", pair.detection(), duration_text(pair.lease));
+        pair.warnings().iter().for_each(|warning| println!("warning: {warning}"));
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod dataplane;
 pub mod engine;
+pub mod journal;
 pub mod next_hop;
 pub mod peer;
 pub mod preflight;

@@ -97,7 +97,8 @@ async fn serve(
         .with_context(|| format!("cannot make the API's socket {}", socket_path.display()))?;
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(api::serve(socket, engine.clone(), stopped));
+    let served = api::Served { engine: engine.clone(), pair: None };
+    let server = tokio::spawn(api::serve(socket, served, stopped));
     let feeders = feed(&engine, news);
     let outcome = keep_going(&engine, &mut signals).await;
     notify(Phase::Stopping);

@@ -2,15 +2,19 @@
 //! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
 
 mod listener;
+mod pair;
+mod steer;
 #[cfg(test)]
 mod tests;
+pub(crate) mod words;
 
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{self, ConnectInfo, DefaultBodyLimit, Query, Request, State};
+use axum::extract::{self, ConnectInfo, DefaultBodyLimit, FromRef, Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -26,17 +30,33 @@ use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
 
 use listener::Peer;
 pub use listener::Socket;
+pub use steer::PairControl;
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 16 << 10;
+
+/// What requests are about.
+#[derive(Clone)]
+pub struct Served {
+    /// The engine.
+    pub engine: Handle,
+    /// Whoever runs the pair; `None`: the node is solo.
+    pub pair: Option<Arc<dyn PairControl>>,
+}
+
+impl FromRef<Served> for Handle {
+    fn from_ref(served: &Served) -> Self {
+        served.engine.clone()
+    }
+}
 
 /// Serves requests until `stop` changes, and then those that have begun.
 ///
 /// # Errors
 /// The socket cannot be used any more.
-pub async fn serve(socket: Socket, engine: Handle, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(socket: Socket, served: Served, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     let group = socket.group();
-    let service = router(engine, group).into_make_service_with_connect_info::<Peer>();
+    let service = router(served, group).into_make_service_with_connect_info::<Peer>();
     let stopped = async move {
         // An error means that nobody can ask for a stop any more, which is one.
         let _ = stop.wait_for(|stop| *stop).await;
@@ -52,7 +72,7 @@ pub fn bind(path: &Path, group: Option<&Group>) -> io::Result<Socket> {
     Socket::bind(path, group)
 }
 
-fn router(engine: Handle, group: Option<u32>) -> Router {
+fn router(served: Served, group: Option<u32>) -> Router {
     Router::new()
         .route(path::STATUS, get(status))
         .route(path::SERVICES, get(services))
@@ -63,14 +83,20 @@ fn router(engine: Handle, group: Option<u32>) -> Router {
         .route(path::TABLE, get(table))
         .route(&path::explain("{real}"), get(explain))
         .route(path::REPORTS, get(reports))
+        .route(path::PAIR, get(steer::show_pair))
+        .route(path::PATHS, get(steer::show_paths))
+        .route(path::EVENTS, get(steer::show_events))
         .route(&path::admin("{real}"), post(set_admin))
         .route(&path::weight("{real}"), post(set_weight))
+        .route(path::HANDOVER, post(steer::handover))
+        .route(path::HOLD, post(steer::hold))
+        .route(path::RESTART, post(steer::restart))
         .route(path::RELOAD, post(reload))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(group, check_peer))
-        .with_state(engine)
+        .with_state(served)
 }
 
 /// What a request came to.
@@ -163,8 +189,15 @@ async fn ask<T: Serialize + Send + 'static, E: Into<Failure> + Send + 'static>(
     engine.call(question).await?.map(Json).map_err(Into::into)
 }
 
-async fn status(State(engine): State<Handle>) -> Outcome<lb_core::api::Status> {
-    Ok(Json(engine.call(|engine| engine.status()).await?))
+async fn status(State(served): State<Served>) -> Outcome<lb_core::api::Status> {
+    let mut status = served.engine.call(|engine| engine.status()).await?;
+    if let Some(control) = &served.pair {
+        let view = control.view();
+        status.pair = Some(pair::status(&view));
+        status.warnings.extend(pair::warnings(&view, &control.handicaps()));
+        status.degraded = status.warnings.iter().any(|warning| warning.degraded);
+    }
+    Ok(Json(status))
 }
 
 async fn services(State(engine): State<Handle>) -> Outcome<lb_core::api::ServiceList> {

@@ -1,5 +1,7 @@
 //! The API over a real unix socket, in front of an engine without a kernel.
 
+mod pair;
+
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
@@ -22,12 +24,20 @@ struct Api {
 
 impl Api {
     fn start() -> Self {
+        Self::serving(None)
+    }
+
+    fn in_pair(control: Arc<dyn PairControl>) -> Self {
+        Self::serving(Some(control))
+    }
+
+    fn serving(pair: Option<Arc<dyn PairControl>>) -> Self {
         let bench = Bench::new();
         let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
         let socket = bench.directory.path().join("lbd.sock");
         let bound = bind(&socket, None).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(serve(bound, engine, stopped));
+        let server = tokio::spawn(serve(bound, Served { engine, pair }, stopped));
         Self { bench, socket, stop, server }
     }
 
@@ -93,14 +103,29 @@ async fn the_reference_has_every_path_and_field() {
         path::TABLE,
         &path::explain("NAME"),
         path::REPORTS,
+        path::PAIR,
+        path::PATHS,
+        path::EVENTS,
     ];
-    let posts = [path::admin("NAME"), path::weight("NAME"), path::RELOAD.to_owned()];
+    let steering = [path::HANDOVER, path::HOLD, path::RESTART, path::RELOAD].map(str::to_owned);
+    let posts = [vec![path::admin("NAME"), path::weight("NAME")], steering.to_vec()].concat();
     let mut headings: Vec<String> = gets.iter().map(|path| format!("## `GET {path}`")).collect();
     headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
     assert_eq!(documented, headings);
-    let api = Api::start();
-    let gets = [path::STATUS, path::SERVICES, path::REALS, path::STATS, path::DROPS, path::TABLE, path::REPORTS];
+    let api = Api::in_pair(Arc::new(pair::Steered::default()));
+    let gets = [
+        path::STATUS,
+        path::SERVICES,
+        path::REALS,
+        path::STATS,
+        path::DROPS,
+        path::TABLE,
+        path::REPORTS,
+        path::PAIR,
+        path::PATHS,
+        path::EVENTS,
+    ];
     for path in gets {
         let answer: Value = api.get(path).await;
         for key in keys(&answer) {
@@ -193,7 +218,7 @@ async fn the_socket_is_for_root_and_the_group_and_replaces_a_stale_one() {
 async fn a_stranger_is_refused() {
     let bench = Bench::new();
     let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
-    let app = router(engine, Some(4)).layer(axum::Extension(ConnectInfo(Peer::default())));
+    let app = router(Served { engine, pair: None }, Some(4)).layer(axum::Extension(ConnectInfo(Peer::default())));
     let request = Request::builder().uri(path::STATUS).body(axum::body::Body::empty()).unwrap();
     let response = tower::ServiceExt::oneshot(app, request).await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);

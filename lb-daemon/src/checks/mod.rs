@@ -70,6 +70,14 @@ pub fn look_at_files(check: &Check) -> Result<(), String> {
     looked.map_err(Failure::into_reason)
 }
 
+/// What keeps a program from being run, in words; the first of `command` is its path.
+///
+/// # Errors
+/// It is missing, or may not be run.
+pub fn look_at_command(command: &[String]) -> Result<(), String> {
+    exec::look(command).map_err(Failure::into_reason)
+}
+
 /// What tells one target from another: service, real and check.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {

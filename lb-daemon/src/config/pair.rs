@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lb_core::pair::{Micros, Options, PathKind, PathOptions, Role};
+use lb_core::pair::{Micros, Options, PathKind, PathOptions, Role, detection_time};
 
 /// How this node takes part in a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,14 @@ impl PairSettings {
             drain_us: micros(self.drain),
             handover_timeout_us: micros(self.handover_timeout),
         }
+    }
+
+    /// In what time a dead peer is found out without loss, in one line.
+    #[must_use]
+    pub fn detection(&self) -> String {
+        let (min, mean, max) = detection_time(&self.path_options());
+        let ms = |us: Micros| us as f64 / 1e3;
+        format!("a dead peer is found out in {:.1} to {:.1} ms, in the mean {:.1} ms", ms(min), ms(max), ms(mean))
     }
 
     /// What is right and not good, a line each.

@@ -2,6 +2,7 @@
 
 use lb_core::pair::{PathKind, PathOptions, Role};
 
+use super::super::pair::line;
 use super::super::*;
 use super::{GOOD, errors, parse};
 
@@ -466,6 +467,27 @@ fn vips_that_are_not_in_one_group() {
     let named_twice = group("public", "eth0", vip) + &group("public", "eth0", "\"198.51.100.2\"");
     let found = errors(&format!("{second}{PAIR}{named_twice}"));
     assert_eq!(found, ["46:8 VIP group \"public\": the name is given twice | rename one of the two"]);
+}
+
+#[test]
+fn the_time_that_detection_takes_follows_from_the_configuration() {
+    assert_eq!(pair(PAIR).detection(), "a dead peer is found out in 225.0 to 325.0 ms, in the mean 275.0 ms");
+    let fast = PAIR.replacen("[pair]\n", "[pair]\nheartbeat_interval = \"10ms\"\n", 1);
+    assert_eq!(pair(&fast).detection(), "a dead peer is found out in 29.5 to 39.5 ms, in the mean 34.5 ms");
+}
+
+/// The reference has the least interval for some rates.
+#[test]
+fn the_table_of_rates_in_the_reference_is_right() {
+    let page = include_str!("../../../../docs/reference/config.md");
+    let (_, table) = page.split_once("| `baud` | least `heartbeat_interval` |").unwrap();
+    let rows =
+        table.lines().skip(2).map_while(|line| line.strip_prefix("| ")?.strip_suffix(" ms |")?.split_once(" | "));
+    let rows: Vec<(u32, u64)> = rows.map(|(baud, least)| (baud.parse().unwrap(), least.parse().unwrap())).collect();
+    assert_eq!(rows.len(), 6);
+    for (baud, least) in rows {
+        assert_eq!(line::least_interval(baud).max(*HEARTBEAT_INTERVAL_RANGE.start()), ms(least), "{baud}");
+    }
 }
 
 #[test]

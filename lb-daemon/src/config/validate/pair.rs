@@ -74,11 +74,11 @@ fn earliest_takeover(path: &PathSettings) -> Duration {
 
 fn too_fast_for_a_lease(raw: &RawPair, lease: Duration) -> Diagnostic {
     let timing = [&raw.timing].into_iter().chain(raw.paths.iter().map(|path| &path.timing));
-    let spans = timing.filter_map(|timing| {
+    let mut spans = timing.filter_map(|timing| {
         timing.missed_limit.as_ref().map(Spanned::span).or(timing.heartbeat_interval.as_ref().map(Spanned::span))
     });
     Diagnostic::new(
-        spans.last().unwrap_or_else(|| raw.span.clone()),
+        spans.next_back().unwrap_or_else(|| raw.span.clone()),
         format!("the peer would take over so early that only a lease of {} is safe", duration_text(lease)),
         "too few misses, or too short an interval",
         format!(
