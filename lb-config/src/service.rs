@@ -45,6 +45,13 @@ pub enum Phase {
     Stopping,
 }
 
+/// Tells systemd, if it started us, what `systemctl status` shows of a service beside its phase.
+pub fn notify_status(status: &str) {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Status(status)]) {
+        warn!("systemd could not be told: {error}");
+    }
+}
+
 /// Tells systemd, if it started us.
 pub fn notify(phase: Phase) {
     let told = match phase {

@@ -1,5 +1,6 @@
 //! `lbd run`: puts the parts together and keeps them going until a signal ends it.
 
+mod pair;
 mod watchers;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lb_config::lock::Lock;
-use lb_config::service::{Phase, Signals, notify};
+use lb_config::service::{Phase, Signals, notify, notify_status};
 use lb_config::{keys, logging};
 use lb_core::auth::Keys;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,8 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::reports::Updates;
-use crate::{api, preflight};
+use crate::{api, peer, preflight};
+use pair::{Ground, Pair};
 use watchers::{Everyone, News};
 
 /// How long requests that have begun may take to end at a stop.
@@ -42,12 +44,14 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     logging::start(config.settings.log);
     info!("lbd {} starts with {}", env!("CARGO_PKG_VERSION"), config_path.display());
     let keys = config.settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose()?;
+    let pair_keys = config.settings.pair.as_ref().map(|pair| peer::read_keys(&pair.key_file)).transpose()?;
     preflight::check_privileges()?;
     let _locks = take_locks(&config.settings)?;
-    let (dataplane, adoption) = open_dataplane(&config.settings)?;
+    let (mut dataplane, adoption) = open_dataplane(&config.settings)?;
+    let ground = pair::prepare(&config.settings, pair_keys, &mut dataplane)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
-    let outcome = runtime.block_on(serve(config_path, config, keys, dataplane, adoption));
+    let outcome = runtime.block_on(serve(config_path, Prepared { config, keys, ground, dataplane, adoption }));
     runtime.shutdown_timeout(STOP_PATIENCE);
     outcome
 }
@@ -66,21 +70,22 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
         max_flows: settings.limits.flows,
         debug_log: settings.bpf_log,
     };
-    let opened = Dataplane::open(&options).context("cannot set the XDP program up")?;
-    if settings.pair.is_none() {
-        // Whoever ran before may have been one of a pair.
-        opened.0.lease_map().context("cannot set the XDP program up")?.store_solo();
-    }
-    Ok(opened)
+    Dataplane::open(&options).context("cannot set the XDP program up")
 }
 
-async fn serve(
-    config_path: &Path,
+/// What is there before anything runs.
+struct Prepared {
     config: Config,
+    /// For reports.
     keys: Option<Keys>,
+    /// What the pair stands on; none for a solo node.
+    ground: Option<Ground>,
     dataplane: Dataplane,
     adoption: Adoption,
-) -> anyhow::Result<()> {
+}
+
+async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
+    let Prepared { config, keys, ground, dataplane, adoption } = prepared;
     let mut signals = Signals::new()?;
     let settings = config.settings.clone();
     let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys), &settings.state_dir)?;
@@ -97,31 +102,55 @@ async fn serve(
         .with_context(|| format!("cannot make the API's socket {}", socket_path.display()))?;
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
-    let served = api::Served { engine: engine.clone(), pair: None };
+    let pair = match (ground, &settings.pair) {
+        (Some(ground), Some(pair)) => {
+            Some(Pair::start(ground, pair, &settings.state_dir, &engine, news.pair.clone()).await?)
+        }
+        _ => None,
+    };
+    let served = api::Served { engine: engine.clone(), pair: pair.as_ref().map(Pair::control) };
     let server = tokio::spawn(api::serve(socket, served, stopped));
     let feeders = feed(&engine, news);
-    let outcome = keep_going(&engine, &mut signals).await;
+    let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);
-    stop_all(engine, stop, server, feeders, thread).await?;
+    if let Some(pair) = &pair {
+        pair.hand_over().await;
+    }
+    stop_all(engine, stop, server, feeders, pair, thread).await?;
     outcome
 }
 
-/// Ticks and obeys signals until one says stop.
-async fn keep_going(engine: &Handle, signals: &mut Signals) -> anyhow::Result<()> {
+/// Ticks and obeys signals until one says stop, or a successor is about to go on.
+async fn keep_going(engine: &Handle, pair: Option<&Pair>, signals: &mut Signals) -> anyhow::Result<()> {
     let mut ticks = time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ready_told = false;
+    let mut status_told = String::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => engine.call(Engine::tick).await?,
             _ = signals.hangup.recv() => reload(engine).await?,
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
+            () = restart_wanted(pair) => return Ok(()),
         }
-        if !ready_told && engine.call(|engine| engine.is_ready()).await? {
+        let (status, in_place) = pair.map_or_else(|| Ok(("solo".to_owned(), true)), Pair::status)?;
+        if status != status_told {
+            notify_status(&status);
+            status_told = status;
+        }
+        if !ready_told && in_place && engine.call(|engine| engine.is_ready()).await? {
             ready_told = true;
             notify(Phase::Ready);
         }
+    }
+}
+
+/// A solo node has no successor to wait for.
+async fn restart_wanted(pair: Option<&Pair>) {
+    match pair {
+        Some(pair) => pair.restart_wanted().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -174,6 +203,7 @@ async fn stop_all(
     stop: watch::Sender<bool>,
     mut server: JoinHandle<std::io::Result<()>>,
     mut feeders: JoinSet<()>,
+    pair: Option<Pair>,
     thread: thread::JoinHandle<()>,
 ) -> anyhow::Result<()> {
     // Nobody listens any more when the server has ended by itself.
@@ -184,6 +214,9 @@ async fn stop_all(
     }
     feeders.abort_all();
     while feeders.join_next().await.is_some() {}
+    if let Some(pair) = pair {
+        pair.end().await;
+    }
     let engine_stopped = engine.call(Engine::stop).await;
     drop(engine);
     if engine_stopped.is_err() && thread.join().is_err() {

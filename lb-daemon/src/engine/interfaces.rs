@@ -114,7 +114,7 @@ impl Engine {
         }
     }
 
-    fn check_interface(&mut self, interface: &mut Interface) {
+    pub(super) fn check_interface(&mut self, interface: &mut Interface) {
         let index = self.host.interface_index(&interface.name);
         if let Some(attached) = &interface.attached
             && index != Some(attached.ifindex)
@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// The interface has gone, or has come anew with another index.
-    fn let_go(&mut self, interface: &mut Interface) {
+    pub(super) fn let_go(&mut self, interface: &mut Interface) {
         interface.attached = None;
         interface.retry_ns = 0;
         if let Err(error) = self.forwarder.detach(&interface.name) {

@@ -10,6 +10,7 @@ mod explain;
 mod forwarder;
 mod host;
 mod interfaces;
+mod pair;
 mod reload;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -41,6 +42,7 @@ use balance::Balance;
 pub use forwarder::Forwarder;
 pub use host::{Host, Linux};
 use interfaces::Interface;
+pub use pair::Digests;
 pub use thread::{Handle, Stopped};
 pub use tick::TICK;
 use troubles::Troubles;

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 
 use lb_config::keys;
 use lb_core::api::{ErrorBody, Reloaded};
+use lb_core::pair::Role;
 use tracing::{error, info};
 
 use super::Engine;
-use crate::config::{Config, ReportSettings, Settings};
+use crate::config::{Config, PairSettings, PathSettings, ReportSettings, Settings};
+use crate::peer;
 
 impl Engine {
     /// Reads the configuration file again and takes it over. The error is logged too.
@@ -37,6 +39,8 @@ impl Engine {
         let Config { cluster, monitoring, settings } = config;
         let keys =
             settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose().map_err(refused)?;
+        let pair_keys =
+            settings.pair.as_ref().map(|pair| peer::read_keys(&pair.key_file)).transpose().map_err(refused)?;
         let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
         let monitoring_changed = !self.balance.is_configured_so(&monitoring);
         let changed = self.change_both(|table, balance, now_ms| {
@@ -47,11 +51,15 @@ impl Engine {
             Ok(balance.configure(table, monitoring, now_ms))
         });
         let table_changed = changed.map_err(refused)?;
-        let settings_changed =
-            self.settings.interfaces != settings.interfaces || self.settings.reports != settings.reports;
+        let settings_changed = self.settings.interfaces != settings.interfaces
+            || self.settings.reports != settings.reports
+            || self.settings.pair != settings.pair;
         self.loaded_ns = self.forwarder.now_ns();
         if let (Some(keys), Some(reports)) = (keys, &settings.reports) {
             self.watchers.set_report_keys(keys, reports.rate_limit);
+        }
+        if let (Some(keys), Some(pair)) = (pair_keys, &settings.pair) {
+            self.watchers.set_pair(pair, keys);
         }
         self.settle(settings);
         let warnings = self.troubles.warnings();
@@ -70,6 +78,10 @@ impl Engine {
         if let (Some(used), Some(reports)) = (&mut self.settings.reports, settings.reports) {
             // Where they are waited for is taken over by a restart.
             *used = ReportSettings { listen: std::mem::take(&mut used.listen), ..reports };
+        }
+        if let (Some(used), Some(pair)) = (&mut self.settings.pair, settings.pair) {
+            // Who it is and by which paths it speaks is taken over by a restart.
+            *used = PairSettings { role: used.role, paths: std::mem::take(&mut used.paths), ..pair };
         }
         let cluster = self.table.cluster();
         self.notes.retain(|real, _| cluster.real(real).is_some());
@@ -105,18 +117,23 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         flow_idle_timeout: _,
         monitor_interval: _,
         reports,
+        pair,
         limits,
         api_group,
         log,
         bpf_log,
         ..
     } = new;
+    let both = used.pair.is_some() && pair.is_some();
     let differs = [
         ("attach_mode", used.attach_mode != *attach_mode),
         ("state_dir", used.state_dir != *state_dir),
         ("run_dir", used.run_dir != *run_dir),
         ("bpf_dir", used.bpf_dir != *bpf_dir),
         ("reports.listen", listen(&used.reports) != listen(reports)),
+        ("pair", used.pair.is_some() != pair.is_some()),
+        ("pair.role", both && role(&used.pair) != role(pair)),
+        ("pair.path", both && paths(&used.pair) != paths(pair)),
         ("limits.reals", used.limits.reals != limits.reals),
         ("limits.flows", used.limits.flows != limits.flows),
         ("api.group", used.api_group != *api_group),
@@ -128,6 +145,14 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
 
 fn listen(reports: &Option<ReportSettings>) -> &[SocketAddr] {
     reports.as_ref().map_or(&[], |reports| &reports.listen)
+}
+
+fn role(pair: &Option<PairSettings>) -> Option<Role> {
+    pair.as_ref().map(|pair| pair.role)
+}
+
+fn paths(pair: &Option<PairSettings>) -> &[PathSettings] {
+    pair.as_ref().map_or(&[], |pair| &pair.paths)
 }
 
 fn refused(error: impl fmt::Display) -> ErrorBody {

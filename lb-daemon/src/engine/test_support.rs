@@ -14,7 +14,7 @@ use lb_core::rows::{MapWrite, Rows};
 use lb_core::table::NextHop;
 
 use super::{Engine, Forwarder, Host, Parts, Senders, Watchers};
-use crate::config::{self, Config};
+use crate::config::{self, Config, PairSettings};
 use crate::dataplane::{Adoption, AttachMode, Attached, FlowTimeouts, Sweep};
 use crate::next_hop::{Update, Watch};
 use crate::reports::Counters;
@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) targets: Vec<Target>,
     pub(crate) senders: Senders,
     pub(crate) keys: Option<(Keys, u32)>,
+    /// The pair's settings and keys, when they were set.
+    pub(crate) pair: Option<(PairSettings, Keys)>,
     pub(crate) marks: BTreeMap<String, Mark>,
 }
 
@@ -172,6 +174,10 @@ impl Watchers for Fake {
 
     fn set_report_keys(&self, keys: Keys, rate_limit: u32) {
         self.world().keys = Some((keys, rate_limit));
+    }
+
+    fn set_pair(&self, settings: &PairSettings, keys: Keys) {
+        self.world().pair = Some((settings.clone(), keys));
     }
 
     fn report_marks(&self) -> BTreeMap<String, Mark> {

@@ -130,6 +130,10 @@ impl Engine {
 
     /// A VIP that is on no interface is answered for by nobody, unless it is routed here.
     fn check_vips(&mut self) {
+        // In a pair they come and go with the takeover.
+        if self.settings.pair.is_some() {
+            return;
+        }
         let Some(addresses) = self.host.addresses() else { return };
         let interface = self.settings.interfaces.first().map_or("eth0", String::as_str);
         let mut gone = self.troubles.subjects("vip ");

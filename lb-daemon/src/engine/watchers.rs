@@ -9,6 +9,7 @@ use lb_core::check::Target;
 use lb_core::monitoring::AgentCheck;
 use lb_core::report::Mark;
 
+use crate::config::PairSettings;
 use crate::next_hop::Watch;
 use crate::reports::Counters;
 
@@ -23,6 +24,8 @@ pub trait Watchers: Send {
     fn watch_reports(&self, senders: Senders);
     /// Takes reports with other keys and another limit per real and second.
     fn set_report_keys(&self, keys: Keys, rate_limit: u32);
+    /// Takes the pair's settings over, as far as they may change, and its keys.
+    fn set_pair(&self, settings: &PairSettings, keys: Keys);
     /// The newest report of each real that has reported.
     fn report_marks(&self) -> BTreeMap<String, Mark>;
     /// What has come in since the start, and where it is waited for.

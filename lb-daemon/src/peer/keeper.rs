@@ -90,7 +90,10 @@ impl Keeper {
     }
 }
 
-fn open(way: &Way) -> Result<(Box<dyn Device>, Box<dyn Watch>), String> {
+/// A device, and who looks after it.
+type Opened = (Box<dyn Device>, Box<dyn Watch>);
+
+fn open(way: &Way) -> Result<Opened, String> {
     match way {
         Way::Udp(way) => udp::open(way).map(|(device, watch)| (Box::new(device) as _, Box::new(watch) as _)),
         Way::Serial(way) => serial::open(way).map(|(device, watch)| (Box::new(device) as _, Box::new(watch) as _)),

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use lb_core::auth::Keys;
 use lb_core::check::{CheckResult, Target};
 use lb_core::report::Mark;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::pair::Change;
 use crate::checks::Checks;
-use crate::config::ReportSettings;
+use crate::config::{PairSettings, ReportSettings};
 use crate::engine::{Senders, Watchers};
 use crate::next_hop::{NextHops, Timing, Update, Watch};
 use crate::reports::{Counters, JOURNAL_FILE, Listening, Reports, Updates};
@@ -21,6 +22,7 @@ pub(super) struct Everyone {
     next_hops: NextHops,
     checks: Checks,
     reports: Reports,
+    pair: watch::Sender<Change>,
 }
 
 /// Where their news comes from.
@@ -28,6 +30,7 @@ pub(super) struct News {
     pub(super) next_hops: mpsc::Receiver<Update>,
     pub(super) checks: mpsc::Receiver<CheckResult>,
     pub(super) reports: Updates,
+    pub(super) pair: watch::Receiver<Change>,
 }
 
 impl Everyone {
@@ -36,6 +39,7 @@ impl Everyone {
     /// # Errors
     /// A socket cannot be had.
     pub(super) fn start(reports: Option<(&ReportSettings, Keys)>, state_dir: &Path) -> anyhow::Result<(Self, News)> {
+        let (pair, pair_changes) = watch::channel(None);
         let listening = reports.map(|(settings, keys)| Listening {
             addresses: settings.listen.clone(),
             keys,
@@ -45,8 +49,8 @@ impl Everyone {
         let (reports, report_updates) = Reports::start(listening).context("cannot take reports")?;
         let (next_hops, updates) = NextHops::start(Vec::new(), Timing::default())?;
         let (checks, results) = Checks::start();
-        let news = News { next_hops: updates, checks: results, reports: report_updates };
-        Ok((Self { next_hops, checks, reports }, news))
+        let news = News { next_hops: updates, checks: results, reports: report_updates, pair: pair_changes };
+        Ok((Self { next_hops, checks, reports, pair }, news))
     }
 }
 
@@ -67,6 +71,10 @@ impl Watchers for Everyone {
     fn set_report_keys(&self, keys: Keys, rate_limit: u32) {
         self.reports.set_keys(keys);
         self.reports.set_rate_limit(rate_limit);
+    }
+
+    fn set_pair(&self, settings: &PairSettings, keys: Keys) {
+        self.pair.send_replace(Some((settings.clone(), keys)));
     }
 
     fn report_marks(&self) -> BTreeMap<String, Mark> {

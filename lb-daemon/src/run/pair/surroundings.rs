@@ -1,0 +1,49 @@
+//! What the takeover asks of the rest of the daemon.
+
+use lb_core::pair::{Input, Peer as Health, State};
+use tokio::sync::mpsc;
+use tracing::error;
+
+use crate::engine::Handle;
+use crate::peer::Peer;
+use crate::takeover::{Attaching, Surroundings, Trouble};
+
+pub(super) struct Around {
+    peer: Peer,
+    engine: Handle,
+    troubles: mpsc::Sender<Trouble>,
+}
+
+impl Around {
+    pub(super) fn new(peer: Peer, engine: Handle, troubles: mpsc::Sender<Trouble>) -> Self {
+        Self { peer, engine, troubles }
+    }
+}
+
+impl Surroundings for Around {
+    fn reply(&self, input: Input) {
+        if let Err(not_taken) = self.peer.tell(input.clone()) {
+            error!("pair: {input:?} is lost: {not_taken}");
+        }
+    }
+
+    fn attach(&self, interfaces: Vec<String>) -> Attaching {
+        let engine = self.engine.clone();
+        Box::pin(async move {
+            let attached = engine.call(move |engine| engine.attach_again(&interfaces)).await;
+            attached.unwrap_or_else(|stopped| Err(stopped.to_string()))
+        })
+    }
+
+    fn trouble(&self, trouble: Trouble) {
+        // What finds the queue full is told again when it changes.
+        let _ = self.troubles.try_send(trouble);
+    }
+
+    fn peer_serves(&self) -> bool {
+        let view = self.peer.view();
+        let peer = &view.pair.peer;
+        let owns = |state| matches!(state, State::TakingOver | State::Active | State::Yielding);
+        peer.health != Health::Dead && peer.word.is_some_and(|word| owns(word.state))
+    }
+}
