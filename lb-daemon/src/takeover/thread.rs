@@ -7,11 +7,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::worker::Worker;
 use super::{Epochs, JobQueue, Loaded, Settings, Surroundings};
+use crate::peer::realtime::{self, HEARTBEAT_PRIORITY};
 
+/// Below the thread that sends heartbeats: those never wait for a takeover.
+const PRIORITY: i32 = HEARTBEAT_PRIORITY - 10;
 /// How long the end of a daemon waits for its disk.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,10 @@ pub fn start(
     let (begun, outcome) = mpsc::sync_channel(1);
     let thread_epochs = epochs.clone();
     let work = async move {
+        if let Err(refused) = realtime::schedule(PRIORITY) {
+            // The heartbeats' thread has warned of it.
+            debug!("takeover: {refused}");
+        }
         let mut worker = match Worker::open(settings, thread_epochs, queue, surroundings) {
             Ok(worker) => worker,
             // Who has asked waits for it.
