@@ -476,6 +476,15 @@ fn the_time_that_detection_takes_follows_from_the_configuration() {
     assert_eq!(pair(&fast).detection(), "a dead peer is found out in 29.5 to 39.5 ms, in the mean 34.5 ms");
 }
 
+#[test]
+fn the_example_of_the_reference_is_right() {
+    let page = include_str!("../../../../docs/reference/config.md");
+    let (_, example) = page.split_once("```toml\n[pair]").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let pair = pair(&format!("[pair]{example}"));
+    assert_eq!((pair.paths.len(), pair.warnings().len()), (3, 0));
+}
+
 /// The reference has the least interval for some rates.
 #[test]
 fn the_table_of_rates_in_the_reference_is_right() {
