@@ -24,6 +24,7 @@ pub use links::{Cut, Link};
 pub use node::{Node, PairConfig};
 
 use crate::binaries::lab_object;
+use crate::command::output;
 use crate::namespace::Namespace;
 use crate::run::Run;
 use crate::serial::SerialLine;
@@ -179,9 +180,17 @@ impl PairNetwork {
         // What the balancer sends out of its veth arrives only where the far end has a program too.
         self.switch.attach_xdp(&port, &lab_object()?, "pass_all")?;
         self.switch.full_checksums(&port)?;
+        self.know_for_good(&port, lb.mac("eth0")?)?;
         add_both(lb, "eth0", self.plan.lb_addresses(node))?;
         plug_into(&self.switch, HEARTBEAT_BRIDGE, lb, "eth1", &Link::Heartbeat.port(node), MTU)?;
         add_both(lb, "eth1", self.plan.heartbeat_addresses(node))
+    }
+
+    /// Has the switch never flood what is sent to this MAC address: what goes to a node that is unplugged reaches nobody.
+    fn know_for_good(&self, port: &str, mac: [u8; 6]) -> Result<()> {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        let words = ["fdb", "replace", &mac, "dev", port, "master", "static"];
+        output(self.switch.command("bridge").args(words)).map(drop)
     }
 
     fn wire_real(&self, index: u8) -> Result<()> {

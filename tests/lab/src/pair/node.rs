@@ -95,17 +95,14 @@ impl Node {
         Ok(Node { lbd, index, dir })
     }
 
-    /// Starts both nodes, and waits until the first one is active, the second one its standby, and all paths are up.
+    /// Starts both nodes, the second one once the first is active, and waits until it is the standby and all paths are up.
     pub fn start_both(network: &PairNetwork, config: &PairConfig) -> Result<[Node; 2]> {
         let mut nodes = [Node::prepare(network, 0, config)?, Node::prepare(network, 1, config)?];
-        for node in &mut nodes {
+        for (node, state) in nodes.iter_mut().zip(["active", "standby"]) {
             node.lbd.start_again()?;
-        }
-        for node in &mut nodes {
             node.lbd.wait_until_ready()?;
+            node.wait_for_state(state)?;
         }
-        nodes[0].wait_for_state("active")?;
-        nodes[1].wait_for_state("standby")?;
         nodes.iter().try_for_each(Node::wait_for_paths)?;
         Ok(nodes)
     }
