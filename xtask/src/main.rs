@@ -29,11 +29,14 @@ struct Arguments {
 enum Command {
     /// Build the XDP programs
     BuildEbpf,
-    /// Show the load balancer at work: a client, a balancer and three real servers in network namespaces
+    /// Show the load balancer at work in network namespaces: a client, a balancer and three real servers; then a pair
     Demo {
         /// Leave everything up and say how to play with it
         #[arg(long, conflicts_with = "down")]
         keep: bool,
+        /// Only the part with two load balancers, of which the active one is cut off
+        #[arg(long, conflicts_with_all = ["keep", "down"])]
+        pair: bool,
         /// Only take down what an earlier run left up
         #[arg(long)]
         down: bool,
@@ -71,6 +74,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::BuildEbpf => build::ebpf(&root),
         Command::Demo { down: true, .. } => demo::down(),
+        Command::Demo { pair: true, .. } => demo::run_pair(&root),
         Command::Demo { keep, .. } => demo::run(&root, keep),
         Command::Test { only } => test::run(&root, &only),
         Command::Bench(bench) => bench::run(&root, &bench),

@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: the load balancer at work, in a minute.
 //!
 //! First the daemon is killed and started again under requests ([`restart`]); then one real server gets busy and another
-//! one dies and comes back ([`scheduling`]). Every step has to happen, or the demo fails.
+//! one dies and comes back ([`scheduling`]). Last, the active one of two load balancers is cut off ([`pair`]). Every step has to
+//! happen, or the demo fails.
 
 mod maps;
+mod pair;
 mod restart;
 mod scheduling;
 mod stage;
@@ -22,22 +24,35 @@ use stage::Stage;
 const LOAD_THREADS: usize = 4;
 const LOAD_PAUSE: Duration = Duration::from_millis(2);
 
-/// Builds what is needed, runs the demo and takes everything down again, or leaves it up with `keep`.
+/// Builds what is needed, runs the demo and takes everything down again. With `keep` it leaves the single load balancer up.
 pub fn run(root: &Path, keep: bool) -> Result<()> {
-    prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
-    interrupt::install();
-    lab_object(root)?;
-    let packages = ["-p", "lb-daemon", "-p", "lb-ctl", "-p", "lb-agent"];
-    run_command(cargo(root).args(["build", "--quiet", "--locked"]).args(packages))?;
-    down()?;
+    prepare(root)?;
     let mut stage = Stage::set()?;
     let outcome = perform(&mut stage);
     if keep && outcome.is_ok() {
         return stage.keep();
     }
     drop(stage);
+    let outcome = outcome.and_then(|()| pair::show());
     println!("\nEverything is taken down again.");
     outcome
+}
+
+/// Runs the part with two load balancers alone.
+pub fn run_pair(root: &Path) -> Result<()> {
+    prepare(root)?;
+    let outcome = pair::show();
+    println!("\nEverything is taken down again.");
+    outcome
+}
+
+fn prepare(root: &Path) -> Result<()> {
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
+    interrupt::install();
+    lab_object(root)?;
+    let packages = ["-p", "lb-daemon", "-p", "lb-ctl", "-p", "lb-agent"];
+    run_command(cargo(root).args(["build", "--quiet", "--locked"]).args(packages))?;
+    down()
 }
 
 /// Takes down what earlier runs left up, on purpose or by a crash.

@@ -1,0 +1,151 @@
+//! `cargo xtask demo --pair`: two load balancers, and a client that never stops. The active one is cut off and comes back; then
+//! an operator hands the VIP over. Every step has to happen, or the demo fails.
+
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use lb_lab::{Cut, Load, Pinned, Probe, Sample, Talk, Tally, interrupt, longest_gap, lost, wait_for};
+
+use stage::{HEARTBEAT_MS, MISSED_LIMIT, Stage};
+
+use super::{LOAD_PAUSE, answered, failed, reasons};
+
+const LOAD_THREADS: usize = 2;
+/// TCP connections that stay open through everything.
+const CONNECTIONS: usize = 20;
+const BEFORE: Duration = Duration::from_secs(2);
+const BETWEEN: Duration = Duration::from_secs(1);
+/// How long the client goes on after the last step.
+const AFTER: Duration = Duration::from_secs(2);
+/// How long the other node may take to serve before the demo gives up.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Everything that the client does at the same time.
+struct Client {
+    load: Load,
+    pinned: Pinned,
+    probe: Probe,
+}
+
+/// What came of it. Times are those of the probe.
+struct Seen {
+    tallies: Vec<Tally>,
+    talk: Talk,
+    samples: Vec<Sample>,
+}
+
+/// When something began and ended, by the probe's clock.
+type Span = std::ops::Range<Duration>;
+
+/// Builds the network, shows the failover, the return and the handover, and takes everything down.
+pub fn show() -> Result<()> {
+    let stage = Stage::set()?;
+    let client = Client::start(&stage)?;
+    println!(
+        "The client sends requests over new connections, talks on {CONNECTIONS} that stay open, and asks an echo each millisecond."
+    );
+    interrupt::pause(BEFORE)?;
+    let failover = fail_over(&stage, &client)?;
+    come_back(&stage)?;
+    interrupt::pause(BETWEEN)?;
+    let handover = hand_over(&stage, &client)?;
+    interrupt::pause(AFTER)?;
+    let seen = client.stop()?;
+    report(&seen, &failover, &handover);
+    judge(&seen, &failover, &handover)
+}
+
+impl Client {
+    fn start(stage: &Stage) -> Result<Client> {
+        let from = stage.network.client.handle();
+        let pinned = Pinned::open(&from, stage.tcp_echo(), CONNECTIONS)?;
+        let load = Load::start(&from, &[stage.web()], LOAD_THREADS, LOAD_PAUSE);
+        let probe = Probe::start(&from, stage.udp_echo())?;
+        Ok(Client { load, pinned, probe })
+    }
+
+    fn wait_for_answer(&self) -> Result<()> {
+        let now = Instant::now();
+        wait_for("an answer to the probe", LIMIT, || Ok(self.probe.answered_since(now).then_some(())))
+    }
+
+    fn stop(self) -> Result<Seen> {
+        Ok(Seen { tallies: self.load.stop()?, talk: self.pinned.close()?, samples: self.probe.stop()? })
+    }
+}
+
+fn fail_over(stage: &Stage, client: &Client) -> Result<Span> {
+    client.wait_for_answer()?;
+    let start = client.probe.elapsed();
+    stage.network.cut(&Cut::node(0))?;
+    client.wait_for_answer()?;
+    let end = client.probe.elapsed();
+    println!("\nlb-1, the active node, is cut off: both NICs and the serial line. lb-2 serves:");
+    stage.nodes[1].wait_for_state("active")?;
+    stage.wait_until_paths_are_down(1)?;
+    stage.show(1, &["pair"])?;
+    stage.show(1, &["paths"])?;
+    Ok(start..end)
+}
+
+fn come_back(stage: &Stage) -> Result<()> {
+    stage.network.mend(&Cut::node(0))?;
+    let mended = Instant::now();
+    stage.nodes[0].wait_for_state("standby")?;
+    stage.nodes.iter().try_for_each(lb_lab::Node::wait_for_paths)?;
+    println!("\nThe links of lb-1 are mended. After {:.1} s it is a standby:", mended.elapsed().as_secs_f64());
+    stage.show(0, &["pair"])?;
+    stage.show(0, &["paths"])
+}
+
+fn hand_over(stage: &Stage, client: &Client) -> Result<Span> {
+    let start = client.probe.elapsed();
+    println!("\nlb-2 hands the VIP over to lb-1:");
+    stage.show(1, &["handover"])?;
+    stage.nodes[0].wait_for_state("active")?;
+    stage.nodes[1].wait_for_state("standby")?;
+    interrupt::pause(BETWEEN)?;
+    stage.show(0, &["events"])?;
+    Ok(start..client.probe.elapsed())
+}
+
+/// What was sent in this time.
+fn during<'a>(samples: &'a [Sample], span: &Span) -> &'a [Sample] {
+    let at = |limit: Duration| samples.partition_point(|sample| sample.sent < limit);
+    &samples[at(span.start)..at(span.end)]
+}
+
+fn report(seen: &Seen, failover: &Span, handover: &Span) {
+    let gap = longest_gap(during(&seen.samples, failover));
+    println!(
+        "\nthe gap that the client saw: {:.0} ms (heartbeats each {HEARTBEAT_MS} ms, {MISSED_LIMIT} missed), {} probes lost",
+        gap.length.as_secs_f64() * 1e3,
+        gap.lost
+    );
+    println!("the handover: {} probes lost", lost(during(&seen.samples, handover)));
+    println!("requests: {}, failed: {}", answered(&seen.tallies), failed(&seen.tallies));
+    println!(
+        "open connections: {}, broken: {}, answers: {}",
+        seen.talk.connections,
+        seen.talk.broken.len(),
+        seen.talk.answers
+    );
+}
+
+fn judge(seen: &Seen, failover: &Span, handover: &Span) -> Result<()> {
+    if longest_gap(during(&seen.samples, failover)).lost == 0 {
+        bail!("the active node was cut off, and no probe was lost");
+    }
+    if lost(during(&seen.samples, handover)) > 0 {
+        bail!("{} probes were lost in the handover", lost(during(&seen.samples, handover)));
+    }
+    if failed(&seen.tallies) > 0 {
+        bail!("{} requests failed, among them: {}", failed(&seen.tallies), reasons(&seen.tallies));
+    }
+    if let Some(reason) = seen.talk.broken.first() {
+        bail!("{} connections broke, the first one: {reason}", seen.talk.broken.len());
+    }
+    Ok(())
+}
