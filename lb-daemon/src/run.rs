@@ -27,6 +27,8 @@ use watchers::{Everyone, News};
 
 /// How long requests that have begun may take to end at a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked whether the program is attached, at the start.
+const ATTACH_LOOK: Duration = Duration::from_millis(20);
 /// Most pieces of news of one kind that the engine takes at once.
 const BATCH: usize = 64;
 /// Threads for API, netlink, checks and agents. One would do for the work; with two, a check that computes for long (TLS)
@@ -102,15 +104,17 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the API's socket {}", socket_path.display()))?;
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
+    let pair_changes = news.pair.clone();
+    let feeders = feed(&engine, news);
     let pair = match (ground, &settings.pair) {
         (Some(ground), Some(pair)) => {
-            Some(Pair::start(ground, pair, &settings.state_dir, &engine, news.pair.clone()).await?)
+            wait_until_attached(&engine).await?;
+            Some(Pair::start(ground, pair, &settings.state_dir, &engine, pair_changes).await?)
         }
         _ => None,
     };
     let served = api::Served { engine: engine.clone(), pair: pair.as_ref().map(Pair::control) };
     let server = tokio::spawn(api::serve(socket, served, stopped));
-    let feeders = feed(&engine, news);
     let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);
     if let Some(pair) = &pair {
@@ -118,6 +122,18 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     }
     stop_all(engine, stop, server, feeders, pair, thread).await?;
     outcome
+}
+
+/// Waits until the program is attached wherever it can be, which the engine gives a limit to: before, this node is not fit.
+async fn wait_until_attached(engine: &Handle) -> anyhow::Result<()> {
+    let attached = |engine: &mut Engine| {
+        engine.tick();
+        engine.is_ready()
+    };
+    while !engine.call(attached).await? {
+        time::sleep(ATTACH_LOOK).await;
+    }
+    Ok(())
 }
 
 /// Ticks and obeys signals until one says stop, or a successor is about to go on.

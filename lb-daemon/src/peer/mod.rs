@@ -59,6 +59,8 @@ pub struct Parts {
     pub keys: Keys,
     /// The paths' devices, in the order of [`Options::paths`].
     pub ways: Vec<Way>,
+    /// What the node is told before it is woken first: how able it is.
+    pub first: Vec<Input>,
     /// Who does what the node decides.
     pub hands: Box<dyn Hands>,
 }
@@ -85,12 +87,13 @@ pub fn read_keys(path: &std::path::Path) -> anyhow::Result<Keys> {
 /// # Errors
 /// The host has no thread or descriptor to give.
 pub fn start(parts: Parts) -> io::Result<(Peer, JoinHandle<()>)> {
-    let Parts { options, memory, keys, ways, hands } = parts;
+    let Parts { options, memory, keys, ways, first, hands } = parts;
     let (commands, inbox) = commands::channel()?;
     let paths = paths(ways, &commands)?;
     let role = options.role;
     let now = clock::now();
-    let node = Node::new(options, memory, now);
+    let mut node = Node::new(options, memory, now);
+    first.into_iter().for_each(|input| node.handle(input, now));
     let view = View { pair: node.view(now), devices: paths.iter().map(Path::view).collect() };
     let shared = Arc::new(Shared::new(view));
     let peer = Peer { commands, shared: shared.clone() };

@@ -88,6 +88,7 @@ impl Member {
             memory: Memory::default(),
             keys: Keys::parse(keys).unwrap(),
             ways,
+            first: Vec::new(),
             hands: Box::new(hands),
         };
         let (peer, thread) = place.run(|| Ok(start(parts)?)).unwrap();

@@ -61,6 +61,17 @@ fn program() -> [u8; 3] {
     std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
+/// Tells the node how able it is, whenever that changes.
+pub(super) async fn fitness(peer: Peer, mut fitness: watch::Receiver<Option<Input>>) {
+    while fitness.changed().await.is_ok() {
+        let Some(input) = fitness.borrow_and_update().clone() else { continue };
+        while let Err(error) = peer.tell(input.clone()) {
+            warn!("pair: this node's fitness is told again: {error}");
+            time::sleep(LOOK).await;
+        }
+    }
+}
+
 /// Tells the tracking how many reals are healthy.
 pub(super) async fn health(engine: Handle, tracking: Arc<Tracking>) {
     while let Ok(healthy) = engine.call(|engine| engine.healthy_reals()).await {

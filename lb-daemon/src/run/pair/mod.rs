@@ -107,9 +107,10 @@ impl Pair {
         let journal = journal(pair, boot, state_dir, troubles.clone()).context("cannot start the journal")?;
         let hands = Box::new(Deputies::new(lease, jiffies, jobs.clone(), journal.clone()));
         let ways = pair.paths.iter().map(|path| path.way.clone()).collect();
-        let parts = peer::Parts { options: pair.options(boot), memory: loaded.memory, keys, ways, hands };
+        let (tracking, mut fitness) = start_tracking(tracking::Settings::of(pair)).await?;
+        let first = first_of(&mut fitness).await;
+        let parts = peer::Parts { options: pair.options(boot), memory: loaded.memory, keys, ways, first, hands };
         let (peer, heartbeat) = peer::start(parts).context("cannot start the heartbeats")?;
-        let tracking = start_tracking(tracking::Settings::of(pair), peer.clone()).await?;
         let around = Arc::new(Around::new(peer.clone(), engine.clone(), troubles));
         let state_dir = state_dir.to_owned();
         let takeover = start_takeover(takeover::Settings::of(pair), loaded, state_dir, queue, around).await?;
@@ -118,6 +119,7 @@ impl Pair {
         let mut tasks = JoinSet::new();
         tasks.spawn(feed::troubles(engine.clone(), troubles_told));
         tasks.spawn(feed::facts(engine.clone(), peer.clone(), pair.path_options()));
+        tasks.spawn(feed::fitness(peer.clone(), fitness));
         tasks.spawn(feed::health(engine.clone(), tracking.clone()));
         tasks.spawn(feed::changes(feed::Users { peer: peer.clone(), jobs, tracking, boot }, changes));
         let limit = pair.handover_timeout + pair.drain + PATIENCE;
@@ -217,17 +219,31 @@ fn unix_ms(at: Micros) -> u64 {
     now.saturating_sub(clock::now().saturating_sub(at) / US_PER_MS)
 }
 
-/// It waits for its sockets, which an event loop must not; as the takeover does.
-async fn start_tracking(settings: tracking::Settings, peer: Peer) -> anyhow::Result<Arc<Tracking>> {
+/// The tracking, and what it says of this node's fitness. It waits for its sockets, which an event loop must not.
+async fn start_tracking(
+    settings: tracking::Settings,
+) -> anyhow::Result<(Arc<Tracking>, watch::Receiver<Option<Input>>)> {
+    let (told, fitness) = watch::channel(None);
     let tell = move |input| {
-        if let Err(error) = peer.tell(input) {
-            warn!("pair: what has become of this node's fitness is lost: {error}");
-        }
+        told.send_replace(Some(input));
     };
     let start = move || tracking::start(settings, Arc::new(tell));
-    Ok(Arc::new(task::spawn_blocking(start).await?.context("cannot start the tracking")?))
+    let tracking = task::spawn_blocking(start).await?.context("cannot start the tracking")?;
+    Ok((Arc::new(tracking), fitness))
 }
 
+/// The first word of this node's fitness: without it the node would claim what it cannot serve.
+async fn first_of(fitness: &mut watch::Receiver<Option<Input>>) -> Vec<Input> {
+    match time::timeout(PATIENCE, fitness.wait_for(Option::is_some)).await {
+        Ok(Ok(first)) => first.clone().into_iter().collect(),
+        Ok(Err(_)) | Err(_) => {
+            warn!("pair: the tracking says nothing; this node counts as fit");
+            Vec::new()
+        }
+    }
+}
+
+/// It waits for its sockets, as the tracking does.
 async fn start_takeover(
     settings: takeover::Settings,
     loaded: Loaded,
