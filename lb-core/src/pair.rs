@@ -11,6 +11,8 @@ mod lease;
 mod node;
 mod peer;
 pub mod serial;
+#[cfg(test)]
+mod simulation;
 mod sync;
 pub mod view;
 pub mod wire;

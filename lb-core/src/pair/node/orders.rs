@@ -11,6 +11,8 @@ pub(super) struct Restart {
     pub until: Micros,
     /// Frames after these, by path, announce it.
     announced_after: [u32; MAX_PATHS],
+    /// When the last fresh frame came in, by path: what is sent soon after it is believed.
+    fresh_at: [Option<Micros>; MAX_PATHS],
 }
 
 impl Node {
@@ -130,18 +132,25 @@ impl Node {
             // Nobody can be asked. A peer that starts meanwhile waits for longer than that.
             return self.end_lease_at(now + grace_us.min(self.long_lease()), now);
         }
-        let mut announced_after = [0; MAX_PATHS];
-        for (after, path) in announced_after.iter_mut().zip(&self.paths) {
-            *after = path.last_sequence();
+        let (mut announced_after, mut fresh_at) = ([0; MAX_PATHS], [None; MAX_PATHS]);
+        for (id, path) in self.paths.iter().enumerate() {
+            announced_after[id] = path.last_sequence();
+            fresh_at[id] = path.fresh_at();
         }
-        self.restart = Some(Restart { grace_us, until: now + self.options.handover_timeout_us, announced_after });
+        let until = now + self.options.handover_timeout_us;
+        self.restart = Some(Restart { grace_us, until, announced_after, fresh_at });
         self.speech.at_once = true;
     }
 
-    /// The peer has said, by echoing one, that it has heard a frame that announces the restart.
+    /// The peer has said, by echoing one, that it has heard a frame that announces the restart. It echoes frames that prove nothing to it, too, and
+    /// does not believe what they announce: so one counts only that was sent soon after a fresh frame had come in.
     pub(super) fn finish_restart(&mut self, id: usize, frame: &Frame, echoed_at: Micros, now: Micros) {
-        let Some(restart) = self.restart else { return };
-        let has_heard = crate::pair::detector::is_after(frame.echo, restart.announced_after[id]);
+        let Some(restart) = &mut self.restart else { return };
+        let interval = self.paths[id].options.interval_us;
+        let fresh_at = restart.fresh_at[id].replace(now);
+        let is_believed = fresh_at.is_some_and(|at| at <= echoed_at && echoed_at <= at + interval);
+        let restart = *restart;
+        let has_heard = is_believed && crate::pair::detector::is_after(frame.echo, restart.announced_after[id]);
         if has_heard && self.state == State::Active && self.keeper.reconfirming_since().is_none() {
             self.end_lease_at(echoed_at + restart.grace_us, now);
         }

@@ -48,10 +48,12 @@ impl Node {
         }
     }
 
-    /// A node asks, unless it is active and is asked itself.
+    /// A node asks, unless it is active and is asked itself. A peer that was last heard to claim has to hear of this node's claim again and
+    /// again: one frame may be lost.
     fn asks_on(&self, path: &Path, now: Micros) -> bool {
         let is_asked = path.fresh_ask_at().is_some_and(|at| now - at < path.quiet_after());
-        self.state != State::Active || !is_asked || self.keeper.reconfirming_since().is_some()
+        let is_contested = self.peer.word.is_some_and(|word| word.claims());
+        self.state != State::Active || !is_asked || is_contested || self.keeper.reconfirming_since().is_some()
     }
 
     fn has_facts_due(&self, path: &Path, hears_udp: bool, now: Micros) -> bool {
