@@ -6,7 +6,9 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use lb_lab::{Cut, Load, Pinned, Probe, Sample, Talk, Tally, interrupt, longest_gap, lost, wait_for};
+use lb_lab::{
+    Cut, Load, Node, PairNetwork, Pinned, Probe, Sample, Talk, Tally, interrupt, longest_gap, lost, wait_for,
+};
 
 use stage::{HEARTBEAT_MS, MISSED_LIMIT, Stage};
 
@@ -47,8 +49,9 @@ pub fn show() -> Result<()> {
         "The client sends requests over new connections, talks on {CONNECTIONS} that stay open, and asks an echo each millisecond."
     );
     interrupt::pause(BEFORE)?;
-    let failover = fail_over(&stage, &client)?;
-    come_back(&stage)?;
+    let active = stage.active()?;
+    let failover = fail_over(&stage, &client, active)?;
+    come_back(&stage, active)?;
     interrupt::pause(BETWEEN)?;
     let handover = hand_over(&stage, &client)?;
     interrupt::pause(AFTER)?;
@@ -76,39 +79,46 @@ impl Client {
     }
 }
 
-fn fail_over(stage: &Stage, client: &Client) -> Result<Span> {
+fn fail_over(stage: &Stage, client: &Client, active: usize) -> Result<Span> {
+    let (old, new) = (name(active), 1 - active);
     client.wait_for_answer()?;
     let start = client.probe.elapsed();
-    stage.network.cut(&Cut::node(0))?;
+    stage.network.cut(&Cut::node(active))?;
     client.wait_for_answer()?;
     let end = client.probe.elapsed();
-    println!("\nlb-1, the active node, is cut off: both NICs and the serial line. lb-2 serves:");
-    stage.nodes[1].wait_for_state("active")?;
-    stage.wait_until_paths_are_down(1)?;
-    stage.show(1, &["pair"])?;
-    stage.show(1, &["paths"])?;
+    println!("\n{old}, the active node, is cut off: both NICs and the serial line. {} serves:", name(new));
+    stage.nodes[new].wait_for_state("active")?;
+    stage.wait_until_paths_are_down(new)?;
+    stage.show(new, &["pair"])?;
+    stage.show(new, &["paths"])?;
     Ok(start..end)
 }
 
-fn come_back(stage: &Stage) -> Result<()> {
-    stage.network.mend(&Cut::node(0))?;
+fn come_back(stage: &Stage, node: usize) -> Result<()> {
+    stage.network.mend(&Cut::node(node))?;
     let mended = Instant::now();
-    stage.nodes[0].wait_for_state("standby")?;
-    stage.nodes.iter().try_for_each(lb_lab::Node::wait_for_paths)?;
-    println!("\nThe links of lb-1 are mended. After {:.1} s it is a standby:", mended.elapsed().as_secs_f64());
-    stage.show(0, &["pair"])?;
-    stage.show(0, &["paths"])
+    stage.nodes[node].wait_for_state("standby")?;
+    stage.nodes.iter().try_for_each(Node::wait_for_paths)?;
+    let took = mended.elapsed().as_secs_f64();
+    println!("\nThe links of {} are mended. After {took:.1} s it is a standby, and all paths are up:", name(node));
+    stage.show(node, &["pair"])?;
+    stage.show(node, &["paths"])
 }
 
 fn hand_over(stage: &Stage, client: &Client) -> Result<Span> {
+    let from = stage.active()?;
     let start = client.probe.elapsed();
-    println!("\nlb-2 hands the VIP over to lb-1:");
-    stage.show(1, &["handover"])?;
-    stage.nodes[0].wait_for_state("active")?;
-    stage.nodes[1].wait_for_state("standby")?;
+    println!("\n{} hands the VIP over to {}:", name(from), name(1 - from));
+    stage.show(from, &["handover"])?;
+    stage.nodes[1 - from].wait_for_state("active")?;
+    stage.nodes[from].wait_for_state("standby")?;
     interrupt::pause(BETWEEN)?;
-    stage.show(0, &["events"])?;
+    stage.show(1 - from, &["events"])?;
     Ok(start..client.probe.elapsed())
+}
+
+fn name(node: usize) -> String {
+    PairNetwork::node_name(node)
 }
 
 /// What was sent in this time.
