@@ -4,6 +4,7 @@
 pub mod harness;
 pub mod model;
 pub mod packet;
+pub mod pair;
 pub mod scheduling;
 pub mod stage;
 pub mod traffic;

@@ -5,12 +5,13 @@
 mod lane;
 mod pty;
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,18 +28,26 @@ const BATCH_NS: u64 = 500_000;
 /// How long an idle relay sleeps before it looks for new faults. A command wakes it.
 const IDLE: Duration = Duration::from_millis(20);
 const CHUNK: usize = 1024;
+/// How many of the bytes that have come through are remembered, for each direction.
+const MAX_HEARD: usize = 4096;
 
 /// A serial line with a relay thread. Dropped, both ends hang up.
 #[derive(Debug)]
 pub struct SerialLine {
     devices: [PathBuf; 2],
     faults: [Arc<Faults>; 2],
+    heard: [Heard; 2],
     commands: Sender<Command>,
     waker: UnixStream,
     relay: Option<JoinHandle<()>>,
 }
 
+/// The newest bytes of a direction, the oldest of them first.
+type Heard = Arc<Mutex<VecDeque<u8>>>;
+
 enum Command {
+    /// Send these bytes as if they came from an end.
+    Inject(usize, Vec<u8>),
     /// Put this in place of an end: `None` unplugs it.
     Replace(usize, Option<Pty>),
     Stop,
@@ -50,6 +59,7 @@ impl SerialLine {
         let devices = [1, 2].map(|number| dir.join(format!("serial-{number}")));
         let ends = [Some(Pty::open(&devices[0])?), Some(Pty::open(&devices[1])?)];
         let faults = [Arc::default(), Arc::default()];
+        let heard = [Heard::default(), Heard::default()];
         let (waker, woken) = UnixStream::pair().context("cannot make a socket pair")?;
         woken.set_nonblocking(true).context("cannot make a socket non-blocking")?;
         let (commands, received) = channel();
@@ -57,12 +67,13 @@ impl SerialLine {
             ends,
             lanes: [Lane::new(baud, 1), Lane::new(baud, 2)],
             faults: faults.clone(),
+            heard: heard.clone(),
             woken,
             commands: received,
             began: Instant::now(),
         };
         let relay = std::thread::spawn(move || relay.run());
-        Ok(SerialLine { devices, faults, commands, waker, relay: Some(relay) })
+        Ok(SerialLine { devices, faults, heard, commands, waker, relay: Some(relay) })
     }
 
     /// The device of a node, counted from 0.
@@ -92,6 +103,17 @@ impl SerialLine {
         self.command(Command::Replace(node, Some(Pty::open(&self.devices[node])?)))
     }
 
+    /// The newest bytes that have come through from a node, counted from 0: four kilobytes at most.
+    pub fn heard_from(&self, node: usize) -> Vec<u8> {
+        let heard = self.heard[node].lock().unwrap_or_else(PoisonError::into_inner);
+        heard.iter().copied().collect()
+    }
+
+    /// Puts bytes on the line as if a node had sent them. What the line has no room for is lost.
+    pub fn inject(&self, node: usize, bytes: &[u8]) -> Result<()> {
+        self.command(Command::Inject(node, bytes.to_vec()))
+    }
+
     fn command(&self, command: Command) -> Result<()> {
         self.commands.send(command).map_err(|_| anyhow!("the relay of the serial line has ended"))?;
         (&self.waker).write_all(&[0]).context("cannot wake the relay of the serial line")
@@ -112,6 +134,7 @@ struct Relay {
     ends: [Option<Pty>; 2],
     lanes: [Lane; 2],
     faults: [Arc<Faults>; 2],
+    heard: [Heard; 2],
     woken: UnixStream,
     commands: Receiver<Command>,
     began: Instant,
@@ -133,10 +156,17 @@ impl Relay {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Replace(end, pty) => self.ends[end] = pty,
+                Command::Inject(end, bytes) => self.inject(end, &bytes),
                 Command::Stop => return false,
             }
         }
         true
+    }
+
+    fn inject(&mut self, end: usize, bytes: &[u8]) {
+        let now = self.now();
+        let lane = &mut self.lanes[end];
+        lane.accept(&bytes[..bytes.len().min(lane.room())], now);
     }
 
     fn carry(&mut self) {
@@ -150,6 +180,7 @@ impl Relay {
                 lane.accept(&buffer[..length], now);
             }
             let arrived = lane.arrived(now, faults);
+            remember(&self.heard[end], &arrived);
             if let Some(to) = self.ends[1 - end].as_ref().filter(|_| !arrived.is_empty()) {
                 to.write(&arrived);
             }
@@ -171,6 +202,13 @@ impl Relay {
     fn now(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
+}
+
+fn remember(heard: &Heard, bytes: &[u8]) {
+    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    heard.extend(bytes);
+    let surplus = heard.len().saturating_sub(MAX_HEARD);
+    heard.drain(..surplus);
 }
 
 #[cfg(test)]
@@ -211,6 +249,11 @@ mod tests {
         one.write_all(b"back").unwrap();
         other.read_exact(&mut buffer).unwrap();
         assert_eq!(&buffer, b"back");
+        line.inject(0, b"mine").unwrap();
+        other.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"mine");
+        assert!(line.heard_from(0).ends_with(b"backmine"));
+        assert!(line.heard_from(1).ends_with(b"pong"));
         drop(line);
         std::fs::remove_dir_all(dir).unwrap();
     }
