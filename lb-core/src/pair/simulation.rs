@@ -12,7 +12,7 @@
 //!    A takeover of need has no other excuse either. Where the daemon of the other node had stopped, even that is no excuse, unless frames were lost
 //!    before: its lease ends first.
 //! 2. Where two serve all the same, the lower claim is silent as soon as one frame of the higher one can have come by any path: Tb, the way, and the lateness of a timer
-//!    after the last loss on that path.
+//!    after the last loss on that path. Of equal epochs, and with nothing that proves the frame new, after n silent periods more.
 //! 3. The epoch of a node never falls while its daemon runs, nor below what is on the disk at a start, and each of its claims is higher than all it has made before.
 //! 4. When nothing goes wrong any more ([`judge`]), exactly one of two able nodes that hear each other serves within a bound, and a lone able node does.
 //! 5. The VIPs move no oftener than faults justify, and stay where they are when all is well.
@@ -105,7 +105,7 @@ fn run(world: &mut World) -> Result<(), Violation> {
     while world.faults_left > 0 {
         world.step()?;
     }
-    judge::settle(world, world.schedule.seed % PATIENT == 0)?;
+    judge::settle(world, world.schedule.seed.is_multiple_of(PATIENT))?;
     judge::check_flapping(world)
 }
 

@@ -171,7 +171,7 @@ impl Host {
     pub(super) fn tell_plane(&mut self, jiffy_us: Micros) {
         let Some(daemon) = &self.daemon else { return };
         let lease = daemon.node.lease();
-        let until = if jiffy_us == 0 { lease.until } else { lease.until / jiffy_us * jiffy_us };
+        let until = lease.until.checked_div(jiffy_us).map_or(lease.until, |jiffies| jiffies * jiffy_us);
         let until = if until > Micros::MAX / 4 { Instant::MAX } else { self.clock.instant(until) };
         self.plane = Plane { service: lease.service, until };
     }

@@ -254,13 +254,24 @@ fn memories(rng: &mut Rng) -> [Memory; 2] {
 impl Fault {
     /// An operator's wish and what tracking says: the VIPs may move, and nothing may be lost by it.
     pub(super) fn is_gentle(&self) -> bool {
-        match self {
-            Self::Handover { .. } | Self::Disk { .. } | Self::Acquire { .. } | Self::WallClock { .. } => true,
-            Self::Fitness { .. } | Self::Hold { .. } | Self::Slots { .. } | Self::Doubles { .. } => true,
-            Self::Heal { .. } | Self::Replay { .. } | Self::Forge { .. } | Self::Keys { .. } => true,
-            Self::Cut { .. } | Self::Device { .. } | Self::Clean { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Handover { .. }
+                | Self::Disk { .. }
+                | Self::Acquire { .. }
+                | Self::WallClock { .. }
+                | Self::Fitness { .. }
+                | Self::Hold { .. }
+                | Self::Slots { .. }
+                | Self::Doubles { .. }
+                | Self::Heal { .. }
+                | Self::Replay { .. }
+                | Self::Forge { .. }
+                | Self::Keys { .. }
+                | Self::Cut { .. }
+                | Self::Device { .. }
+                | Self::Clean { .. }
+        )
     }
 }
 

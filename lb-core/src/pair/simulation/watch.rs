@@ -3,7 +3,7 @@
 use super::clock::Instant;
 use super::host::Host;
 use super::network::Network;
-use super::schedule::{ROLES, SERIAL_BYTES};
+use super::schedule::{ROLES, SERIAL_BYTES, slowest_detection};
 use crate::pair::{Epoch, Frame, MAX_PATHS, Micros, PathId, PathOptions, Role};
 
 /// Frames that a node remembers to have sent on a path.
@@ -134,7 +134,7 @@ impl Watch {
         });
         let seen = &mut self.seen[host.role as usize];
         seen.off_since = None;
-        let is_short = stopped_us < super::schedule::fastest(host.options()) / 2;
+        let is_short = stopped_us < super::schedule::fastest(host.options());
         if expired && !is_short {
             seen.unconfirmed = Some((now, host.cpu_time(now)));
         }
@@ -190,6 +190,7 @@ impl Watch {
         seen.claim = epoch;
         seen.claimed_at = now;
         seen.took = fence;
+        seen.unconfirmed = None;
         self.owners += 1;
         if !fence {
             return Ok(());
@@ -317,12 +318,16 @@ impl Watch {
         if ROLES.iter().any(|role| !hosts[*role as usize].is_running()) {
             return Ok(());
         }
+        // Of equal claims a frame that proves nothing may be an old one: the loser yields when it has no word of its peer that is newer.
+        let are_equal = self.seen[0].claim == self.seen[1].claim;
+        let doubt = if are_equal { slowest_detection(hosts[0].options()) } else { 0 };
         for (path, options) in hosts[winner as usize].options().paths.iter().enumerate() {
             let line = network.line(path as PathId, winner);
             let is_usable = ROLES.iter().all(|role| !hosts[*role as usize].unusable[path]);
             let claimed_at = self.seen[winner as usize].claimed_at;
             let clear = self.clear_since[path][winner as usize].max(since).max(claimed_at);
             let most = options.interval_us + line.longest_us(2 * SERIAL_BYTES) + self.late_us + options.interval_us / 4;
+            let most = most + doubt;
             if is_usable && !line.is_cut && now > clear + most {
                 return Err(format!(
                     "{loser:?} serves beside {winner:?} since {since}, and path {path} has lost no frame of {winner:?} since {clear}"
