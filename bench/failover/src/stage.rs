@@ -106,8 +106,8 @@ impl Turn<'_> {
         nodes.iter().position(|mac| *mac == known).with_context(|| format!("{vip} is on {known:02x?}, no node"))
     }
 
-    /// Waits until one node serves, the other one is its standby, and they see each other on all paths. keepalived's first node has the
-    /// higher priority, and serves whenever it can.
+    /// Waits until one node serves, the other one is its standby and could take over, and they see each other on all paths.
+    /// keepalived's first node has the higher priority, and serves whenever it can.
     pub fn wait_until_at_rest(&mut self) -> Result<()> {
         let Turn { stage, keepalived, .. } = self;
         if let Some(keepalived) = keepalived {
@@ -121,7 +121,7 @@ impl Turn<'_> {
             Ok((are("active", "standby") || are("standby", "active")).then_some(()))
         });
         both.with_context(|| stage.nodes.iter().map(Node::story).collect::<String>())?;
-        stage.nodes.iter().try_for_each(Node::wait_for_paths)
+        stage.nodes.iter().try_for_each(Node::wait_until_ready_for_each_other)
     }
 
     /// How many takeovers and handovers there have been; `None` where nobody counts them.

@@ -41,6 +41,17 @@ impl Server {
         Ok(Server::spawn(move |stop| echo(&socket, &prefix, stop)))
     }
 
+    /// Takes datagrams to `address` and reads none: what the socket has no room for is dropped.
+    pub fn udp_sink(namespace: &Namespace, address: SocketAddr) -> Result<Server> {
+        let socket = bind(namespace, address, UdpSocket::bind)?;
+        Ok(Server::spawn(move |stop| {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            drop(socket);
+        }))
+    }
+
     /// Reads each connection to `address` to its end, answers `NAME BYTES CHECKSUM` (see [`checksum`]) and closes it.
     pub fn tcp_sink(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
         let listener = bind(namespace, address, TcpListener::bind)?;

@@ -1,6 +1,6 @@
 //! A client that asks a UDP echo each millisecond, and so sees a failover as a user would: as a gap.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,7 +61,8 @@ impl Probe {
     /// Starts to probe `target` from a namespace.
     pub fn start(from: &NamespaceHandle, target: SocketAddr) -> Result<Probe> {
         let socket = from.run(|| {
-            let socket = UdpSocket::bind("0.0.0.0:0").context("cannot open a socket")?;
+            let local: IpAddr = if target.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+            let socket = UdpSocket::bind((local, 0)).context("cannot open a socket")?;
             socket.connect(target).with_context(|| format!("cannot reach {target}"))?;
             socket.set_nonblocking(true).context("cannot make a socket non-blocking")?;
             Ok(socket)

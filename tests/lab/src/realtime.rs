@@ -11,6 +11,8 @@ pub enum Rank {
     Probe,
     /// It stands in for a serial line's hardware.
     Line,
+    /// It is woken as the heartbeats of `lbd` are.
+    Heartbeat,
 }
 
 /// Gives the calling thread a fixed priority, where that is allowed, and exact timers.
@@ -18,6 +20,7 @@ pub fn prefer(rank: Rank) {
     let priority = match rank {
         Rank::Probe => 1,
         Rank::Line => 2,
+        Rank::Heartbeat => 50,
     };
     let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameters outlive the call; 0 is the calling thread. Where it is refused, timing is a bit worse.

@@ -98,7 +98,7 @@ fn come_back(stage: &Stage, node: usize) -> Result<()> {
     stage.network.mend(&Cut::node(node))?;
     let mended = Instant::now();
     stage.nodes[node].wait_for_state("standby")?;
-    stage.nodes.iter().try_for_each(Node::wait_for_paths)?;
+    stage.nodes.iter().try_for_each(Node::wait_until_ready_for_each_other)?;
     let took = mended.elapsed().as_secs_f64();
     println!("\nThe links of {} are mended. After {took:.1} s it is a standby, and all paths are up:", name(node));
     stage.show(node, &["pair"])?;

@@ -95,7 +95,7 @@ impl Node {
         Ok(Node { lbd, index, dir })
     }
 
-    /// Starts both nodes, the second one once the first is active, and waits until it is the standby and all paths are up.
+    /// Starts both nodes, the second one once the first is active, and waits until it could take over.
     pub fn start_both(network: &PairNetwork, config: &PairConfig) -> Result<[Node; 2]> {
         let mut nodes = [Node::prepare(network, 0, config)?, Node::prepare(network, 1, config)?];
         for (node, state) in nodes.iter_mut().zip(["active", "standby"]) {
@@ -103,7 +103,7 @@ impl Node {
             node.lbd.wait_until_ready()?;
             node.wait_for_state(state)?;
         }
-        nodes.iter().try_for_each(Node::wait_for_paths)?;
+        nodes.iter().try_for_each(Node::wait_until_ready_for_each_other)?;
         Ok(nodes)
     }
 
@@ -173,6 +173,15 @@ impl Node {
         self.wait_for(&format!("all paths of {} to be up", self.name()), |node| {
             let active = node.state()? == "active";
             Ok(node.paths()?.iter().all(|path| path["state"] == "up" || active && path["state"] != "down"))
+        })
+    }
+
+    /// Waits until all paths are up, and the peer says that it could serve and has what it needs for that.
+    pub fn wait_until_ready_for_each_other(&self) -> Result<()> {
+        self.wait_for_paths()?;
+        self.wait_for(&format!("the peer of {} to be able to serve", self.name()), |node| {
+            let says = &node.pair()?["peer"]["says"];
+            Ok(says["fitness"].as_u64() > Some(0) && says["unable"] == false && says["in_sync"] == true)
         })
     }
 
