@@ -20,7 +20,7 @@ pub mod wire;
 pub use detector::LOSS_WINDOW;
 use detector::Path;
 pub use frame::{Facts, Flags, Frame, Kind};
-pub use node::{MAX_GRACE_US, Node, detection_time};
+pub use node::{MAX_GRACE_US, NEED, Node, detection_time};
 pub use sync::Sync;
 
 /// Number of a takeover. Grows by one with each; the higher one wins, and of two equal ones the primary's.

@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
+pub use handover::NEED;
 use handover::{Errand, Want};
 use orders::Restart;
 use speech::Speech;

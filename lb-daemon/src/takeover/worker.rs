@@ -228,11 +228,11 @@ impl Worker {
 
     async fn look_for_duplicates(&mut self, now: Instant) {
         let Some(detection) = &mut self.detection else { return };
-        match detection.step(now) {
+        // What the peer has while it serves is its own, also when it dies a moment later: that look is over, and has found nobody.
+        let step = if self.surroundings.peer_serves() { Step::Found(None) } else { detection.step(now) };
+        match step {
             Step::Probe => self.owner.probe(),
             Step::Found(found) => {
-                // What the peer has while it serves is its own.
-                let found = found.filter(|_| !self.surroundings.peer_serves());
                 if found.is_none() {
                     self.detection = None;
                 }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use lb_core::pair::{FULLY_FIT, Fitness};
+use lb_core::pair::{FULLY_FIT, Fitness, NEED};
 
 /// What a gateway that does not answer costs.
 pub const SILENT_GATEWAY: Fitness = 40;
 /// What fewer healthy reals than wanted cost.
 pub const FEW_REALS: Fitness = 30;
 
+// A gateway that answers one node alone moves the VIPs to that node; too few reals do not.
+const _: () = assert!(SILENT_GATEWAY >= NEED && FEW_REALS < NEED);
 // A node that can serve at all is fitter than one that cannot.
 const _: () = assert!(SILENT_GATEWAY + FEW_REALS < FULLY_FIT);
 

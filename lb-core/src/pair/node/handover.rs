@@ -1,7 +1,13 @@
 //! Handovers: the active node offers, the standby claims, the active yields.
 
 use super::{Node, Stop};
-use crate::pair::{Answer, Happening, Micros, Role, State, failover::Cause, peer::Word, sync::Sync};
+use crate::pair::{Answer, Fitness, Happening, Micros, Role, State, failover::Cause, peer::Word, sync::Sync};
+
+/// A peer that is fitter by so much can serve clients that this node cannot: the VIPs move to it of need. A gateway that answers one node alone makes
+/// as much.
+pub const NEED: Fitness = 40;
+/// How long it has to be so. What fails both nodes is seen by both within that time, and then nothing is gained.
+const NEED_AFTER_US: Micros = 2_000_000;
 
 /// A handover that this active node has begun, or has yielded for.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +27,7 @@ pub(super) enum Why {
     Operator,
     Stop,
     Forbidden,
-    /// This node cannot serve at all, the peer can.
+    /// This node cannot serve at all, and the peer can; or the peer reaches what this node does not.
     Unfit,
     /// The peer has been fitter for long enough.
     LessFit,
@@ -35,7 +41,7 @@ impl Why {
             Self::Operator => "an operator wants the VIPs to move",
             Self::Stop => "the daemon ends",
             Self::Forbidden => "this node must not serve any more",
-            Self::Unfit => "this node cannot serve, and the peer can",
+            Self::Unfit => "the peer can serve, and this node cannot or not all",
             Self::LessFit => "the peer has been fitter for a while",
             Self::Wanted => "the peer wants the VIPs",
         }
@@ -84,8 +90,11 @@ impl Node {
         if now < self.no_offer_before {
             return false;
         }
-        let is_due = self.better_since.is_some_and(|since| now >= since + self.options.failback_delay_us);
-        if self.fitness == 0 && is_fitter {
+        let has_been_fitter = |delay: Micros| self.better_since.is_some_and(|since| now >= since + delay);
+        let is_needed = word.fitness >= self.fitness.saturating_add(NEED)
+            && has_been_fitter(NEED_AFTER_US.min(self.options.failback_delay_us));
+        let is_due = has_been_fitter(self.options.failback_delay_us);
+        if is_needed || self.fitness == 0 && is_fitter {
             self.begin(Why::Unfit, true, now)
         } else if word.flags.want {
             self.begin(Why::Wanted, word.flags.force, now)

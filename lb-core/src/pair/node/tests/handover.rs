@@ -126,6 +126,24 @@ fn a_less_fit_node_hands_over_after_a_while() {
 }
 
 #[test]
+fn what_one_node_alone_reaches_moves_the_vips_of_need() {
+    let mut lab = Lab::running();
+    lab.sides[A].options.failback_delay_us = 60_000 * MS;
+    let options = lab.sides[A].options.clone();
+    lab.sides[A].node.as_mut().unwrap().set_options(&options);
+    lab.tell(A, Input::Fitness { fitness: 61, reason: "few reals".to_owned() });
+    lab.run(5_000 * MS);
+    assert_eq!(lab.node(A).state(), State::Active, "not of need");
+    lab.tell(A, Input::Fitness { fitness: 100, reason: String::new() });
+    lab.run(100 * MS);
+    lab.tell(A, Input::Fitness { fitness: 60, reason: "gateway".to_owned() });
+    lab.run(1_500 * MS);
+    assert_eq!(lab.node(A).state(), State::Active, "the other may lose it, too");
+    lab.run(1_000 * MS);
+    assert_eq!(lab.states().1, State::Active);
+}
+
+#[test]
 fn fitness_that_comes_and_goes_moves_nothing() {
     let mut lab = Lab::running();
     for _ in 0..10 {
