@@ -16,8 +16,8 @@ use crate::realtime::wait_readable;
 
 /// How often each connection says something, once it has been answered.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A connection without an answer for so long is broken.
-const SILENCE_LIMIT: Duration = Duration::from_secs(15);
+/// A connection without an answer for so long is broken: longer than the pauses between the repetitions of TCP, which double.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 const WORD: &[u8] = b"are you there?\n";
 const CHUNK: usize = 512;
 
