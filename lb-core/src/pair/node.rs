@@ -139,8 +139,8 @@ impl Node {
     /// Takes in what has happened, at a time that never goes back. The actions that follow are to be taken out before the next input.
     pub fn handle(&mut self, input: Input, now: Micros) {
         let now = now.max(self.now);
-        self.now = now;
-        self.notice_stall(now);
+        let looked_at = std::mem::replace(&mut self.now, now);
+        self.notice_stall(looked_at, now);
         let reply = match input {
             Input::Wake => {
                 self.settle(now);

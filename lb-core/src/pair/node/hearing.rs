@@ -62,6 +62,7 @@ impl Node {
             return;
         }
         self.doubt_death();
+        self.tell_stall(now);
         if self.keeper.is_serving() {
             let reason = format!("the peer claims the VIPs with epoch {}", frame.epoch);
             // After a takeover of need nobody would miss what this node forwards.

@@ -1,6 +1,6 @@
 //! Frames that go out.
 
-use super::{MAX_ACTIONS, Node, hearing::Ask};
+use super::{MAX_ACTIONS, Node, hearing::Ask, time::Stall};
 use crate::pair::{
     Action, Flags, Frame, Kind, Micros, PathKind, State,
     detector::{Path, Stamp},
@@ -20,6 +20,8 @@ pub(super) struct Speech {
     pub at_once: bool,
     /// An event about a stall went out.
     pub last_stall_event: Option<Micros>,
+    /// The last stall that the peer may have noticed.
+    pub untold_stall: Option<Stall>,
     /// It was told that the peers' paces differ.
     pub told_pace: bool,
     /// It was told that another node has the same role.

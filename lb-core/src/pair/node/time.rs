@@ -9,13 +9,20 @@ const MIN_STALL_US: Micros = 2_000;
 const RENEWALS: Micros = 4;
 /// At least so long between two renewals.
 const MIN_RENEWAL_US: Micros = 500;
-/// At least so long between two events about stalls.
+/// At least so long between two events about stalls, but for one that has made the peer take over.
 const STALL_EVENTS_US: Micros = 1_000_000;
+
+/// This node was off the CPU, and has not told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stall {
+    until: Micros,
+    late: Micros,
+}
 
 impl Node {
     /// Sees whether this node was off the CPU until now: then it knows nothing of the time in between, and must not take the silence of that time
-    /// for its peer's.
-    pub(super) fn notice_stall(&mut self, now: Micros) {
+    /// for its peer's. It last looked at the time at `looked_at`.
+    pub(super) fn notice_stall(&mut self, looked_at: Micros, now: Micros) {
         let late = now.saturating_sub(self.wake_at);
         if late <= (self.shortest_interval() / 2).max(MIN_STALL_US) {
             return;
@@ -24,6 +31,13 @@ impl Node {
         self.stalls.total_us += late;
         self.stalls.longest_us = self.stalls.longest_us.max(late);
         self.recover(late, now);
+        // It was silent for longer than it was late: it slept before.
+        if now - looked_at >= self.shortest_silence() {
+            self.speech.untold_stall = Some(Stall { until: now, late });
+            if self.speech.last_stall_event.is_none_or(|at| now - at >= STALL_EVENTS_US) {
+                self.tell_stall(now);
+            }
+        }
         // The frames that wait to be read belong to the same stall.
         self.wake_at = now;
     }
@@ -41,11 +55,23 @@ impl Node {
         if self.keeper.stalled(now) {
             self.speech.at_once = true;
         }
-        if is_long && self.speech.last_stall_event.is_none_or(|at| now - at >= STALL_EVENTS_US) {
-            self.speech.last_stall_event = Some(now);
-            let reason = format!("this node was off the CPU for {} ms", late / 1_000);
-            self.tell(Happening::Stalled { for_us: late }, reason, now);
+    }
+
+    /// Tells of the last stall, if it has not been told and the peer may have noticed it just now.
+    pub(super) fn tell_stall(&mut self, now: Micros) {
+        let Some(Stall { until, late }) = self.speech.untold_stall.take() else { return };
+        if now - until > self.window() {
+            return;
         }
+        self.speech.last_stall_event = Some(until);
+        let reason = format!("this node was off the CPU for {} ms", late / 1_000);
+        self.tell(Happening::Stalled { for_us: late }, reason, until);
+    }
+
+    /// (n-1) Tb: a shorter silence of this node is never n misses for its peer.
+    fn shortest_silence(&self) -> Micros {
+        let silences = self.paths.iter().map(|path| path.quiet_after() - path.options.interval_us);
+        silences.max().unwrap_or(0)
     }
 
     /// After how long without a sign of life the peer may call this node dead.

@@ -102,6 +102,28 @@ fn a_node_that_was_off_the_cpu_counts_no_misses_for_that_time() {
 }
 
 #[test]
+fn a_stall_is_told_where_the_peer_took_over_for_it_and_else_now_and_then() {
+    let mut lab = Lab::running();
+    let told = |lab: &Lab, side: usize| {
+        let stalls = |event: &&Event| matches!(event.what, Happening::Stalled { .. });
+        lab.sides[side].events.iter().filter(stalls).count()
+    };
+    // Two periods of the serial line are 40 ms. Too short for n misses there; then three within a second, each too short by W.
+    for (off, expected) in [(30, 0), (45, 1), (45, 1), (45, 1)] {
+        lab.pause(A);
+        lab.run(off * MS);
+        lab.go_on(A);
+        lab.run(20 * MS);
+        assert_eq!((lab.states(), told(&lab, A)), ((State::Active, State::Standby), expected));
+    }
+    lab.pause(A);
+    lab.run(100 * MS);
+    lab.go_on(A);
+    lab.run(20 * MS);
+    assert_eq!((lab.states(), told(&lab, A)), ((State::Standby, State::Active), 2));
+}
+
+#[test]
 fn a_late_ack_ends_a_run_of_misses() {
     let mut lab = Lab::running();
     // Every ack comes after its time: all asks are missed, and the peer lives.
