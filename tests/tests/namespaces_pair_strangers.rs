@@ -43,6 +43,15 @@ impl Stranger<'_> {
         Tap::open(&self.stage.network.switch, &port)?.catch(RECORDED, self.address(node)?, LIMIT)
     }
 
+    /// What has come through the serial line from a node.
+    fn record_serial(&self, node: usize) -> Result<Vec<Vec<u8>>> {
+        let line = &self.stage.network.serial;
+        wait_for("frames on the serial line", LIMIT, || {
+            let recorded = Deframer::new().push(&line.heard_from(node));
+            Ok((recorded.len() >= RECORDED).then(|| recorded[recorded.len() - RECORDED..].to_vec()))
+        })
+    }
+
     /// Sends these to a node, in the name of its peer, and waits until the node has counted them all under `reason`.
     fn send(&self, node: usize, frames: &[Vec<u8>], ttl: u8, reason: &str) -> Result<()> {
         let network = &self.stage.network;
@@ -58,11 +67,9 @@ impl Stranger<'_> {
     /// The same on the serial line.
     fn send_by_serial(&self, node: usize, frames: &[Vec<u8>], reason: &str) -> Result<()> {
         let counted = self.stage.refused(node, Link::Serial, reason)?;
-        for (count, frame) in (1..).zip(frames) {
-            self.stage.network.serial.inject(1 - node, &encode_stream(frame))?;
-            self.wait_for_refusals(node, Link::Serial, reason, counted + count)?;
-        }
-        Ok(())
+        let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode_stream(frame)).collect();
+        self.stage.network.serial.inject(1 - node, &bytes)?;
+        self.wait_for_refusals(node, Link::Serial, reason, counted + frames.len() as u64)
     }
 
     fn wait_for_refusals(&self, node: usize, link: Link, reason: &str, count: u64) -> Result<()> {
@@ -112,8 +119,7 @@ fn recorded_frames_are_counted_and_move_nothing() -> Result<()> {
         stranger.send(node, &others, TTL, "replayed")?;
         stranger.send(node, &own, TTL, "own_direction")?;
         stranger.send(node, &others, TTL - 1, "forwarded")?;
-        let recorded = Deframer::new().push(&stage.network.serial.heard_from(1 - node));
-        stranger.send_by_serial(node, &recorded[recorded.len() - RECORDED.min(recorded.len())..], "replayed")?;
+        stranger.send_by_serial(node, &stranger.record_serial(1 - node)?, "replayed")?;
     }
     stage.nothing_moved(&before)?;
     // Held back, and delivered when they are too old.

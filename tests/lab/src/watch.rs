@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -57,9 +57,19 @@ pub const BOTH: u8 = 0b11;
 /// The watching thread. Dropped, it stops.
 #[derive(Debug)]
 pub struct Watch {
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     began: Instant,
     thread: Option<JoinHandle<Result<Vec<Look>>>>,
+}
+
+/// What the thread is told, and what it tells.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// The nodes that any look so far found to answer ARP.
+    answered: AtomicU8,
+    /// The same, to forward.
+    forwarded: AtomicU8,
 }
 
 impl Watch {
@@ -73,11 +83,17 @@ impl Watch {
             socket.set_nonblocking(true).context("cannot make a socket non-blocking")?;
             Ok(socket)
         })?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let began = Instant::now();
         let watcher = Watcher { watched, own, packets, datagrams, looks: Vec::new(), began };
-        let seen = stop.clone();
-        Ok(Watch { stop, began, thread: Some(std::thread::spawn(move || watcher.run(&seen))) })
+        let seen = shared.clone();
+        Ok(Watch { shared, began, thread: Some(std::thread::spawn(move || watcher.run(&seen))) })
+    }
+
+    /// Whether a node, counted from 0, has been seen to answer ARP and to forward, by now.
+    pub fn has_seen(&self, node: usize) -> bool {
+        let seen = self.shared.answered.load(Ordering::Relaxed) & self.shared.forwarded.load(Ordering::Relaxed);
+        seen & (1 << node) != 0
     }
 
     /// Since the first look: for comparison with [`Look::at`].
@@ -87,7 +103,7 @@ impl Watch {
 
     /// Ends it, and returns all looks in order.
     pub fn stop(mut self) -> Result<Vec<Look>> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("the watch has been stopped before")?;
         thread.join().map_err(|_| anyhow!("the watching thread has panicked"))?
     }
@@ -95,7 +111,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -128,20 +144,20 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn run(mut self, stop: &AtomicBool) -> Result<Vec<Look>> {
+    fn run(mut self, shared: &Shared) -> Result<Vec<Look>> {
         realtime::prefer(Rank::Probe);
         let mut next = Duration::ZERO;
-        while !stop.load(Ordering::Relaxed) {
+        while !shared.stop.load(Ordering::Relaxed) {
             let now = self.began.elapsed();
             if now >= next {
                 self.look(now)?;
                 next = (next + WATCH_PERIOD).max(now);
             }
-            self.listen(next.saturating_sub(now));
+            self.listen(next.saturating_sub(now), shared);
         }
         let end = Instant::now() + LAST_ANSWERS;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            self.listen(left);
+            self.listen(left, shared);
         }
         Ok(self.looks)
     }
@@ -168,21 +184,22 @@ impl Watcher {
         unsafe { libc::send(self.packets.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
     }
 
-    fn listen(&mut self, limit: Duration) {
+    fn listen(&mut self, limit: Duration, shared: &Shared) {
         let descriptors = [self.packets.as_raw_fd(), self.datagrams.as_raw_fd()];
         if !realtime::wait_readable(&descriptors, limit) {
             return;
         }
-        self.hear_answers();
-        self.hear_echoes();
+        shared.answered.fetch_or(self.hear_answers(), Ordering::Relaxed);
+        shared.forwarded.fetch_or(self.hear_echoes(), Ordering::Relaxed);
     }
 
-    fn hear_answers(&mut self) {
-        let mut buffer = [0_u8; MAX_FRAME];
+    /// The nodes whose answers have come in.
+    fn hear_answers(&mut self) -> u8 {
+        let (mut buffer, mut heard) = ([0_u8; MAX_FRAME], 0);
         loop {
             // SAFETY: the buffer is as long as told and outlives the call.
             let length = unsafe { libc::recv(self.packets.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-            let Ok(length) = usize::try_from(length) else { return };
+            let Ok(length) = usize::try_from(length) else { return heard };
             let newest = self.looks.len() as u32;
             let Some((number, who)) = arp_answer(&buffer[..length], *self.watched.service.ip(), newest) else {
                 continue;
@@ -190,19 +207,23 @@ impl Watcher {
             let node = self.watched.nodes.iter().position(|mac| *mac == who);
             if let (Some(look), Some(node)) = (self.looks.get_mut(number as usize), node) {
                 look.answered |= 1 << node;
+                heard |= 1 << node;
             }
         }
     }
 
-    fn hear_echoes(&mut self) {
-        let mut buffer = [0_u8; MAX_FRAME];
+    /// The nodes that have forwarded what is answered now.
+    fn hear_echoes(&mut self) -> u8 {
+        let (mut buffer, mut heard) = ([0_u8; MAX_FRAME], 0);
         while let Ok(length) = self.datagrams.recv(&mut buffer) {
             let Some([a, b, c, d, node]) = buffer[..length].last_chunk::<PAYLOAD>().copied() else { continue };
             let number = u32::from_be_bytes([a, b, c, d]);
             if let Some(look) = self.looks.get_mut(number as usize).filter(|_| node < 2) {
                 look.forwarded |= 1 << node;
+                heard |= 1 << node;
             }
         }
+        heard
     }
 }
 

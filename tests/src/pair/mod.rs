@@ -124,12 +124,14 @@ impl PairStage {
         Pinned::open(&self.network.client.handle(), SocketAddr::V4(service(&self.network)), CONNECTIONS)
     }
 
-    /// Starts to watch who owns the first VIP.
+    /// Starts to watch who owns the first VIP, and waits until it is seen.
     pub fn watch(&self) -> Result<Watch> {
         let network = &self.network;
         let nodes = [network.mac(0)?, network.mac(1)?];
         let watched = Watched { service: service(network), nodes, client: network.plan.client_address() };
-        Watch::start(&network.client, watched)
+        let watch = Watch::start(&network.client, watched)?;
+        wait_for("an owner to be seen", LIMIT, || Ok((0..2).any(|node| watch.has_seen(node)).then_some(())))?;
+        Ok(watch)
     }
 
     /// Has client and gateway ask the service of each VIP once, so that both have all VIPs in their neighbour tables.
@@ -232,26 +234,24 @@ pub fn close_unbroken(pinned: Pinned) -> Result<()> {
     Ok(())
 }
 
-/// Ends the watch, which may never have seen two owners, by ARP or by forwarding. It must have seen each of these nodes be one.
+/// Ends the watch, which may never have seen two owners, by ARP or by forwarding, once it has seen each of these nodes be one.
 pub fn one_owner_at_a_time(watch: Watch, owners: &[usize]) -> Result<()> {
-    let looks = watch.stop()?;
-    never_both(&looks, "forwarded", |look| look.forwarded)?;
-    one_answered_at_a_time(&looks, owners)
+    let looks = end_once_seen(watch, owners)?;
+    never_both(&looks, "answered ARP", |look| look.answered)?;
+    never_both(&looks, "forwarded", |look| look.forwarded)
 }
 
 /// As [`one_owner_at_a_time`], by ARP alone: a node that hands the VIPs over goes on to forward what still comes to it.
 pub fn one_answers_at_a_time(watch: Watch, owners: &[usize]) -> Result<()> {
-    one_answered_at_a_time(&watch.stop()?, owners)
+    never_both(&end_once_seen(watch, owners)?, "answered ARP", |look| look.answered)
 }
 
-fn one_answered_at_a_time(looks: &[Look], owners: &[usize]) -> Result<()> {
-    never_both(looks, "answered ARP", |look| look.answered)?;
+fn end_once_seen(watch: Watch, owners: &[usize]) -> Result<Vec<Look>> {
     for owner in owners {
-        let bit = 1 << owner;
-        let seen = looks.iter().any(|look| look.answered == bit) && looks.iter().any(|look| look.forwarded & bit != 0);
-        ensure!(seen, "lb-{} was never seen to own the VIP", owner + 1);
+        let what = format!("lb-{} to be seen as an owner", owner + 1);
+        wait_for(&what, LIMIT, || Ok(watch.has_seen(*owner).then_some(())))?;
     }
-    Ok(())
+    watch.stop()
 }
 
 fn never_both(looks: &[Look], what: &str, nodes: impl Fn(&Look) -> u8) -> Result<()> {
