@@ -18,6 +18,8 @@ pub enum Bench {
     Balance(Balance),
     /// How long clients wait when the active node is cut off, beside keepalived
     Failover(Failover),
+    /// How often a pair takes over without need: under CPU hogs and a flood, and when heartbeats are lost
+    Soak(Soak),
 }
 
 /// How to measure packets.
@@ -65,6 +67,23 @@ pub struct Failover {
     only: Option<String>,
 }
 
+/// How to soak.
+#[derive(Args)]
+pub struct Soak {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A minute of each only: a first look
+    #[arg(long, conflicts_with = "minutes")]
+    quick: bool,
+    /// Minutes of each; 10 where nothing is said
+    #[arg(long, value_name = "N")]
+    minutes: Option<u64>,
+    /// Only this one: `hogs` or `loss`
+    #[arg(long, value_name = "SOAK")]
+    only: Option<String>,
+}
+
 /// Runs the bench.
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
@@ -72,6 +91,7 @@ pub fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Balance(options) if options.live => live_balance(root, options),
         Bench::Balance(options) => balance(root, options),
         Bench::Failover(options) => failover(root, options),
+        Bench::Soak(options) => soak(root, options),
     }
 }
 
@@ -109,6 +129,20 @@ fn failover(root: &Path, failover: &Failover) -> Result<()> {
     let mut command = bench(root, "lb-bench-failover", &[], failover.json.as_deref(), failover.quick)?;
     if let Some(text) = &failover.only {
         command.arg("--only").arg(text);
+    }
+    run_command(&mut command)
+}
+
+fn soak(root: &Path, soak: &Soak) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
+    build_programs(root)?;
+    let mut command = bench(root, "lb-bench-soak", &[], soak.json.as_deref(), soak.quick)?;
+    if let Some(minutes) = soak.minutes {
+        command.arg("--minutes").arg(minutes.to_string());
+    }
+    if let Some(only) = &soak.only {
+        command.arg("--only").arg(only);
     }
     run_command(&mut command)
 }
