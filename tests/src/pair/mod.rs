@@ -21,7 +21,7 @@ pub use traffic::Traffic;
 
 /// The echoes' port, UDP and TCP.
 const ECHO: u16 = 7;
-/// Tb and n: three silent periods more than the machine's longest stalls, so that a busy one takes nothing over falsely.
+/// Tb and n: a peer is dead after 170 ms at the earliest, which is longer than a busy machine holds up a thread of fixed priority.
 const HEARTBEAT_MS: u32 = 40;
 const MISSED_LIMIT: u32 = 5;
 /// TCP connections that stay open through a test.
