@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use lb_core::auth::Keys;
-use lb_core::pair::{Answer, Input, Lease, Options, PathId};
+use lb_core::pair::{Answer, Input, Lease, Micros, Options, PathId, Service, State};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
@@ -33,8 +33,19 @@ pub(super) enum Command {
 pub struct Outcome {
     /// The node's answer.
     pub answer: Answer,
+    /// What the node is by then.
+    pub state: State,
     /// What the data plane is told by then.
     pub lease: Lease,
+}
+
+impl Outcome {
+    /// Until when a successor of this daemon may go on: it is left the whole of the VIPs, or nothing.
+    #[must_use]
+    pub fn resume_until(&self) -> Option<Micros> {
+        let may_go_on = self.state == State::Active && self.lease.service == Service::Serving;
+        (self.answer == Answer::Done && may_go_on).then_some(self.lease.until)
+    }
 }
 
 /// The way to the thread.
@@ -90,5 +101,22 @@ impl Inbox {
     /// Stops the bell. To be done before the commands are taken: one that comes in between rings again.
     pub(super) fn quiet(&self) {
         let _ = self.bell.read();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_node_that_is_active_and_serves_leaves_anything_to_its_successor() {
+        let outcome = |answer, state, service| Outcome { answer, state, lease: Lease { service, until: 7 } };
+        let done = |state, service| outcome(Answer::Done, state, service).resume_until();
+        assert_eq!(done(State::Active, Service::Serving), Some(7));
+        assert_eq!(done(State::TakingOver, Service::Serving), None, "its addresses may be missing");
+        assert_eq!(done(State::Yielding, Service::Draining), None);
+        assert_eq!(done(State::Standby, Service::Silent), None);
+        let refused = Answer::Refused("the peer has not confirmed the restart in time".to_owned());
+        assert_eq!(outcome(refused, State::Active, Service::Serving).resume_until(), None);
     }
 }

@@ -3,16 +3,10 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use nix::poll::PollFlags;
-
 /// An open device of a path.
 pub(super) trait Device: Send {
-    /// What to poll.
+    /// What to poll for what comes in. Polling and reading it must wait for nobody: it is no tty.
     fn fd(&self) -> BorrowedFd<'_>;
-    /// What to poll it for.
-    fn events(&self) -> PollFlags {
-        PollFlags::POLLIN
-    }
     /// Sends a frame, or loses it.
     ///
     /// # Errors
@@ -23,12 +17,9 @@ pub(super) trait Device: Send {
     /// # Errors
     /// The device cannot be used any more.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Heard>;
-    /// Goes on with what could not be sent at once.
-    ///
-    /// # Errors
-    /// The device cannot be used any more.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// Frames that were lost after [`Device::send`] had taken them, since the device was opened.
+    fn lost(&self) -> u64 {
+        0
     }
 }
 

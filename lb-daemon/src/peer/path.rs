@@ -1,6 +1,6 @@
 //! One path as the heartbeat thread has it: its device, as long as it can be used, and what has gone over it.
 
-use nix::poll::PollFd;
+use nix::poll::{PollFd, PollFlags};
 
 use super::device::{Device, Heard, Sent};
 use super::keeper::Returns;
@@ -23,6 +23,7 @@ impl Path {
     /// Replaces the device, or what is said of why there is none.
     pub(super) fn set_device(&mut self, device: Result<Box<dyn Device>, String>) {
         if let Ok(old) = std::mem::replace(&mut self.device, device) {
+            self.counters.unsent += old.lost();
             // There is never a second one, and so there is room. Closing here could take long.
             let _ = self.returns.try_send(old);
         }
@@ -33,7 +34,7 @@ impl Path {
     }
 
     pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
-        self.device.as_ref().ok().map(|device| PollFd::new(device.fd(), device.events()))
+        self.device.as_ref().ok().map(|device| PollFd::new(device.fd(), PollFlags::POLLIN))
     }
 
     /// Sends a frame, or loses it. An error says why the device cannot be used any more.
@@ -56,7 +57,7 @@ impl Path {
     /// Takes the next frame that has come in. An error says why the device cannot be used any more.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Heard, String> {
         let Ok(device) = &mut self.device else { return Ok(Heard::Nothing) };
-        let heard = device.flush().and_then(|()| device.receive(buffer)).map_err(|error| error.to_string())?;
+        let heard = device.receive(buffer).map_err(|error| error.to_string())?;
         match heard {
             Heard::Forwarded => self.counters.forwarded += 1,
             Heard::Garbage => self.counters.garbage += 1,
@@ -66,10 +67,8 @@ impl Path {
     }
 
     pub(super) fn view(&self) -> DeviceView {
-        DeviceView {
-            name: self.name.clone(),
-            unusable: self.device.as_ref().err().cloned(),
-            counters: self.counters.clone(),
-        }
+        let mut counters = self.counters.clone();
+        counters.unsent += self.device.as_ref().map_or(0, |device| device.lost());
+        DeviceView { name: self.name.clone(), unusable: self.device.as_ref().err().cloned(), counters }
     }
 }

@@ -110,7 +110,7 @@ impl Thread {
     fn wait_for_answer(&mut self, waiting: oneshot::Sender<Outcome>) {
         if let Some(earlier) = self.waiting.replace(waiting) {
             let answer = Answer::Refused("something else has been asked for meanwhile".to_owned());
-            let _ = earlier.send(Outcome { answer, lease: self.node.lease() });
+            let _ = earlier.send(Outcome { answer, state: self.node.state(), lease: self.node.lease() });
         }
     }
 
@@ -189,7 +189,7 @@ impl Thread {
     fn answer(&mut self, answer: Answer) {
         if let Some(waiting) = self.waiting.take() {
             // Who asked may have gone away.
-            let _ = waiting.send(Outcome { answer, lease: self.node.lease() });
+            let _ = waiting.send(Outcome { answer, state: self.node.state(), lease: self.node.lease() });
         }
     }
 
