@@ -79,6 +79,9 @@ pub trait Surroundings: Send + Sync + 'static {
     fn trouble(&self, trouble: Trouble);
     /// The peer is alive and serves, so an answer for a VIP is its own.
     fn peer_serves(&self) -> bool;
+    /// The node has last asked for the VIPs, not for their release. It may have asked a moment ago, and the job that says so still
+    /// waits: what another host sees of this one must not be older than what the peer was told.
+    fn is_owner(&self) -> bool;
 }
 
 /// An attachment that is being made; the error says what refuses it.

@@ -83,11 +83,21 @@ impl Owner {
         self.owned.as_ref().map(|(_, schedule)| schedule.due())
     }
 
-    /// Becomes the owner: verifies the attachments, adds the VIPs and announces them, in this order and at once.
+    /// Becomes the owner: announces the VIPs where they can be served, verifies the attachments and adds the VIPs.
+    ///
+    /// The kernel may take long for its interfaces and addresses: whoever changes any network of the host holds the others up. The
+    /// program forwards without the addresses, so the clients that know a VIP are told first.
     pub(super) async fn acquire(&mut self) {
-        let (vips, problems) = self.put_up().await;
-        self.owned = Some((vips, Schedule::begin(Instant::now())));
+        let ready = self.places_ready();
+        self.owned = Some((ready.clone(), Schedule::begin(Instant::now())));
         self.announce();
+        let (vips, problems) = self.put_up().await;
+        if let Some((announced, _)) = &mut self.owned {
+            announced.clone_from(&vips);
+        }
+        if vips != ready {
+            self.announce();
+        }
         let outcome = if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) };
         self.surroundings.reply(Input::Acquired(outcome));
         self.tell_addresses(&problems, true);
@@ -105,9 +115,11 @@ impl Owner {
         }
     }
 
-    /// Announces the VIPs, if this node owns them.
+    /// Announces the VIPs, if this node owns them and is not about to give them up.
     pub(super) fn announce(&self) {
-        if let Some((vips, _)) = &self.owned {
+        if let Some((vips, _)) = &self.owned
+            && self.surroundings.is_owner()
+        {
             self.send_announcements(vips.iter());
         }
     }
@@ -131,7 +143,9 @@ impl Owner {
         if self.links.values().any(|link| link.mac == Some(claim.mac)) {
             return false;
         }
+        // The claim of a peer that this node has just given way to is no rival's.
         if let Some((vips, _)) = &self.owned
+            && self.surroundings.is_owner()
             && self.rivals.hear(claim, Instant::now())
         {
             self.send_announcements(vips.iter().filter(|announced| announced.vip == claim.address));
@@ -222,6 +236,13 @@ impl Owner {
             }
         }
         (vips, missing)
+    }
+
+    /// What can be announced ahead of its address: the interface is there, and the program is attached to it.
+    fn places_ready(&self) -> Vec<Announced> {
+        let attached =
+            |announced: &Announced| self.links.values().any(|link| link.index == announced.ifindex && link.xdp);
+        self.places().0.into_iter().filter(attached).collect()
     }
 
     /// Returns whether an interface has its carrier again.

@@ -1,5 +1,7 @@
 //! Another host claims what this node owns.
 
+use std::sync::atomic::Ordering;
+
 use lb_daemon::takeover::Job;
 
 use crate::stage::{Node, Stage, VIP, VIP_V6, mac, settings, wait_for_vips};
@@ -40,4 +42,24 @@ fn its_own_announcements_are_no_rivals() {
     }
     node.acquire(false).unwrap();
     assert!(node.troubles.try_iter().all(|trouble| trouble.message.is_none()));
+}
+
+/// The node has given way, and the job that says so still waits: what the peer announces then is no rival's, and stands.
+#[test]
+fn who_has_given_way_announces_nothing_against_the_peer() {
+    let stage = Stage::new();
+    let node = Node::start(&stage, &stage.lb, settings());
+    node.acquire(false).unwrap();
+    stage.client_sends_to(VIP);
+    stage.wait_until_client_finds(VIP, &stage.lb);
+    node.is_owner.store(false, Ordering::Relaxed);
+    let peer = Node::start_with(&stage.other, settings(), &stage.run.dir().join("peer"), false);
+    peer.acquire(false).unwrap();
+    stage.wait_until_client_finds(VIP, &stage.other);
+    // Neither when it is asked to, nor by itself. The jobs are done one after the other: the second answer is after the first job.
+    node.ask(Job::Announce);
+    node.acquire(false).unwrap();
+    assert!(node.troubles.try_iter().all(|trouble| trouble.message.is_none()), "no rival is told of");
+    stage.wait_until_client_finds(VIP, &stage.other);
+    assert!(peer.troubles.try_iter().all(|trouble| trouble.message.is_none()), "the peer hears no rival");
 }

@@ -122,6 +122,7 @@ pub struct Node {
     pub inputs: Receiver<Input>,
     pub troubles: Receiver<Trouble>,
     pub peer_serves: Arc<AtomicBool>,
+    pub is_owner: Arc<AtomicBool>,
     pub attached: Receiver<Vec<String>>,
 }
 
@@ -130,6 +131,7 @@ struct Recorder {
     troubles: Sender<Trouble>,
     attached: Sender<Vec<String>>,
     peer_serves: Arc<AtomicBool>,
+    is_owner: Arc<AtomicBool>,
 }
 
 impl Surroundings for Recorder {
@@ -149,6 +151,10 @@ impl Surroundings for Recorder {
     fn peer_serves(&self) -> bool {
         self.peer_serves.load(Ordering::Relaxed)
     }
+
+    fn is_owner(&self) -> bool {
+        self.is_owner.load(Ordering::Relaxed)
+    }
 }
 
 impl Node {
@@ -162,11 +168,13 @@ impl Node {
         let (troubles_sender, troubles) = channel();
         let (attached_sender, attached) = channel();
         let peer_serves = Arc::new(AtomicBool::new(false));
+        let is_owner = Arc::new(AtomicBool::new(true));
         let recorder = Recorder {
             inputs: inputs_sender,
             troubles: troubles_sender,
             attached: attached_sender,
             peer_serves: peer_serves.clone(),
+            is_owner: is_owner.clone(),
         };
         let (jobs, queue) = takeover::channel();
         let mut loaded = takeover::load(state_dir, 0);
@@ -175,7 +183,7 @@ impl Node {
         }
         let takeover =
             host.run(|| Ok(takeover::start(settings, &loaded, state_dir, queue, Arc::new(recorder))?)).unwrap();
-        Self { takeover, jobs, inputs, troubles, peer_serves, attached }
+        Self { takeover, jobs, inputs, troubles, peer_serves, is_owner, attached }
     }
 
     pub fn ask(&self, job: Job) {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use lb_core::api::Events;
-use lb_core::pair::{Answer, Input, Service};
+use lb_core::pair::{Answer, Input};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::api::PairControl;
 use crate::journal::Journal;
-use crate::peer::{NotTaken, Outcome, Peer, View};
+use crate::peer::{NotTaken, Peer, View};
 use crate::takeover::{Job, Jobs};
 
 pub(super) struct Control {
@@ -29,14 +29,13 @@ impl Control {
 
     async fn try_restart(&self, grace: Duration) -> Result<Answer, NotTaken> {
         let grace_us = grace.as_micros().try_into().unwrap_or(u64::MAX);
-        let Outcome { answer, lease } = self.peer.ask(Input::Restart { grace_us }).await?;
-        if answer == Answer::Done {
-            let until = (lease.service == Service::Serving).then_some(lease.until);
-            self.leave(Job::Resume(until));
+        let outcome = self.peer.ask(Input::Restart { grace_us }).await?;
+        if outcome.answer == Answer::Done {
+            self.leave(Job::Resume(outcome.resume_until()));
             info!("pair: ends for a successor, which may go on within {grace:?}");
             self.restarting.send_replace(true);
         }
-        Ok(answer)
+        Ok(outcome.answer)
     }
 
     fn leave(&self, job: Job) {

@@ -1,5 +1,8 @@
 //! Does what the node decides. Everything here is called by the heartbeat thread, and waits for nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lb_core::pair::{Epoch, Event, Happening, Lease, Service};
 
 use crate::dataplane::{Jiffies, LeaseMap};
@@ -14,11 +17,18 @@ pub(super) struct Deputies {
     told: Option<(Service, u64)>,
     jobs: Jobs,
     journal: Journal,
+    /// The node has last asked for the VIPs, not for their release.
+    owns: Arc<AtomicBool>,
 }
 
 impl Deputies {
     pub(super) fn new(lease: LeaseMap, jiffies: Jiffies, jobs: Jobs, journal: Journal) -> Self {
-        Self { lease, jiffies, told: None, jobs, journal }
+        Self { lease, jiffies, told: None, jobs, journal, owns: Arc::default() }
+    }
+
+    /// Whether the node is the owner by what it asked for last, done or not.
+    pub(super) fn owns(&self) -> Arc<AtomicBool> {
+        self.owns.clone()
     }
 
     fn leave(&self, job: Job) {
@@ -47,10 +57,13 @@ impl Hands for Deputies {
     }
 
     fn acquire(&mut self, epoch: Epoch, fence: bool) {
+        self.owns.store(true, Ordering::Release);
         self.leave(Job::Acquire { epoch, fence });
     }
 
     fn release(&mut self) {
+        // Before the peer hears that it may have the VIPs: the job may have to wait.
+        self.owns.store(false, Ordering::Release);
         self.leave(Job::Release);
     }
 

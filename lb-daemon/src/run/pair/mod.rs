@@ -106,12 +106,13 @@ impl Pair {
         let (troubles, troubles_told) = mpsc::channel(TROUBLES);
         let journal = journal(pair, boot, state_dir, troubles.clone()).context("cannot start the journal")?;
         let hands = Box::new(Deputies::new(lease, jiffies, jobs.clone(), journal.clone()));
+        let owns = hands.owns();
         let ways = pair.paths.iter().map(|path| path.way.clone()).collect();
         let (tracking, mut fitness) = start_tracking(tracking::Settings::of(pair)).await?;
         let first = first_of(&mut fitness).await;
         let parts = peer::Parts { options: pair.options(boot), memory: loaded.memory, keys, ways, first, hands };
         let (peer, heartbeat) = peer::start(parts).context("cannot start the heartbeats")?;
-        let around = Arc::new(Around::new(peer.clone(), engine.clone(), troubles));
+        let around = Arc::new(Around::new(peer.clone(), engine.clone(), troubles, owns));
         let state_dir = state_dir.to_owned();
         let takeover = start_takeover(takeover::Settings::of(pair), loaded, state_dir, queue, around).await?;
         let (restarting, restart) = watch::channel(false);

@@ -1,5 +1,8 @@
 //! What the takeover asks of the rest of the daemon.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lb_core::pair::{Input, Peer as Health, State};
 use tokio::sync::mpsc;
 use tracing::error;
@@ -12,11 +15,12 @@ pub(super) struct Around {
     peer: Peer,
     engine: Handle,
     troubles: mpsc::Sender<Trouble>,
+    owns: Arc<AtomicBool>,
 }
 
 impl Around {
-    pub(super) fn new(peer: Peer, engine: Handle, troubles: mpsc::Sender<Trouble>) -> Self {
-        Self { peer, engine, troubles }
+    pub(super) fn new(peer: Peer, engine: Handle, troubles: mpsc::Sender<Trouble>, owns: Arc<AtomicBool>) -> Self {
+        Self { peer, engine, troubles, owns }
     }
 }
 
@@ -45,5 +49,9 @@ impl Surroundings for Around {
         let peer = &view.pair.peer;
         let owns = |state| matches!(state, State::TakingOver | State::Active | State::Yielding);
         peer.health != Health::Dead && peer.word.is_some_and(|word| owns(word.state))
+    }
+
+    fn is_owner(&self) -> bool {
+        self.owns.load(Ordering::Acquire)
     }
 }
