@@ -13,7 +13,7 @@ mod peer;
 pub mod serial;
 #[cfg(test)]
 mod simulation;
-mod sync;
+pub mod sync;
 pub mod view;
 pub mod wire;
 
@@ -185,6 +185,8 @@ pub enum Input {
     },
     /// This node's facts, for the peer to compare.
     Facts(Facts),
+    /// Some of this node's slots remember or are marked: they go by the flow table, which the peer has not.
+    Remembers(bool),
     /// An authentic frame of this node's own role came in (refused by the codec), of a start with this boot generation: another node is
     /// configured alike, or somebody sends old frames of this one.
     SameRole {

@@ -69,6 +69,8 @@ words! {
         ServicesDiffer = "services-differ",
         /// Different slots: flows could go to other reals.
         SlotsDiffer = "slots-differ",
+        /// The same slots remember: some flows are known to the active node alone.
+        FlowsApart = "flows-apart",
         /// All is the same.
         InSync = "in-sync",
     }

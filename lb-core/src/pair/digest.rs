@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::Slot;
+use lb_common::SLOT_CLEAN;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -39,7 +39,13 @@ fn of_service(service: &Service) -> impl Iterator<Item = String> {
     std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members)
 }
 
-/// The digest of where the slots of all services send new flows, whatever ids the reals have. It reads every slot.
+/// Whether some slot goes by the flow table.
+#[must_use]
+pub fn remembers(table: &SchedulingTable) -> bool {
+    table.rows().rings.values().any(|ring| ring.iter().any(|slot| slot.state != SLOT_CLEAN))
+}
+
+/// The digest of where the slots of all services send flows, whatever ids the reals have. It reads every slot.
 #[must_use]
 pub fn slots(table: &SchedulingTable) -> u64 {
     let reals: BTreeMap<&str, u16> = table.reals().map(|view| (view.real.name.as_str(), view.id)).collect();
@@ -51,8 +57,14 @@ pub fn slots(table: &SchedulingTable) -> u64 {
         add_line(&mut hash, "");
         add_line(&mut hash, name);
         let ring = rings.get(&id).map(|ring| &ring[..]).unwrap_or_default();
-        let place = |slot: &Slot| places.get(usize::from(slot.real)).copied().unwrap_or_default();
-        hash.update(ring.iter().flat_map(|slot| place(slot).to_be_bytes()).collect::<Vec<u8>>());
+        let place = |real: u16| places.get(usize::from(real)).copied().unwrap_or_default();
+        hash.update(ring.iter().flat_map(|slot| place(slot.real).to_be_bytes()).collect::<Vec<u8>>());
+        let moved = (0_u32..).zip(ring.iter()).filter(|(_, slot)| slot.state != SLOT_CLEAN);
+        for (number, slot) in moved {
+            hash.update(number.to_be_bytes());
+            hash.update(place(slot.previous).to_be_bytes());
+            hash.update(slot.state.to_be_bytes());
+        }
     }
     first_eight(hash)
 }

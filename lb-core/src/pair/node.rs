@@ -55,6 +55,8 @@ pub struct Node {
     held: bool,
     stop: Stop,
     facts: Option<Facts>,
+    /// Some of its slots go by the flow table.
+    remembers: bool,
     paths: Vec<Path>,
     peer: Known,
     sync: Sync,
@@ -108,6 +110,7 @@ impl Node {
             held: memory.held,
             stop: Stop::No,
             facts: None,
+            remembers: false,
             paths,
             peer: Known::nothing(now),
             sync: Sync::Unknown,

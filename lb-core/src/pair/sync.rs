@@ -13,18 +13,21 @@ pub enum Sync {
     ServicesDiffer,
     /// The slots differ: flows could go to other reals.
     SlotsDiffer,
+    /// The same slots on both nodes remember: where they send some flows is in the active node's flow table alone.
+    FlowsApart,
     /// All is the same.
     InSync,
 }
 
 impl Sync {
-    /// Compares.
+    /// Compares. `remembers` says that some of this node's slots go by the flow table; of the peer's too, then, where the slots are the same.
     #[must_use]
-    pub fn of(mine: Option<&Facts>, peers: Option<&Facts>) -> Self {
+    pub fn of(mine: Option<&Facts>, peers: Option<&Facts>, remembers: bool) -> Self {
         match (mine, peers) {
             (Some(a), Some(b)) if a.vips != b.vips => Self::VipsDiffer,
             (Some(a), Some(b)) if a.services != b.services => Self::ServicesDiffer,
             (Some(a), Some(b)) if a.slots != b.slots => Self::SlotsDiffer,
+            (Some(_), Some(_)) if remembers => Self::FlowsApart,
             (Some(_), Some(_)) => Self::InSync,
             _ => Self::Unknown,
         }
@@ -40,6 +43,10 @@ impl Sync {
                 "the nodes have different services or real servers: make their configurations alike"
             }
             Self::SlotsDiffer => "the nodes' slots differ",
+            Self::FlowsApart => {
+                "slots were moved not long ago, and some of their flows are known to the active node alone: `flow_idle_timeout` after the \
+                 last move none is left"
+            }
             Self::InSync => "the nodes have the same VIPs, services and slots",
         }
     }

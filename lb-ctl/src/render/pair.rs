@@ -121,7 +121,7 @@ fn peer(peer: &PairPeer, style: Style) -> String {
 fn sync(sync: &Sync, style: Style) -> String {
     let word = match sync.state {
         SyncState::InSync => style.good("yes"),
-        SyncState::Unknown | SyncState::SlotsDiffer => style.notable("no"),
+        SyncState::Unknown | SyncState::SlotsDiffer | SyncState::FlowsApart => style.notable("no"),
         SyncState::VipsDiffer | SyncState::ServicesDiffer => style.bad("no"),
     };
     format!("{word}: {}", sync.reason)

@@ -46,6 +46,7 @@ pub(super) fn sync(sync: Sync) -> SyncState {
         Sync::VipsDiffer => SyncState::VipsDiffer,
         Sync::ServicesDiffer => SyncState::ServicesDiffer,
         Sync::SlotsDiffer => SyncState::SlotsDiffer,
+        Sync::FlowsApart => SyncState::FlowsApart,
         Sync::InSync => SyncState::InSync,
     }
 }

@@ -18,6 +18,8 @@ pub struct Digests {
     pub services: u64,
     /// Of all slots.
     pub slots: u64,
+    /// Some slot goes by the flow table.
+    pub remembers: bool,
 }
 
 impl Engine {
@@ -30,6 +32,7 @@ impl Engine {
             vips: digest::vips(self.table.cluster()),
             services: digest::services(self.table.cluster()),
             slots: digest::slots(&self.table),
+            remembers: digest::remembers(&self.table),
         })
     }
 

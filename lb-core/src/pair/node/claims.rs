@@ -208,7 +208,7 @@ impl Node {
         let is_alike = match self.sync {
             Sync::VipsDiffer => false,
             Sync::InSync => true,
-            Sync::Unknown | Sync::ServicesDiffer | Sync::SlotsDiffer => word.flags.force,
+            Sync::Unknown | Sync::ServicesDiffer | Sync::SlotsDiffer | Sync::FlowsApart => word.flags.force,
         };
         word.state == State::Active && word.flags.offer && is_alike && self.is_able()
     }

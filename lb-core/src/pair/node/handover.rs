@@ -99,7 +99,8 @@ impl Node {
         } else if word.flags.want {
             self.begin(Why::Wanted, word.flags.force, now)
         } else {
-            is_due && self.obstacle(false).is_none() && self.begin(Why::LessFit, false, now)
+            // What it lacks, healthy reals say, makes its slots differ, too.
+            is_due && self.obstacle(true).is_none() && self.begin(Why::LessFit, true, now)
         }
     }
 
@@ -154,7 +155,7 @@ impl Node {
         match self.sync {
             Sync::InSync => None,
             Sync::VipsDiffer => Some(self.sync.reason().to_owned()),
-            Sync::Unknown | Sync::ServicesDiffer | Sync::SlotsDiffer => {
+            Sync::Unknown | Sync::ServicesDiffer | Sync::SlotsDiffer | Sync::FlowsApart => {
                 (!force).then(|| format!("the standby is not in sync: {}", self.sync.reason()))
             }
         }

@@ -26,6 +26,10 @@ impl Node {
                 self.facts = Some(facts);
                 self.compare(now);
             }
+            Input::Remembers(remembers) => {
+                self.remembers = remembers;
+                self.compare(now);
+            }
             Input::Reserved(epoch) => self.reserved = self.reserved.max(epoch),
             Input::Acquired(result) => self.acquired(result, now),
             Input::Forbid(reason) => {

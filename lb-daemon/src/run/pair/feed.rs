@@ -34,6 +34,7 @@ pub(super) async fn facts(engine: Handle, peer: Peer, paths: Vec<PathOptions>) {
     loop {
         let Ok(digests) = engine.call(move |engine| engine.digests_after(generation)).await else { return };
         if let Some(digests) = digests
+            && peer.tell(Input::Remembers(digests.remembers)).is_ok()
             && peer.tell(Input::Facts(facts_of(&digests, &paths))).is_ok()
         {
             generation = Some(digests.generation);
