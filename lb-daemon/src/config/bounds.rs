@@ -123,7 +123,7 @@ pub const DEFAULT_START_WAIT: Duration = Duration::from_secs(3);
 pub const LEASE_RANGE: RangeInclusive<Duration> = Duration::from_millis(8)..=Duration::from_mins(4);
 /// What `pair.drain` can be.
 pub const DRAIN_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(1);
-/// `pair.drain` unless the file says otherwise.
+/// `pair.drain` unless the file says otherwise, or the slowest path needs longer.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(1);
 /// What `pair.handover_timeout` can be.
 pub const HANDOVER_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(50);

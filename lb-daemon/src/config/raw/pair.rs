@@ -32,7 +32,7 @@ pub(in crate::config) struct RawPair {
     pub(in crate::config) failback_delay: Option<Duration>,
     pub(in crate::config) start_wait: Option<Spanned<Duration>>,
     pub(in crate::config) handover_timeout: Option<Duration>,
-    pub(in crate::config) drain: Option<Duration>,
+    pub(in crate::config) drain: Option<Spanned<Duration>>,
     pub(in crate::config) duplicate_detection: Option<bool>,
     pub(in crate::config) announce_interval: Option<Duration>,
     pub(in crate::config) paths: Vec<RawPath>,
@@ -89,11 +89,11 @@ pub(super) fn pair(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Raw
     let fall = table.integer("fall", RISE_FALL_RANGE, problems);
     let lease = table.duration("lease", LEASE_RANGE, "\"200ms\"", problems);
     let start_wait = table.duration("start_wait", START_WAIT_RANGE, "\"3s\"", problems);
+    let drain = table.duration("drain", DRAIN_RANGE, "\"1s\"", problems);
     let mut duration =
         |key, range, example| table.duration(key, range, example, problems).map(Spanned::<Duration>::into_inner);
     let failback_delay = duration("failback_delay", FAILBACK_DELAY_RANGE, "\"30s\"");
     let handover_timeout = duration("handover_timeout", HANDOVER_TIMEOUT_RANGE, "\"5s\"");
-    let drain = duration("drain", DRAIN_RANGE, "\"1s\"");
     let announce_interval = duration("announce_interval", ANNOUNCE_INTERVAL_RANGE, "\"10s\"");
     let preempt = table.boolean("preempt", problems);
     let duplicate_detection = table.boolean("duplicate_detection", problems);

@@ -116,7 +116,7 @@ preempt = true
 failback_delay = "0s"
 start_wait = "1s"
 handover_timeout = "2s"
-drain = "0ms"
+drain = "360ms"
 duplicate_detection = false
 announce_interval = "1m"
 [[pair.path]]
@@ -161,7 +161,7 @@ fence_required = true
     assert_eq!(options.paths, [udp, serial]);
     assert_eq!((options.role, options.boot, options.preempt), (Role::Standby, 7, true));
     assert_eq!((options.lease_us, options.start_wait_us, options.failback_delay_us), (28_000, 1_000_000, 0));
-    assert_eq!((options.drain_us, options.handover_timeout_us), (0, 2_000_000));
+    assert_eq!((options.drain_us, options.handover_timeout_us), (360_000, 2_000_000));
     assert_eq!((pair.key_file, pair.duplicate_detection, pair.announce_interval), ("/a".into(), false, ms(60_000)));
     assert_eq!(pair.vip_groups[0].name, "public");
     let track = TrackSettings {
@@ -239,6 +239,12 @@ fn times_that_do_not_fit_together() {
             "20:14 `start_wait` is shorter than it takes to find out that the peer is dead | remove it, or write start_wait = \"400ms\" or more"
         ]
     );
+    let slow = with_keys("drain = \"149ms\"");
+    let help = "remove it, or write drain = \"150ms\" or more";
+    assert_eq!(slow, [format!("20:9 `drain` is shorter than it may take the peer to hear that it can serve | {help}")]);
+    assert!(with_keys("drain = \"150ms\"").is_empty(), "Tb 100 ms and twice W 25 ms of the UDP paths");
+    let slow_line = PAIR.replace("\"/dev/ttyS0\"\n", "\"/dev/ttyS0\"\nheartbeat_interval = \"1s\"\n");
+    assert_eq!(pair(&slow_line).drain, ms(1_021), "twice the serial line's W of 10.4 ms, in whole milliseconds");
     let udp_only = PAIR.replace("[[pair.path]]\ntype = \"serial\"\ndevice = \"/dev/ttyS0\"\n", "");
     let fast = udp_only.replace("[pair]\n", "[pair]\nheartbeat_interval = \"5ms\"\nmissed_limit = 2\n");
     assert_eq!(

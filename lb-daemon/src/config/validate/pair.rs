@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lb_config::{Diagnostic, Problems, Spanned, duration_text, refuse_repeated};
 
-use super::super::pair::line;
+use super::super::pair::{line, micros};
 use super::super::raw::{RawConfig, RawHooks, RawPair, RawTrack};
 use super::super::{
     DEFAULT_ANNOUNCE_INTERVAL, DEFAULT_DRAIN, DEFAULT_FAILBACK_DELAY, DEFAULT_GATEWAY_INTERVAL,
@@ -33,7 +33,7 @@ pub(super) fn pair(raw: &RawConfig, problems: &mut Problems) -> Option<PairSetti
         hooks: hooks(&pair.hooks, problems),
         preempt: pair.preempt.unwrap_or(false),
         failback_delay: pair.failback_delay.unwrap_or(DEFAULT_FAILBACK_DELAY),
-        drain: pair.drain.unwrap_or(DEFAULT_DRAIN),
+        drain: drain(pair, &paths, problems),
         handover_timeout: pair.handover_timeout.unwrap_or(DEFAULT_HANDOVER_TIMEOUT),
         duplicate_detection: pair.duplicate_detection.unwrap_or(true),
         announce_interval: pair.announce_interval.unwrap_or(DEFAULT_ANNOUNCE_INTERVAL),
@@ -101,6 +101,22 @@ fn start_wait(raw: &RawPair, paths: &[PathSettings], problems: &mut Problems) ->
         ));
     }
     *wait.get_ref()
+}
+
+/// A node that has given the VIPs up forwards until its peer serves: that hears of it by the slowest path where the others are cut.
+fn drain(raw: &RawPair, paths: &[PathSettings], problems: &mut Problems) -> Duration {
+    let slowest = paths.iter().map(|path| path.interval + 2 * path.ack_timeout).max().unwrap_or_default();
+    let needed = Duration::from_millis(micros(slowest).div_ceil(1_000));
+    let Some(drain) = &raw.drain else { return DEFAULT_DRAIN.max(needed) };
+    if *drain.get_ref() < needed {
+        problems.add(Diagnostic::new(
+            drain.span(),
+            "`drain` is shorter than it may take the peer to hear that it can serve",
+            "packets would be lost in a handover by the slowest path",
+            format!("remove it, or write drain = \"{}\" or more", duration_text(needed)),
+        ));
+    }
+    *drain.get_ref()
 }
 
 fn track(raw: &RawTrack, groups: &[VipGroup], reals: usize, problems: &mut Problems) -> TrackSettings {
