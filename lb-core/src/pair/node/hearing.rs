@@ -81,7 +81,9 @@ impl Node {
         match (worth, self.peer.live()) {
             (_, None) => true,
             (Worth::Fresh { said_at, .. }, Some(word)) => said_at >= word.said_at,
-            (Worth::Replayed | Worth::Unproven, Some(_)) => false,
+            // What the peer has proved to have said before it had heard of this epoch is older than the claim.
+            (Worth::Unproven, Some(word)) => frame.epoch > word.epoch,
+            (Worth::Replayed, Some(_)) => false,
         }
     }
 

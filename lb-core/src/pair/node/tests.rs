@@ -249,6 +249,13 @@ impl Lab {
         self.sides[side].lease = self.node(side).lease();
     }
 
+    /// A frame that the other side could send by path 0 now, so many `ahead` of its last, and that echoes what this side has sent last.
+    fn fresh(&self, to: usize, ahead: u32) -> Frame {
+        let last = |side: usize| self.sides[side].sent.iter().rev().find(|(_, path, _)| *path == 0).unwrap().2;
+        let (mine, theirs) = (last(to), last(1 - to));
+        Frame { sequence: theirs.sequence + ahead, echo: mine.sequence, echo_boot: mine.boot, held: 0, ..theirs }
+    }
+
     /// Transitions of a node, in order.
     fn turns(&self, side: usize) -> Vec<(State, State)> {
         let turn = |event: &Event| match event.what {

@@ -58,19 +58,36 @@ fn a_peer_that_is_taking_over_does_not_consent_although_its_claim_loses() {
     lab.run(300 * MS);
     lab.tell(B, Input::Handover { force: false });
     lab.run_till(50 * MS, |lab| lab.node(A).state() == State::TakingOver);
-    let last = |side: usize| lab.sides[side].sent.iter().rev().find(|(_, path, _)| *path == 0).unwrap().2;
-    let (mine, theirs) = (last(A), last(B));
-    let claim = Frame {
-        state: State::TakingOver,
-        epoch: lab.node(A).epoch(),
-        sequence: theirs.sequence + 1,
-        echo: mine.sequence,
-        echo_boot: mine.boot,
-        ..theirs
-    };
+    let claim = Frame { state: State::TakingOver, epoch: lab.node(A).epoch(), ..lab.fresh(A, 1) };
     lab.tell(A, Input::Frame { path: 0, frame: claim });
     assert!(!lab.serves(A), "it may serve already");
     let consent = Frame { state: State::Yielding, sequence: claim.sequence + 1, ..claim };
     lab.tell(A, Input::Frame { path: 0, frame: consent });
     assert!(lab.serves(A));
+}
+
+#[test]
+fn what_the_peer_said_before_it_heard_of_the_claim_is_no_consent() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Handover { force: false });
+    lab.run(300 * MS);
+    lab.tell(B, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.node(A).state() == State::TakingOver);
+    let early = Frame { state: State::Standby, epoch: lab.node(A).epoch() - 1, ..lab.fresh(A, 1) };
+    lab.tell(A, Input::Frame { path: 0, frame: early });
+    assert!(!lab.serves(A), "it may have claimed since");
+}
+
+#[test]
+fn a_claim_whose_peer_dies_waits_for_the_end_of_its_lease() {
+    let mut lab = Lab::running();
+    let longer = Options { lease_us: 500 * MS, ..lab.sides[A].options.clone() };
+    lab.node_mut(A).set_options(&longer);
+    lab.run(50 * MS);
+    lab.tell(A, Input::Handover { force: false });
+    lab.run_till(50 * MS, |lab| lab.node(B).state() == State::TakingOver);
+    lab.pause(A);
+    lab.run(150 * MS);
+    assert_eq!(lab.node(B).view(lab.now).peer.health, Peer::Dead);
+    assert!(lab.serves(A) && !lab.serves(B), "the lease of the stopped node still runs");
 }

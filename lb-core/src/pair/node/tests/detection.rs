@@ -218,3 +218,29 @@ fn a_flood_of_old_frames_is_not_answered_for_ever() {
     }
     assert!(lab.node(A).view(lab.now).paths[0].counters.unanswered > 900);
 }
+
+#[test]
+fn an_ask_out_of_turn_is_no_miss() {
+    let mut lab = Lab::running();
+    lab.cut(&[0, 1, 2], true);
+    let missed = |lab: &Lab| lab.node(B).view(lab.now).paths[0].counters.missed;
+    let before = missed(&lab);
+    for fitness in 50..55 {
+        lab.run(5 * MS);
+        lab.tell(B, Input::Fitness { fitness, reason: "a real is gone".to_owned() });
+    }
+    assert!(missed(&lab) - before <= 3, "one ask in Tb counts");
+}
+
+#[test]
+fn an_echo_of_an_earlier_start_proves_nothing() {
+    let mut lab = Lab::running();
+    let stale = |lab: &Lab| lab.node(A).view(lab.now).paths[0].counters.stale;
+    let before = stale(&lab);
+    let echo = lab.fresh(A, 10);
+    lab.tell(A, Input::Frame { path: 0, frame: echo });
+    assert_eq!(stale(&lab), before);
+    let old = Frame { echo_boot: echo.echo_boot - 1, ..lab.fresh(A, 11) };
+    lab.tell(A, Input::Frame { path: 0, frame: old });
+    assert_eq!(stale(&lab), before + 1);
+}
