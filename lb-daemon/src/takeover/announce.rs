@@ -11,8 +11,15 @@ use super::frames::{Mac, announcements};
 use super::packets::Sender;
 
 /// When announcements follow the first one. After the last of these they come each interval.
-const SOON: [Duration; 4] =
-    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(3)];
+const SOON: [Duration; 7] = [
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 /// A VIP to announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
