@@ -93,12 +93,12 @@ mod tests {
         let begun = Instant::now();
         let mut schedule = Schedule::begin(begun);
         let mut seen = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..9 {
             let due = schedule.due();
             seen.push((due - begun).as_millis());
             schedule.advance(due, INTERVAL);
         }
-        assert_eq!(seen, [10, 100, 1_000, 3_000, 13_000, 23_000]);
+        assert_eq!(seen, [10, 30, 100, 300, 600, 1_000, 3_000, 13_000, 23_000]);
     }
 
     #[test]
