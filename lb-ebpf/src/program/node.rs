@@ -130,7 +130,7 @@ fn is_vip6(address: [u32; 4]) -> bool {
 }
 
 #[inline(always)]
-#[expect(clippy::needless_pass_by_value, reason = "the key is on the stack")]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
 fn is_vip(key: VipKey) -> bool {
     // SAFETY: only whether there is a value is looked at.
     unsafe { VIPS.get(&key) }.is_some()
