@@ -241,12 +241,16 @@ impl Path {
 
     fn miss(&mut self, asked_at: Micros) -> Option<bool> {
         self.stats.miss();
+        self.hits_in_row = 0;
+        // The peer has been heard since: the miss is a loss, and says nothing of now.
+        if self.fresh_at.is_some_and(|at| asked_at < at) {
+            return None;
+        }
         if self.run.misses == 0 {
             self.run.since = asked_at;
         }
         self.run.misses = self.run.misses.saturating_add(1);
         self.run.since_stall = self.run.since_stall.saturating_add(1);
-        self.hits_in_row = 0;
         let falls = self.level != Level::Down && self.run.misses >= self.options.fall;
         if falls {
             self.level = Level::Down;

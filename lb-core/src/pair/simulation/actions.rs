@@ -172,7 +172,6 @@ impl World {
                 memory.epoch = memory.epoch.max(known);
                 Input::Reserved(epoch)
             }
-            Job::Acquire if host.fence_fails => return self.fail_to_acquire(of),
             Job::Acquire => {
                 host.has_addresses = true;
                 Input::Acquired(Ok(()))
@@ -184,16 +183,6 @@ impl World {
         };
         self.note(|| format!("{of:?}: done: {job:?}"));
         self.hear(of, word)
-    }
-
-    /// The fence is required and has failed: the node must not take over.
-    fn fail_to_acquire(&mut self, of: Role) -> Result<(), Violation> {
-        let reason = "the fence has failed".to_owned();
-        self.note(|| format!("{of:?}: {reason}"));
-        self.host(of).forbidden = true;
-        self.note_soundness(false);
-        self.hear(of, Input::Acquired(Err(reason.clone())))?;
-        self.hear(of, Input::Forbid(Some(reason)))
     }
 
     /// An answer that comes while an order is given is to that order, but a stop refuses what was asked for before it.

@@ -3,15 +3,10 @@
 use super::clock::Instant;
 use super::host::fitness;
 use super::network::{Line, Loss};
-use super::schedule::{Fault, ROLES, fastest};
+use super::schedule::{Fault, ROLES};
 use super::watch::Violation;
 use super::world::{Wish, World};
 use crate::pair::{Facts, Input, PathId, Role};
-
-/// Frames of another node of the same role: enough to be told from a stray one.
-const SAME_ROLE_FRAMES: usize = 4;
-/// How far the boot generation of that node is from this one's.
-const OTHER_BOOT: u32 = 1_000_000;
 
 impl World {
     pub(super) fn befall(&mut self, fault: Fault) -> Result<(), Violation> {
@@ -25,12 +20,6 @@ impl World {
                 line.reorders = true;
             }
             Fault::Doubles { path, from, share } => self.network.line_mut(path, from).doubles = share,
-            Fault::HoldBack { path, from, until } => {
-                let line = self.network.line_mut(path, from);
-                line.held_until = until;
-                line.reorders = true;
-                self.watch.swallowed(from, path, until);
-            }
             Fault::Clean { path } => ROLES.into_iter().for_each(|from| self.clean(path, from)),
             Fault::Replay { path, from, frames } => self.replay(path, from, frames),
             Fault::Forge { path, to, frames } => self.forge(path, to, frames),
@@ -75,22 +64,6 @@ impl World {
                 self.host(role).forbidden = forbid;
                 self.hear(role, Input::Forbid(forbid.then(|| "another host has the VIP".to_owned())))
             }
-            Fault::Fence { role, fails } => {
-                let host = self.host(role);
-                host.fence_fails = fails;
-                host.forbidden &= fails;
-                let reason = host.forbidden.then(|| "the fence has failed".to_owned());
-                self.hear(role, Input::Forbid(reason))
-            }
-            Fault::SameRole(role) => {
-                let boot = self.host(role).options().boot.wrapping_add(OTHER_BOOT);
-                (0..SAME_ROLE_FRAMES).try_for_each(|_| self.hear(role, Input::SameRole { boot }))
-            }
-            Fault::Vips { role, digest } => {
-                let facts = Facts { vips: digest, ..self.host(role).facts };
-                self.host(role).facts = facts;
-                self.hear(role, Input::Facts(facts))
-            }
             Fault::Hold { role, hold } => {
                 self.host(role).disk.memory.held = hold;
                 self.hear(role, Input::Hold(hold))
@@ -119,7 +92,6 @@ impl World {
         line.loss = Loss::Random(0.0);
         line.jitter_us = before.jitter_us;
         line.reorders = false;
-        line.held_until = 0;
         line.doubles = 0.0;
         let settled = line.last_arrival().max(self.now);
         self.watch.swallowed(from, path, settled);
@@ -142,14 +114,10 @@ impl World {
     /// The daemon goes on: with what it was about to do, with what has come in meanwhile, and then it looks at the clock.
     fn resume(&mut self, role: Role) -> Result<(), Violation> {
         let now = self.now;
-        let longest_unnoticed = (fastest(self.host(role).options()) / 2).max(2_000);
         let Some(daemon) = &mut self.host(role).daemon else { return Ok(()) };
         daemon.stop_after = None;
         let Some(since) = daemon.stopped_since.take() else { return Ok(()) };
-        // A stop that is as short as a late timer is none to the node: it reads what waits, and goes by its asks.
-        if now.saturating_sub(daemon.due) > longest_unnoticed {
-            daemon.stopped_us += now - since;
-        }
+        daemon.stopped_us += now - since;
         self.watch.went_on(&self.hosts[role as usize], now - since, now);
         self.act(role)?;
         self.hear_inbox(role)

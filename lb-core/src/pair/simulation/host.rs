@@ -25,8 +25,6 @@ pub(super) struct Host {
     /// What an operator and the tracking have said last; a daemon that starts hears it again.
     pub(super) fitness: Fitness,
     pub(super) forbidden: bool,
-    /// Its fence fails, and it must not take over without one.
-    pub(super) fence_fails: bool,
     pub(super) unusable: [bool; crate::pair::MAX_PATHS],
     pub(super) facts: Facts,
     options: Options,
@@ -93,7 +91,6 @@ impl Host {
             acquire_us: 500,
             fitness: FULLY_FIT,
             forbidden: false,
-            fence_fails: false,
             unusable: [false; crate::pair::MAX_PATHS],
             facts: Facts::default(),
             options,

@@ -88,7 +88,7 @@ impl Drawn<'_> {
     }
 
     fn incident(&mut self) {
-        match self.rng.u32(0..30) {
+        match self.rng.u32(0..26) {
             0..=4 => self.cut(),
             5..=6 => self.loss(),
             7..=9 => self.pause(),
@@ -104,10 +104,6 @@ impl Drawn<'_> {
             22 => self.restart(),
             23 => self.slowness(),
             24 => self.slots(),
-            25 => self.vips(),
-            26 => self.fence(),
-            27 => self.same_role(),
-            28 => self.hold_back(),
             _ => self.third_host(),
         }
     }
@@ -267,36 +263,6 @@ impl Drawn<'_> {
         let role = self.role();
         let digest = self.rng.u64(1..3);
         self.for_a_while(Fault::Slots { role, digest }, Fault::Slots { role, digest: 0 });
-    }
-
-    fn vips(&mut self) {
-        let role = self.role();
-        self.for_a_while(Fault::Vips { role, digest: 1 }, Fault::Vips { role, digest: 0 });
-    }
-
-    /// A takeover that cannot be completed, and perhaps a reason for one.
-    fn fence(&mut self) {
-        let role = self.role();
-        self.for_a_while(Fault::Fence { role, fails: true }, Fault::Fence { role, fails: false });
-        match self.rng.u32(0..3) {
-            0 => self.crash(),
-            1 => self.handover(),
-            _ => {}
-        }
-    }
-
-    fn same_role(&mut self) {
-        let role = self.role();
-        self.add(self.at, Fault::SameRole(role));
-    }
-
-    fn hold_back(&mut self) {
-        let until = self.at + self.lasts();
-        for path in self.some_paths() {
-            let from = self.role();
-            self.add(self.at, Fault::HoldBack { path, from, until });
-            self.add(until, Fault::Clean { path });
-        }
     }
 
     fn third_host(&mut self) {

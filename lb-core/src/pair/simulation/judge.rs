@@ -9,9 +9,6 @@ use crate::pair::{Micros, PathId, Role};
 /// Facts are told as often as this on a path of datagrams, and a primary that preempts waits for them.
 const FACTS_US: Micros = 1_100_000;
 
-/// See [`longest_doubt`].
-const SAME_ROLE_US: Micros = 3_000_000;
-
 /// Who has to serve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
@@ -69,13 +66,7 @@ fn longest_unrest(world: &World) -> Micros {
         + options.failback_delay_us;
     let slow = world.hosts.iter().map(|host| host.acquire_us + host.disk.write_us).sum::<u64>();
     let compared = if options.preempt { 2 * FACTS_US } else { 0 };
-    3 * once + 4 * slow + 20 * fastest(options) + compared + longest_grace(world) + longest_doubt(world)
-}
-
-/// A node that has heard another one of its role keeps out for so long.
-fn longest_doubt(world: &World) -> Micros {
-    let is_doubted = world.schedule.faults.iter().any(|(_, fault)| matches!(fault, Fault::SameRole(_)));
-    if is_doubted { SAME_ROLE_US } else { 0 }
+    3 * once + 4 * slow + 20 * fastest(options) + compared + longest_grace(world)
 }
 
 fn longest_grace(world: &World) -> Micros {
@@ -97,9 +88,7 @@ fn expected(world: &World) -> Expected {
 
 /// A node that an operator holds back goes on where it serves already.
 fn among_two(world: &World, able: [bool; 2]) -> Expected {
-    // No handover moves VIPs to a node that has others.
-    let are_alike = world.hosts[0].facts.vips == world.hosts[1].facts.vips;
-    let held_and_fit = |host: &Host| !host.forbidden && (host.fitness > 0 || !are_alike);
+    let held_and_fit = |host: &Host| !host.forbidden && host.fitness > 0;
     let may = ROLES.map(|role| held_and_fit(&world.hosts[role as usize]));
     if able == [false, false] { Expected::Anything } else { Expected::One(may) }
 }

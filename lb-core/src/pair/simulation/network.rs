@@ -28,8 +28,6 @@ pub(super) struct Line {
     pub(super) jitter_us: u64,
     /// Later frames may overtake earlier ones.
     pub(super) reorders: bool,
-    /// What is sent is held back until then.
-    pub(super) held_until: Instant,
     /// Share of the frames that arrive twice.
     pub(super) doubles: f64,
     /// Bits a second of a serial line.
@@ -47,7 +45,6 @@ impl Line {
             delay_us,
             jitter_us,
             reorders: false,
-            held_until: 0,
             doubles: 0.0,
             baud: (kind == PathKind::Serial).then_some(baud),
             is_bad: false,
@@ -89,7 +86,7 @@ impl Line {
     }
 
     fn arrival(&mut self, sent: Instant, rng: &mut Rng) -> Instant {
-        let mut at = self.held_until.max(sent + self.delay_us + rng.u64(0..=self.jitter_us));
+        let mut at = sent + self.delay_us + rng.u64(0..=self.jitter_us);
         if !self.reorders {
             at = at.max(self.last_arrival);
         }

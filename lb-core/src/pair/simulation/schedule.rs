@@ -98,24 +98,6 @@ pub(super) enum Fault {
         role: Role,
         digest: u64,
     },
-    /// Both nodes have the same VIPs, or have not.
-    Vips {
-        role: Role,
-        digest: u64,
-    },
-    /// From now on a fence that is required fails at each takeover, and forbids it; or the operator has mended that.
-    Fence {
-        role: Role,
-        fails: bool,
-    },
-    /// Another node of this one's role is heard for a moment.
-    SameRole(Role),
-    /// A third host holds back what this node sends by this path, and lets all of it go then.
-    HoldBack {
-        path: PathId,
-        from: Role,
-        until: Instant,
-    },
     /// A third host sends again what it has heard on this path, from this node.
     Replay {
         path: PathId,

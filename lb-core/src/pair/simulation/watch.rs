@@ -325,7 +325,7 @@ impl Watch {
             let line = network.line(path as PathId, winner);
             let is_usable = ROLES.iter().all(|role| !hosts[*role as usize].unusable[path]);
             let claimed_at = self.seen[winner as usize].claimed_at;
-            let clear = self.clear_since[path][winner as usize].max(since).max(claimed_at).max(line.held_until);
+            let clear = self.clear_since[path][winner as usize].max(since).max(claimed_at);
             let most = options.interval_us + line.longest_us(2 * SERIAL_BYTES) + self.late_us + options.interval_us / 4;
             let most = most + doubt;
             if is_usable && !line.is_cut && now > clear + most {

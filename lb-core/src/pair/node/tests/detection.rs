@@ -244,3 +244,19 @@ fn an_echo_of_an_earlier_start_proves_nothing() {
     lab.tell(A, Input::Frame { path: 0, frame: old });
     assert_eq!(stale(&lab), before + 1);
 }
+
+#[test]
+fn a_miss_of_an_ask_from_before_the_last_word_is_in_no_run() {
+    let mut lab = Lab::running();
+    let path = |lab: &Lab| lab.node(B).view(lab.now).paths[0].clone();
+    let before = path(&lab).counters;
+    lab.cut[A][0] = true;
+    lab.run_till(2 * TB, |lab| path(lab).counters.asked > before.asked);
+    lab.run(300);
+    lab.cut[A][0] = false;
+    // Its ack is lost; but the peer says something of its own before that ack is due.
+    lab.tell(A, Input::Hold(true));
+    lab.run(W);
+    let after = path(&lab);
+    assert_eq!((after.counters.missed - before.missed, after.run), (1, 0));
+}
