@@ -11,6 +11,7 @@ pub mod agent_check;
 pub mod api;
 pub mod auth;
 pub mod check;
+pub mod checkpoint;
 pub mod maglev;
 pub mod monitor;
 pub mod monitoring;
