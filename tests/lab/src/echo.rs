@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,6 +22,9 @@ const ECHO_CHUNK: usize = 4096;
 const BIND_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of the largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
+/// Bytes of datagrams that wait for an echo, bookkeeping counted: those of some twenty seconds from a client that sends each millisecond. An echo that
+/// has to wait for a CPU, on a host that computes, is late and loses nothing.
+const WAITING_ROOM: libc::c_int = 16 << 20;
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -36,6 +40,7 @@ impl Server {
     /// of a VIP expect it, so bind one server to each VIP.
     pub fn udp_echo(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
         let socket = bind(namespace, address, UdpSocket::bind)?;
+        make_room(&socket).context("cannot make room for datagrams that wait")?;
         socket.set_read_timeout(Some(LOOK_AGAIN)).context("cannot set a time limit")?;
         let prefix = format!("{name} ").into_bytes();
         Ok(Server::spawn(move |stop| echo(&socket, &prefix, stop)))
@@ -96,6 +101,22 @@ fn bind<T: Send>(namespace: &Namespace, address: SocketAddr, open: fn(SocketAddr
         other => other.map(Some).with_context(|| format!("cannot listen on {address}")),
     };
     namespace.run(|| wait_for(&format!("{address} to be free"), BIND_LIMIT, open))
+}
+
+/// Gives the socket its [`WAITING_ROOM`], which is more than anybody but root may ask for.
+fn make_room(socket: &UdpSocket) -> io::Result<()> {
+    let bytes = WAITING_ROOM;
+    // SAFETY: the option is an int, and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn echo(socket: &UdpSocket, prefix: &[u8], stop: &AtomicBool) {
