@@ -123,7 +123,7 @@ pub struct RingEntry {
     /// All its slots, by real ids of the owner.
     pub slots: Arc<[Slot]>,
     /// By rising index, for each slot that is not clean: how long it has been what it is, in milliseconds.
-    pub ages_ms: Vec<(u32, u64)>,
+    pub ages_ms: Arc<[(u32, u64)]>,
 }
 
 /// A slot as it is now.
