@@ -161,7 +161,8 @@ impl fmt::Display for Hogs {
         writeln!(f, "  unexplained         {}", self.unexplained)?;
         writeln!(f, "  load                {} hogs, {:.0} datagrams a second", self.hogs, self.flood_a_second)?;
         writeln!(f, "  woken late          {}", self.woken_late)?;
-        writeln!(f, "  without priority    {}", self.woken_late_without_priority)
+        writeln!(f, "  without priority    {}", self.woken_late_without_priority)?;
+        writeln!(f, "  the kernel's tick   {:.1} ms late at most", self.woken_late.tick_late_ms)
     }
 }
 

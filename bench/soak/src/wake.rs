@@ -23,6 +23,8 @@ pub struct Lateness {
     pub wakes: Vec<u64>,
     /// The latest, in milliseconds.
     pub max_ms: f64,
+    /// By how much the kernel's tick was behind its time at most, in milliseconds, less the tick that it may be: leases end by it.
+    pub tick_late_ms: f64,
 }
 
 /// A thread that is woken again and again.
@@ -57,13 +59,42 @@ fn sleep_again_and_again(stop: &AtomicBool) -> Lateness {
         up_to_ms: CLASSES.iter().map(|us| *us as f64 / 1e3).collect(),
         wakes: vec![0; CLASSES.len() + 1],
         max_ms: 0.0,
+        tick_late_ms: 0.0,
     };
+    let tick = tick();
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
         wait_readable(&[], PERIOD);
         late.note(begun.elapsed().saturating_sub(PERIOD));
+        late.note_tick(since_the_tick().saturating_sub(tick));
     }
     late
+}
+
+/// How long ago the kernel ticked last.
+fn since_the_tick() -> Duration {
+    // The coarse clock last: who is held up in between sees too little, and never too much.
+    let now = clock(libc::CLOCK_MONOTONIC);
+    now.saturating_sub(clock(libc::CLOCK_MONOTONIC_COARSE))
+}
+
+fn clock(which: libc::clockid_t) -> Duration {
+    read_clock(which, libc::clock_gettime)
+}
+
+/// From one tick to the next.
+fn tick() -> Duration {
+    read_clock(libc::CLOCK_MONOTONIC_COARSE, libc::clock_getres)
+}
+
+fn read_clock(
+    which: libc::clockid_t,
+    read: unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> libc::c_int,
+) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both calls write one timespec, which outlives them. Linux has both clocks, so they cannot fail.
+    unsafe { read(which, &mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 impl Lateness {
@@ -71,6 +102,10 @@ impl Lateness {
         let us = late.as_micros() as u64;
         self.wakes[CLASSES.partition_point(|class| *class < us)] += 1;
         self.max_ms = self.max_ms.max(us as f64 / 1e3);
+    }
+
+    fn note_tick(&mut self, late: Duration) {
+        self.tick_late_ms = self.tick_late_ms.max(late.as_micros() as f64 / 1e3);
     }
 }
 
@@ -95,9 +130,19 @@ mod tests {
 
     #[test]
     fn wakes_are_put_into_classes() {
-        let mut late = Lateness { up_to_ms: vec![0.1], wakes: vec![0; CLASSES.len() + 1], max_ms: 0.0 };
+        let mut late = Lateness { up_to_ms: vec![0.1], wakes: vec![0; CLASSES.len() + 1], ..Lateness::default() };
         [0, 100, 101, 2_500, 20_001].into_iter().for_each(|us| late.note(Duration::from_micros(us)));
         assert_eq!(late.wakes, [2, 1, 0, 1, 0, 0, 0, 1]);
         assert_eq!(late.max_ms, 20.001);
+    }
+
+    #[test]
+    fn the_coarse_clock_is_behind_by_a_tick_or_more_and_never_ahead() {
+        assert!((1..=10).contains(&tick().as_millis()), "{:?}", tick());
+        let (before, coarse) = (clock(libc::CLOCK_MONOTONIC), clock(libc::CLOCK_MONOTONIC_COARSE));
+        assert!(coarse <= clock(libc::CLOCK_MONOTONIC) && before > Duration::ZERO);
+        let mut late = Lateness::default();
+        [3, 9, 4].into_iter().for_each(|ms| late.note_tick(Duration::from_millis(ms)));
+        assert_eq!(late.tick_late_ms, 9.0);
     }
 }
