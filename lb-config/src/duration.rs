@@ -8,7 +8,7 @@ use toml::Spanned;
 use crate::diagnostic::{Diagnostic, Problems};
 
 /// Each unit with its length in milliseconds, from the longest.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The duration that a text should be. `example` is a right value, as it is written in the file.
 pub fn duration(
@@ -23,7 +23,7 @@ pub fn duration(
             text.span(),
             format!("`{key}` is not a duration: {:?}", text.get_ref()),
             "not a duration",
-            format!("write a whole number and a unit: ms, s, m or h, as in {key} = {example}"),
+            format!("write a whole number and a unit: ms, s, m, h or d, as in {key} = {example}"),
         ));
         return None;
     };
@@ -67,11 +67,13 @@ mod tests {
             ("2s", 2_000),
             ("90s", 90_000),
             ("15m", 900_000),
-            ("24h", 86_400_000),
+            ("23h", 82_800_000),
+            ("30d", 2_592_000_000),
         ] {
             assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)), "{text}");
             assert_eq!(duration_text(Duration::from_millis(milliseconds)), text);
         }
+        assert_eq!(parse("24h"), parse("1d"));
         assert_eq!(duration_text(Duration::from_millis(60_000)), "1m");
     }
 

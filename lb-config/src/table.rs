@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::duration::duration;
+use crate::size::size;
 use crate::values::{array, boolean, integer, ip_address, string, type_name};
 use crate::words::{list, suggestion};
 
@@ -149,6 +150,17 @@ impl<'a, 'i> Table<'a, 'i> {
         problems: &mut Problems,
     ) -> Option<Spanned<Duration>> {
         duration(key, &self.string(key, example, problems)?, range, example, problems)
+    }
+
+    /// A size in bytes, as in `"64KiB"`.
+    pub fn size(
+        &self,
+        key: &str,
+        range: RangeInclusive<u64>,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Option<Spanned<u64>> {
+        size(key, &self.string(key, example, problems)?, range, example, problems)
     }
 
     /// An IP address that must be there.

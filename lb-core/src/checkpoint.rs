@@ -3,9 +3,12 @@
 //! An owner tells what changes as a sequence of [`Batch`]es of [`Entry`]s. All ids in them are the owner's; names come with them, and who follows
 //! translates by a [`Dictionary`]. docs/checkpoints.md says how batches travel and where they are kept.
 
+pub mod ledger;
+
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use lb_common::{FlowKey, Slot};
+use sha2::{Digest, Sha256};
 
 use crate::{
     pair::{Epoch, Role},
@@ -15,6 +18,13 @@ use crate::{
 
 /// Number of a batch. Grows by one with each, and begins anew with each [`Origin`].
 pub type Sequence = u64;
+
+/// The number that a cluster's name stands for in [`Origin::cluster`]: the first eight bytes of its SHA-256, big-endian.
+#[must_use]
+pub fn cluster_id(name: &str) -> u64 {
+    let digest = Sha256::digest(name.as_bytes());
+    digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
+}
 
 /// Whose batches they are. Of two origins of a cluster the one of the higher epoch is newer; of equal epochs, the primary's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,5 +185,17 @@ impl Dictionary {
             }
             Entry::Ring(_) | Entry::Slots { .. } | Entry::Remembered(_) | Entry::Forgotten(_) | Entry::HalfOpen(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `printf understudy | sha256sum`.
+    #[test]
+    fn a_cluster_has_the_number_of_its_name() {
+        assert_eq!(cluster_id("understudy"), 0x1aae809381b4d2e5);
+        assert_ne!(cluster_id("understudy"), cluster_id("Understudy"));
     }
 }

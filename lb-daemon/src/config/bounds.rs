@@ -147,3 +147,45 @@ pub const DEFAULT_GATEWAY_INTERVAL: Duration = Duration::from_secs(1);
 pub const HOOK_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
 /// `pair.hooks.timeout` unless the file says otherwise.
 pub const DEFAULT_HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `checkpoint.interval` (Tc) and `checkpoint.max_interval` can be; both are longer than Tm, too.
+pub const CHECKPOINT_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+/// `checkpoint.max_interval` unless the file says otherwise, or Tm is longer than half of it.
+pub const DEFAULT_MAX_CHECKPOINT_INTERVAL: Duration = Duration::from_mins(1);
+/// What `checkpoint.stream_interval` can be.
+pub const STREAM_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(100);
+/// `checkpoint.stream_interval` unless the file says otherwise: less than a handshake takes.
+pub const DEFAULT_STREAM_INTERVAL: Duration = Duration::from_millis(2);
+/// What `checkpoint.write_ahead_timeout` can be.
+pub const WRITE_AHEAD_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
+/// `checkpoint.write_ahead_timeout` unless the file says otherwise.
+pub const DEFAULT_WRITE_AHEAD_TIMEOUT: Duration = Duration::from_millis(50);
+/// What `checkpoint.grace` can be.
+pub const GRACE_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
+/// `checkpoint.grace` unless the file says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
+/// Where checkpoints are in `state_dir` unless the file says otherwise.
+pub const CHECKPOINT_DIRECTORY: &str = "checkpoint";
+/// `checkpoint.cluster` unless the file says otherwise.
+pub const DEFAULT_CLUSTER: &str = "understudy";
+/// What `checkpoint.max_size` can be, in bytes.
+pub const CHECKPOINT_SIZE_RANGE: RangeInclusive<u64> = 16 << 20..=1 << 40;
+/// `checkpoint.max_size` unless the file says otherwise, in bytes.
+pub const DEFAULT_CHECKPOINT_SIZE: u64 = 1 << 30;
+/// What `checkpoint.max_backlog` can be, in bytes.
+pub const BACKLOG_RANGE: RangeInclusive<u64> = 1 << 20..=1 << 30;
+/// `checkpoint.max_backlog` unless the file says otherwise, in bytes.
+pub const DEFAULT_BACKLOG: u64 = 16 << 20;
+/// What `checkpoint.flow_events_size` can be, in bytes; it is a power of two, too.
+pub const FLOW_EVENTS_SIZE_RANGE: RangeInclusive<u32> = 64 << 10..=256 << 20;
+/// `checkpoint.flow_events_size` unless the file says otherwise, in bytes.
+pub const DEFAULT_FLOW_EVENTS_SIZE: u32 = 1 << 20;
+/// What `checkpoint.mean_time_between_failures` can be.
+pub const MEAN_TIME_BETWEEN_FAILURES_RANGE: RangeInclusive<Duration> =
+    Duration::from_hours(1)..=Duration::from_hours(24 * 3_650);
+/// `checkpoint.mean_time_between_failures` unless the file says otherwise: 30 days.
+pub const DEFAULT_MEAN_TIME_BETWEEN_FAILURES: Duration = Duration::from_hours(24 * 30);
+/// What `checkpoint.flow_weight` can be, in CPU time.
+pub const FLOW_WEIGHT_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+/// `checkpoint.flow_weight` unless the file says otherwise.
+pub const DEFAULT_FLOW_WEIGHT: Duration = Duration::from_secs(1);

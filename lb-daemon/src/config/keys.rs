@@ -25,6 +25,7 @@ pub const TOP: TableKeys = TableKeys {
         "real",
         "service",
         "pair",
+        "checkpoint",
     ],
 };
 
@@ -166,8 +167,30 @@ pub const HOOKS: TableKeys = TableKeys {
     keys: &["notify", "fence", "timeout", "fence_required"],
 };
 
+/// Keys of `[checkpoint]`.
+pub const CHECKPOINT: TableKeys = TableKeys {
+    title: "`[checkpoint]`",
+    prefix: "checkpoint.",
+    keys: &[
+        "interval",
+        "max_interval",
+        "stream_interval",
+        "write_ahead_timeout",
+        "grace",
+        "directory",
+        "shared",
+        "cluster",
+        "key_file",
+        "max_size",
+        "max_backlog",
+        "flow_events_size",
+        "mean_time_between_failures",
+        "flow_weight",
+    ],
+};
+
 /// Every table.
-pub const ALL: [&TableKeys; 15] = [
+pub const ALL: [&TableKeys; 16] = [
     &TOP,
     &LIMITS,
     &API,
@@ -183,4 +206,5 @@ pub const ALL: [&TableKeys; 15] = [
     &VIP_GROUP,
     &TRACK,
     &HOOKS,
+    &CHECKPOINT,
 ];

@@ -4,6 +4,7 @@
 //! error, so that one `lbd check` shows everything that is wrong. docs/reference/config.md is the reference.
 
 mod bounds;
+pub mod checkpoint;
 mod files;
 pub mod keys;
 pub mod pair;
@@ -22,6 +23,7 @@ use lb_core::monitoring::Monitoring;
 use lb_core::service::Cluster;
 
 pub use bounds::*;
+pub use checkpoint::{CheckpointInterval, CheckpointPlace, CheckpointSettings};
 pub use pair::{HookSettings, PairSettings, PathSettings, SerialWay, TrackSettings, UdpWay, VipGroup, Way};
 
 /// The API's socket, in `run_dir`.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub reports: Option<ReportSettings>,
     /// The pair that this node is in; `None`: it is solo.
     pub pair: Option<PairSettings>,
+    /// Checkpoints of what the node has learned; `None`: none are kept. A pair always has them.
+    pub checkpoint: Option<CheckpointSettings>,
     /// The limits of the maps.
     pub limits: Limits,
     /// Who may use the API beside root.

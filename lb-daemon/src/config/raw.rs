@@ -2,6 +2,7 @@
 //! What values mean together is the business of `validate`.
 
 mod check;
+mod checkpoint;
 mod cluster;
 mod load;
 mod pair;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use lb_config::{DeValue, Problems, Spanned, Table, array, document, string, word};
 
 pub(super) use self::check::RawCheck;
+pub(super) use self::checkpoint::RawCheckpoint;
 pub(super) use self::cluster::{RawMember, RawReal, RawService};
 pub(super) use self::load::{RawReports, RawScheduler};
 pub(super) use self::pair::{RawHooks, RawPair, RawPath, RawTiming, RawTrack, RawVipGroup, RawWay};
@@ -41,6 +43,7 @@ pub(super) struct RawConfig {
     pub(super) reals: Vec<RawReal>,
     pub(super) services: Vec<RawService>,
     pub(super) pair: Option<RawPair>,
+    pub(super) checkpoint: Option<RawCheckpoint>,
 }
 
 /// Reads what can be read, and notes everything that is wrong.
@@ -81,6 +84,9 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         reals: each(&top, "real", cluster::real, problems),
         services: each(&top, "service", cluster::service, problems),
         pair: top.table("pair", &keys::PAIR, problems).and_then(|table| pair::pair(&table, problems)),
+        checkpoint: top
+            .table("checkpoint", &keys::CHECKPOINT, problems)
+            .map(|table| checkpoint::checkpoint(&table, problems)),
     }
 }
 

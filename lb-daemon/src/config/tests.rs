@@ -92,6 +92,7 @@ fn a_right_file_gives_what_it_says() {
         monitor_interval: Duration::from_secs(1),
         reports: None,
         pair: None,
+        checkpoint: None,
         limits: Limits { reals: 4_095, flows: 262_144 },
         api_group: None,
         log: LogLevel::Info,
@@ -121,6 +122,7 @@ fn every_setting_is_read() {
             rate_limit: 7,
         }),
         pair: None,
+        checkpoint: None,
         limits: Limits { reals: 10, flows: 2_048 },
         api_group: Some(Group { name: "adm".to_owned(), gid: 4 }),
         log: LogLevel::Debug,
@@ -271,8 +273,8 @@ fn values_out_of_range() {
         ("limits.reals = 65536", "1:16 `reals` is out of range | it can be 1 to 65535"),
         ("limits.flows = 1023", "1:16 `flows` is out of range | it can be 1024 to 16777216"),
         ("limits.flows = 99999999999999999999", "1:16 `flows` is out of range | it can be 1024 to 16777216"),
-        ("flow_idle_timeout = \"0s\"", "1:21 `flow_idle_timeout` is out of range | it can be 1s to 24h"),
-        ("flow_idle_timeout = \"25h\"", "1:21 `flow_idle_timeout` is out of range | it can be 1s to 24h"),
+        ("flow_idle_timeout = \"0s\"", "1:21 `flow_idle_timeout` is out of range | it can be 1s to 1d"),
+        ("flow_idle_timeout = \"25h\"", "1:21 `flow_idle_timeout` is out of range | it can be 1s to 1d"),
     ];
     for (line, expected) in lines {
         assert_eq!(with_line(line), [expected]);
@@ -291,7 +293,7 @@ fn values_without_a_meaning() {
         ("log = \"Info\"", "1:7 `log` cannot be \"Info\" | did you mean `info`?"),
         (
             "flow_idle_timeout = \"15 minutes\"",
-            "1:21 `flow_idle_timeout` is not a duration: \"15 minutes\" | write a whole number and a unit: ms, s, m or h, as in flow_idle_timeout = \"15m\"",
+            "1:21 `flow_idle_timeout` is not a duration: \"15 minutes\" | write a whole number and a unit: ms, s, m, h or d, as in flow_idle_timeout = \"15m\"",
         ),
         (
             "state_dir = \"state\"",

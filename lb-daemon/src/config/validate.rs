@@ -1,5 +1,6 @@
 //! From the values of a file to a configuration that cannot be wrong: what values mean together.
 
+mod checkpoint;
 mod cluster;
 mod monitoring;
 mod pair;
@@ -12,7 +13,7 @@ use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated};
 
 use super::raw::{RawConfig, RawReports};
 use super::{
-    AttachMode, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE, DEFAULT_LISTEN,
+    AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE, DEFAULT_LISTEN,
     DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, Group, Limits,
     LogLevel, MAX_INTERFACES, PairSettings, ReportSettings, SOCKET_NAME, Settings,
 };
@@ -42,13 +43,15 @@ pub(super) fn validate(
     let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
     let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
     let pair = if all_read { pair::pair(&raw, problems) } else { None };
-    let settings = settings(raw, pair, limits, group_id, problems);
+    let checkpoint = if all_read { checkpoint::checkpoint(&raw, pair.as_ref(), problems) } else { None };
+    let settings = settings(raw, pair, checkpoint, limits, group_id, problems);
     Some(Config { cluster: cluster?, monitoring: monitoring?, settings })
 }
 
 fn settings(
     raw: RawConfig,
     pair: Option<PairSettings>,
+    checkpoint: Option<CheckpointSettings>,
     limits: Limits,
     group_id: &dyn Fn(&str) -> Option<u32>,
     problems: &mut Problems,
@@ -63,6 +66,7 @@ fn settings(
         monitor_interval: raw.monitor_interval.unwrap_or(DEFAULT_MONITOR_INTERVAL),
         reports: raw.reports.map(|reports| report_settings(reports, problems)),
         pair,
+        checkpoint,
         limits,
         api_group: raw.api_group.and_then(|name| group(name, group_id, problems)),
         log: raw.log.unwrap_or(LogLevel::Info),

@@ -526,7 +526,7 @@ fn a_law_of_weights_that_cannot_be() {
         ("dead_band_percent = 51", "1:31 `dead_band_percent` is out of range | it can be 0 to 50".to_owned()),
         ("floor_percent = 0", "1:27 `floor_percent` is out of range | it can be 1 to 50".to_owned()),
         ("hold_after = 0", "1:24 `hold_after` is out of range | it can be 1 to 1000".to_owned()),
-        ("expire = \"25h\"", "1:20 `expire` is out of range | it can be 1s to 24h".to_owned()),
+        ("expire = \"25h\"", "1:20 `expire` is out of range | it can be 1s to 1d".to_owned()),
         ("slow_start = \"61m\"", "1:24 `slow_start` is out of range | it can be 0ms to 1h".to_owned()),
         ("hot_above_percent = 656", "1:31 `hot_above_percent` is out of range | it can be 1 to 655".to_owned()),
         ("expire = \"1s\"", format!("1:20 {not_longer} 1s; a good `expire` is 30 times as long")),

@@ -1,0 +1,81 @@
+//! What `[checkpoint]` says, checked: how often what the node has learned is stored, where, and what it may cost.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lb_core::checkpoint::cluster_id;
+
+/// How this node keeps checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// Tc: how often what has changed is stored durably.
+    pub interval: CheckpointInterval,
+    /// The shortest Tc that there can be: longer than Tm, the `scheduler.interval`.
+    pub least_interval: Duration,
+    /// The longest. Not shorter than the least.
+    pub max_interval: Duration,
+    /// For how long newly remembered flows are gathered before they go to the peer.
+    pub stream_interval: Duration,
+    /// For how long a change of the table waits for the peer's ack.
+    pub write_ahead_timeout: Duration,
+    /// For how long after a takeover the health of the reals is held as the checkpoint has it.
+    pub grace: Duration,
+    /// Where the checkpoints are.
+    pub place: CheckpointPlace,
+    /// The cluster's name. Checkpoints of another one are refused.
+    pub cluster: String,
+    /// The keys that authenticate checkpoints; the first that is bound to no real signs.
+    pub key_file: PathBuf,
+    /// Most bytes that the files may have together.
+    pub max_size: u64,
+    /// Most bytes that are kept in memory for a peer that has not acked them yet.
+    pub max_backlog: u64,
+    /// Size of the ring buffer by which the XDP program tells of flows, in bytes: a power of two.
+    pub flow_events_size: u32,
+    /// How long a node goes without a failure, in the mean.
+    pub mean_time_between_failures: Duration,
+    /// What a broken flow is worth, in CPU time.
+    pub flow_weight: Duration,
+}
+
+/// Tc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointInterval {
+    /// Worked out from what checkpoints cost and what they save.
+    Auto,
+    /// Always this.
+    Fixed(Duration),
+}
+
+/// Where checkpoints are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckpointPlace {
+    /// On this node's own disk.
+    Own(PathBuf),
+    /// On a disk that both nodes have.
+    Shared(PathBuf),
+}
+
+impl CheckpointSettings {
+    /// The number that the cluster's name stands for in checkpoints.
+    #[must_use]
+    pub fn cluster_id(&self) -> u64 {
+        cluster_id(&self.cluster)
+    }
+}
+
+impl CheckpointPlace {
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(path) | Self::Shared(path) => path,
+        }
+    }
+
+    /// The other node has it, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+}
