@@ -18,6 +18,7 @@
 
 mod apportion;
 mod edit;
+mod told;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -278,15 +279,6 @@ impl Ring {
         let mut draft = Draft::of(self, 0);
         draft.clean(&unused);
         Some(draft.finish())
-    }
-
-    /// The slots that are not clean: index, slot, and when the exception began.
-    fn exceptions(&self) -> impl Iterator<Item = (u32, &Slot, u64)> {
-        (0..)
-            .zip(self.slots.iter())
-            .zip(&self.since_ms)
-            .filter(|((_, slot), _)| slot.state != SLOT_CLEAN)
-            .map(|((index, slot), &since)| (index, slot, since))
     }
 
     fn is_without_reals(&self) -> bool {

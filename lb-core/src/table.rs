@@ -13,6 +13,7 @@
 //! flow table and the rings, over reloads and restarts. A real whose address changes is another server, though: it gets a new id,
 //! and only the operator's wishes (administrative state, weight) stay with the name.
 
+mod checkpoint;
 mod ids;
 mod plan;
 mod replace;
@@ -31,6 +32,7 @@ use lb_common::{DEFAULT_MAX_REALS, RING_SLOTS, ServiceOptions, Slot};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use checkpoint::{Followed, RealKnown, Translation};
 pub use plan::{Fallback, Plan, RealPlan, ServicePlan};
 pub use restore::{Learned, RestoreError, SAVED_STATE_VERSION, SavedReal, SavedService, SavedState};
 pub use view::{MemberView, RealView, ServiceView};

@@ -64,6 +64,11 @@ impl Draft {
         slot.real = to;
     }
 
+    pub(super) fn put(&mut self, index: u32, slot: Slot, since_ms: u64) {
+        self.slots[index as usize] = slot;
+        self.since_ms[index as usize] = if slot.state == SLOT_CLEAN { 0 } else { since_ms };
+    }
+
     pub(super) fn forget(&mut self, stranger: impl Fn(u16) -> bool) {
         for (slot, since) in self.slots.iter_mut().zip(&mut self.since_ms) {
             if stranger(slot.real) {

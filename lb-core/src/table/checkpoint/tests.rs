@@ -1,0 +1,1 @@
+//! What is told of the table, and what another table makes of it.
