@@ -18,11 +18,18 @@
 //! | `GET /v1/pair` | [`Pair`] |
 //! | `GET /v1/paths` | [`Paths`] |
 //! | `GET /v1/events?limit=N` (optional) | [`Events`] |
+//! | `GET /v1/checkpoint` | [`Checkpoint`] |
+//! | `GET /v1/checkpoint/list` | [`CheckpointFiles`] |
+//! | `GET /v1/checkpoint/content` | all that the checkpoint says: docs/reference/api.md |
+//! | `GET /v1/checkpoint/advise` | [`Advice`] |
 //! | `POST /v1/reals/NAME/admin` with [`SetAdmin`] | [`RealChanged`] |
 //! | `POST /v1/reals/NAME/weight` with [`SetWeight`] | [`RealChanged`] |
 //! | `POST /v1/pair/handover` with [`Handover`] | [`PairChanged`] |
 //! | `POST /v1/pair/hold` with [`Hold`] | [`PairChanged`] |
 //! | `POST /v1/pair/restart` with [`Restart`] | [`PairChanged`] |
+//! | `POST /v1/checkpoint/now` (no body) | [`CheckpointTaken`] |
+//! | `POST /v1/checkpoint/verify` with [`VerifyCheckpoint`] | [`CheckpointVerified`] |
+//! | `POST /v1/checkpoint/import` with what `content` answers | [`CheckpointImported`] |
 //! | `POST /v1/reload` (no body) | [`Reloaded`] |
 
 /// Names, in JSON and in print, of an enum's values.
@@ -48,6 +55,7 @@ macro_rules! words {
     };
 }
 
+mod checkpoint;
 mod events;
 mod pair;
 mod paths;
@@ -58,6 +66,12 @@ mod status;
 mod table;
 mod traffic;
 
+pub use checkpoint::{
+    Advice, AdviceInput, AdvicePoint, Checkpoint, CheckpointFile, CheckpointFileKind, CheckpointFiles,
+    CheckpointImported, CheckpointOrigin, CheckpointRole, CheckpointStatus, CheckpointSync, CheckpointTaken,
+    CheckpointVerified, Commit, FlowsKept, FullProgress, IntervalInUse, RefusedCheckpoint, RestoredCheckpoint,
+    StoreState, StreamState, ValueOrigin, VerifiedFile, VerifyCheckpoint,
+};
 pub use events::{Event, Events, Happening};
 pub use pair::{
     Detection, Handover, Hold, Lease, LeaseService, NodeState, Pair, PairChanged, PairPeer, PairStatus, PeerHealth,
@@ -85,6 +99,8 @@ pub const DEFAULT_EVENT_LIMIT: u32 = 50;
 pub const MAX_EVENT_LIMIT: u32 = 1_000;
 /// The longest grace that `POST /v1/pair/restart` takes, in milliseconds.
 pub const MAX_RESTART_GRACE_MS: u64 = 60_000;
+/// The largest checkpoint that `POST /v1/checkpoint/import` takes, in bytes of JSON.
+pub const MAX_CHECKPOINT_CONTENT: usize = 512 << 20;
 
 /// The paths of the API.
 pub mod path {
@@ -116,6 +132,20 @@ pub mod path {
     pub const HOLD: &str = "/v1/pair/hold";
     /// Where to post a [`super::Restart`].
     pub const RESTART: &str = "/v1/pair/restart";
+    /// [`super::Checkpoint`].
+    pub const CHECKPOINT: &str = "/v1/checkpoint";
+    /// [`super::CheckpointFiles`].
+    pub const CHECKPOINT_LIST: &str = "/v1/checkpoint/list";
+    /// All that the checkpoint says.
+    pub const CHECKPOINT_CONTENT: &str = "/v1/checkpoint/content";
+    /// [`super::Advice`].
+    pub const CHECKPOINT_ADVISE: &str = "/v1/checkpoint/advise";
+    /// Where to post for a [`super::CheckpointTaken`].
+    pub const CHECKPOINT_NOW: &str = "/v1/checkpoint/now";
+    /// Where to post a [`super::VerifyCheckpoint`].
+    pub const CHECKPOINT_VERIFY: &str = "/v1/checkpoint/verify";
+    /// Where to post what [`CHECKPOINT_CONTENT`] answers.
+    pub const CHECKPOINT_IMPORT: &str = "/v1/checkpoint/import";
     /// [`super::Reloaded`].
     pub const RELOAD: &str = "/v1/reload";
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PairStatus;
+use super::{CheckpointStatus, PairStatus};
 
 words! {
     /// How the XDP program runs on an interface.
@@ -67,6 +67,9 @@ pub struct Status {
     /// The pair that the node is in; none when it is solo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<PairStatus>,
+    /// Checkpoints; none where none are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointStatus>,
 }
 
 /// Something that an operator should know.

@@ -102,6 +102,7 @@ fn healthy() -> Status {
         flows: 1234,
         flow_limit: 262_144,
         pair: None,
+        checkpoint: None,
     }
 }
 

@@ -62,6 +62,25 @@ impl CheckpointSettings {
     pub fn cluster_id(&self) -> u64 {
         cluster_id(&self.cluster)
     }
+
+    /// The keys that differ in `new` and that only a restart takes over.
+    #[must_use]
+    pub fn waiting_keys(&self, new: &Self) -> Vec<&'static str> {
+        let place = match (&self.place, &new.place) {
+            (used, new) if used == new => None,
+            (CheckpointPlace::Own(_), CheckpointPlace::Own(_)) => Some("checkpoint.directory"),
+            _ => Some("checkpoint.shared"),
+        };
+        let cluster = (self.cluster != new.cluster).then_some("checkpoint.cluster");
+        let flow_events = (self.flow_events_size != new.flow_events_size).then_some("checkpoint.flow_events_size");
+        [place, cluster, flow_events].into_iter().flatten().collect()
+    }
+
+    /// What is in use after a reload: as `new`, but for what only a restart takes over.
+    #[must_use]
+    pub fn reloaded(self, new: Self) -> Self {
+        Self { place: self.place, cluster: self.cluster, flow_events_size: self.flow_events_size, ..new }
+    }
 }
 
 impl CheckpointPlace {

@@ -61,6 +61,7 @@ impl Engine {
             flows: self.flows,
             flow_limit: u64::from(self.settings.limits.flows),
             pair: None,
+            checkpoint: None,
         }
     }
 
