@@ -3,7 +3,9 @@
 //! An owner tells what changes as a sequence of [`Batch`]es of [`Entry`]s. All ids in them are the owner's; names come with them, and who follows
 //! translates by a [`Dictionary`]. docs/checkpoints.md says how batches travel and where they are kept.
 
+pub mod codec;
 pub mod ledger;
+pub mod record;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 

@@ -1,0 +1,1 @@
+//! Records are made, read and refused.
