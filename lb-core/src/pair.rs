@@ -187,6 +187,8 @@ pub enum Input {
     Facts(Facts),
     /// Some of this node's slots remember or are marked: they go by the flow table, which the peer has not.
     Remembers(bool),
+    /// As far as this node can tell, the standby has all that the active node has learned: slots, weights, flows. To be said whenever it changes.
+    Carried(bool),
     /// An authentic frame of this node's own role came in (refused by the codec), of a start with this boot generation: another node is
     /// configured alike, or somebody sends old frames of this one.
     SameRole {

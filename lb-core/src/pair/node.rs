@@ -57,6 +57,8 @@ pub struct Node {
     facts: Option<Facts>,
     /// Some of its slots go by the flow table.
     remembers: bool,
+    /// The standby has all that the active node has learned.
+    carried: bool,
     paths: Vec<Path>,
     peer: Known,
     sync: Sync,
@@ -111,6 +113,7 @@ impl Node {
             stop: Stop::No,
             facts: None,
             remembers: false,
+            carried: false,
             paths,
             peer: Known::nothing(now),
             sync: Sync::Unknown,

@@ -11,9 +11,9 @@ pub enum Sync {
     VipsDiffer,
     /// Services or reals differ.
     ServicesDiffer,
-    /// The slots differ: flows could go to other reals.
+    /// The slots differ: flows could go to other reals, and no checkpoints carry them over.
     SlotsDiffer,
-    /// The same slots on both nodes remember: where they send some flows is in the active node's flow table alone.
+    /// The same slots on both nodes remember, and no checkpoints carry flows over: where they send some is in the active node's flow table alone.
     FlowsApart,
     /// All is the same.
     InSync,
@@ -21,11 +21,13 @@ pub enum Sync {
 
 impl Sync {
     /// Compares. `remembers` says that some of this node's slots go by the flow table; of the peer's too, then, where the slots are the same.
+    /// `carried` says that the standby is told of every move and every flow at once: then digests of a moment ago say less than that.
     #[must_use]
-    pub fn of(mine: Option<&Facts>, peers: Option<&Facts>, remembers: bool) -> Self {
+    pub fn of(mine: Option<&Facts>, peers: Option<&Facts>, remembers: bool, carried: bool) -> Self {
         match (mine, peers) {
             (Some(a), Some(b)) if a.vips != b.vips => Self::VipsDiffer,
             (Some(a), Some(b)) if a.services != b.services => Self::ServicesDiffer,
+            (Some(_), Some(_)) if carried => Self::InSync,
             (Some(a), Some(b)) if a.slots != b.slots => Self::SlotsDiffer,
             (Some(_), Some(_)) if remembers => Self::FlowsApart,
             (Some(_), Some(_)) => Self::InSync,
@@ -42,10 +44,10 @@ impl Sync {
             Self::ServicesDiffer => {
                 "the nodes have different services or real servers: make their configurations alike"
             }
-            Self::SlotsDiffer => "the nodes' slots differ",
+            Self::SlotsDiffer => "the nodes' slots differ, and no checkpoints carry them over now: see `lbctl checkpoint show`",
             Self::FlowsApart => {
-                "slots were moved not long ago, and some of their flows are known to the active node alone: `flow_idle_timeout` after the \
-                 last move none is left"
+                "slots were moved not long ago, and some of their flows are known to the active node alone, since no checkpoints carry them \
+                 over now: see `lbctl checkpoint show`. `flow_idle_timeout` after the last move none is left"
             }
             Self::InSync => "the nodes have the same VIPs, services and slots",
         }

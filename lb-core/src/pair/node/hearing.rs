@@ -104,8 +104,8 @@ impl Node {
 
     /// Compares both nodes' facts, and tells what an operator has to mend.
     pub(super) fn compare(&mut self, now: Micros) {
-        let (was, is) = (self.sync, Sync::of(self.facts.as_ref(), self.peer.facts.as_ref(), self.remembers));
-        self.sync = is;
+        let is = Sync::of(self.facts.as_ref(), self.peer.facts.as_ref(), self.remembers, self.carried);
+        let was = std::mem::replace(&mut self.sync, is);
         if was != is && matches!(is, Sync::VipsDiffer | Sync::ServicesDiffer) {
             self.tell(Happening::Notice, is.reason().to_owned(), now);
         }

@@ -30,6 +30,10 @@ impl Node {
                 self.remembers = remembers;
                 self.compare(now);
             }
+            Input::Carried(carried) => {
+                self.carried = carried;
+                self.compare(now);
+            }
             Input::Reserved(epoch) => self.reserved = self.reserved.max(epoch),
             Input::Acquired(result) => self.acquired(result, now),
             Input::Forbid(reason) => {
@@ -132,7 +136,7 @@ impl Node {
             self.answer(Answer::Refused(reason));
             return;
         }
-        if self.peer.live().is_none() {
+        if self.is_alone(now) {
             // Nobody can be asked. A peer that starts meanwhile waits for longer than that.
             return self.end_lease_at(now + grace_us.min(self.long_lease()), now);
         }

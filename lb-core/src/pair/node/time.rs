@@ -163,8 +163,12 @@ impl Node {
 
     /// The lease is long as long as nothing at all is heard of a dead peer. Its first frame shortens it, before it is answered.
     pub(super) fn lease_length(&self, now: Micros) -> Micros {
-        let is_alone = self.peer.is_dead() && !self.paths.iter().any(|path| path.hears(now));
-        if is_alone { self.long_lease() } else { self.options.lease_us }
+        if self.is_alone(now) { self.long_lease() } else { self.options.lease_us }
+    }
+
+    /// The peer is dead, and nothing at all is heard of it.
+    pub(super) fn is_alone(&self, now: Micros) -> bool {
+        self.peer.is_dead() && !self.paths.iter().any(|path| path.hears(now))
     }
 
     /// When something is due next.

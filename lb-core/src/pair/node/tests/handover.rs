@@ -48,6 +48,47 @@ fn a_standby_that_is_not_in_sync_gets_nothing_without_force() {
 }
 
 #[test]
+fn a_carried_standby_is_handed_the_vips_while_weights_move() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Remembers(true));
+    lab.tell(B, Input::Remembers(true));
+    lab.tell(B, Input::Facts(Facts { slots: 9, ..facts() }));
+    lab.run(50 * MS);
+    lab.tell(A, Input::Carried(true));
+    lab.tell(A, Input::Handover { force: false });
+    lab.run(300 * MS);
+    assert_eq!(lab.states(), (State::Active, State::Standby), "the standby does not know that it has everything");
+    assert!(matches!(lab.sides[A].answers.pop(), Some(Answer::Refused(_))));
+    lab.tell(B, Input::Carried(true));
+    lab.tell(A, Input::Handover { force: false });
+    lab.run(300 * MS);
+    assert_eq!(lab.states(), (State::Standby, State::Active));
+}
+
+#[test]
+fn a_standby_that_is_carried_no_more_gets_nothing() {
+    let mut lab = Lab::running();
+    lab.tell(A, Input::Remembers(true));
+    lab.tell(A, Input::Carried(true));
+    assert_eq!(lab.node(A).view(lab.now).sync, Sync::InSync);
+    lab.tell(A, Input::Carried(false));
+    lab.tell(A, Input::Handover { force: false });
+    assert!(refusal(&lab, A).contains("no checkpoints carry them over"));
+}
+
+#[test]
+fn being_carried_makes_no_unlike_configuration_alike() {
+    for unlike in [Facts { vips: 9, ..facts() }, Facts { services: 9, ..facts() }] {
+        let mut lab = Lab::running();
+        lab.tell(B, Input::Facts(unlike));
+        lab.run(50 * MS);
+        lab.tell(A, Input::Carried(true));
+        lab.tell(A, Input::Handover { force: false });
+        assert!(refusal(&lab, A).contains("make their configurations alike"));
+    }
+}
+
+#[test]
 fn different_vips_move_of_need_only() {
     let mut lab = Lab::running();
     lab.tell(B, Input::Facts(Facts { vips: 9, ..facts() }));

@@ -78,6 +78,26 @@ fn a_lone_node_restarts_for_no_longer_than_a_new_peer_waits() {
 }
 
 #[test]
+fn a_peer_that_is_just_coming_back_is_told_of_a_restart_first() {
+    let mut lab = Lab::running();
+    lab.cut_power(B);
+    lab.run(200 * MS);
+    lab.flying.clear();
+    lab.start(B, Memory { epoch: 1, ..Memory::default() });
+    // Its first frame proves nothing here; what it is answered with proves all to it.
+    lab.run_till(20 * MS, |lab| !lab.node(A).is_alone(lab.now));
+    assert_eq!(lab.node(A).view(lab.now).peer.health, Peer::Dead);
+    lab.tell(A, Input::Restart { grace_us: 500 * MS });
+    assert_eq!(lab.sides[A].answers, []);
+    lab.run(20 * MS);
+    assert_eq!(lab.sides[A].answers, [Answer::Done]);
+    lab.kill(A);
+    lab.run(300 * MS);
+    assert!(!other.serves(B), "it has been told");
+    assert_eq!(other.overlap, 0);
+}
+
+#[test]
 fn a_resumed_node_that_finds_its_peer_serving_yields() {
     let mut lab = Lab::running();
     lab.kill(A);
