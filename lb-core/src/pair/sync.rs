@@ -44,7 +44,9 @@ impl Sync {
             Self::ServicesDiffer => {
                 "the nodes have different services or real servers: make their configurations alike"
             }
-            Self::SlotsDiffer => "the nodes' slots differ, and no checkpoints carry them over now: see `lbctl checkpoint show`",
+            Self::SlotsDiffer => {
+                "the nodes' slots differ, and no checkpoints carry them over now: see `lbctl checkpoint show`"
+            }
             Self::FlowsApart => {
                 "slots were moved not long ago, and some of their flows are known to the active node alone, since no checkpoints carry them \
                  over now: see `lbctl checkpoint show`. `flow_idle_timeout` after the last move none is left"
