@@ -113,7 +113,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    let served = api::Served { engine: engine.clone(), pair: pair.as_ref().map(Pair::control) };
+    let served = api::Served { engine: engine.clone(), pair: pair.as_ref().map(Pair::control), checkpoint: None };
     let server = tokio::spawn(api::serve(socket, served, stopped));
     let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);

@@ -1,6 +1,7 @@
 //! The HTTP API on a unix socket, the only way to talk to `lbd`. It turns requests into calls of the engine and outcomes into
 //! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
 
+mod checkpoint;
 mod listener;
 mod pair;
 mod steer;
@@ -20,7 +21,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lb_core::api::{DEFAULT_FLOW_LIMIT, ErrorBody, MAX_FLOW_LIMIT, SetAdmin, SetWeight, path};
+use lb_core::api::{
+    DEFAULT_FLOW_LIMIT, ErrorBody, MAX_CHECKPOINT_CONTENT, MAX_FLOW_LIMIT, SetAdmin, SetWeight, Warning, path,
+};
 use lb_core::table::TableError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -28,6 +31,7 @@ use tokio::sync::watch;
 use crate::config::Group;
 use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
 
+pub use checkpoint::CheckpointControl;
 use listener::Peer;
 pub use listener::Socket;
 pub use steer::PairControl;
@@ -42,6 +46,8 @@ pub struct Served {
     pub engine: Handle,
     /// Whoever runs the pair; `None`: the node is solo.
     pub pair: Option<Arc<dyn PairControl>>,
+    /// Whoever keeps the checkpoints; `None`: none are kept.
+    pub checkpoint: Option<Arc<dyn CheckpointControl>>,
 }
 
 impl FromRef<Served> for Handle {
@@ -73,6 +79,7 @@ pub fn bind(path: &Path, group: Option<&Group>) -> io::Result<Socket> {
 }
 
 fn router(served: Served, group: Option<u32>) -> Router {
+    let import = post(checkpoint::import).layer(DefaultBodyLimit::max(MAX_CHECKPOINT_CONTENT));
     Router::new()
         .route(path::STATUS, get(status))
         .route(path::SERVICES, get(services))
@@ -86,11 +93,18 @@ fn router(served: Served, group: Option<u32>) -> Router {
         .route(path::PAIR, get(steer::show_pair))
         .route(path::PATHS, get(steer::show_paths))
         .route(path::EVENTS, get(steer::show_events))
+        .route(path::CHECKPOINT, get(checkpoint::show))
+        .route(path::CHECKPOINT_LIST, get(checkpoint::list))
+        .route(path::CHECKPOINT_CONTENT, get(checkpoint::content))
+        .route(path::CHECKPOINT_ADVISE, get(checkpoint::advise))
         .route(&path::admin("{real}"), post(set_admin))
         .route(&path::weight("{real}"), post(set_weight))
         .route(path::HANDOVER, post(steer::handover))
         .route(path::HOLD, post(steer::hold))
         .route(path::RESTART, post(steer::restart))
+        .route(path::CHECKPOINT_NOW, post(checkpoint::now))
+        .route(path::CHECKPOINT_VERIFY, post(checkpoint::verify))
+        .route(path::CHECKPOINT_IMPORT, import)
         .route(path::RELOAD, post(reload))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -141,6 +155,9 @@ impl From<ChangeError> for Failure {
                 Self::new(StatusCode::NOT_FOUND, error, Some("`lbctl reals` lists the reals"))
             }
             ChangeError::Refused(_) => Self::new(StatusCode::BAD_REQUEST, error, None),
+            ChangeError::Follows | ChangeError::NotKnownYet | ChangeError::NoCheckpoints => {
+                Self::new(StatusCode::CONFLICT, error, Some("`lbctl pair` says which node is active"))
+            }
             ChangeError::Maps(_) | ChangeError::Unseen(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error, Some("lbd's log may say more"))
             }
@@ -189,14 +206,23 @@ async fn ask<T: Serialize + Send + 'static, E: Into<Failure> + Send + 'static>(
     engine.call(question).await?.map(Json).map_err(Into::into)
 }
 
+fn warning(subject: &str, message: String, degraded: bool) -> Warning {
+    Warning { subject: subject.to_owned(), message, degraded }
+}
+
 async fn status(State(served): State<Served>) -> Outcome<lb_core::api::Status> {
     let mut status = served.engine.call(|engine| engine.status()).await?;
     if let Some(control) = &served.pair {
         let view = control.view();
         status.pair = Some(pair::status(&view));
         status.warnings.extend(pair::warnings(&view, &control.handicaps()));
-        status.degraded = status.warnings.iter().any(|warning| warning.degraded);
     }
+    if let Some(control) = &served.checkpoint {
+        let view = control.view();
+        status.warnings.extend(checkpoint::warnings(&view));
+        status.checkpoint = Some(view.status());
+    }
+    status.degraded |= status.warnings.iter().any(|warning| warning.degraded);
     Ok(Json(status))
 }
 

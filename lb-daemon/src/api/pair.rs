@@ -8,6 +8,7 @@ use lb_core::pair::view::{LeaseView, PairView, PeerView, QualityView};
 use lb_core::pair::wire::Refusal;
 use lb_core::pair::{self, Micros, Peer, State, view};
 
+use super::warning;
 use super::words::{self, ms};
 use crate::peer::{DeviceView, View};
 
@@ -72,10 +73,6 @@ pub(super) fn warnings(view: &View, handicaps: &[String]) -> Vec<Warning> {
     }
     warnings.extend(handicaps.iter().map(|line| warning("heartbeats", line.clone(), false)));
     warnings
-}
-
-fn warning(subject: &str, message: String, degraded: bool) -> Warning {
-    Warning { subject: subject.to_owned(), message, degraded }
 }
 
 /// What is wrong with this node itself.

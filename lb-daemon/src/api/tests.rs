@@ -1,5 +1,6 @@
 //! The API over a real unix socket, in front of an engine without a kernel.
 
+mod checkpoint;
 mod pair;
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -24,20 +25,24 @@ struct Api {
 
 impl Api {
     fn start() -> Self {
-        Self::serving(None)
+        Self::serving(None, None)
     }
 
     fn in_pair(control: Arc<dyn PairControl>) -> Self {
-        Self::serving(Some(control))
+        Self::serving(Some(control), None)
     }
 
-    fn serving(pair: Option<Arc<dyn PairControl>>) -> Self {
+    fn with_checkpoints(control: Arc<dyn CheckpointControl>) -> Self {
+        Self::serving(None, Some(control))
+    }
+
+    fn serving(pair: Option<Arc<dyn PairControl>>, checkpoint: Option<Arc<dyn CheckpointControl>>) -> Self {
         let bench = Bench::new();
         let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
         let socket = bench.directory.path().join("lbd.sock");
         let bound = bind(&socket, None).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(serve(bound, Served { engine, pair }, stopped));
+        let server = tokio::spawn(serve(bound, Served { engine, pair, checkpoint }, stopped));
         Self { bench, socket, stop, server }
     }
 
@@ -106,14 +111,28 @@ async fn the_reference_has_every_path_and_field() {
         path::PAIR,
         path::PATHS,
         path::EVENTS,
+        path::CHECKPOINT,
+        path::CHECKPOINT_LIST,
+        path::CHECKPOINT_CONTENT,
+        path::CHECKPOINT_ADVISE,
     ];
-    let steering = [path::HANDOVER, path::HOLD, path::RESTART, path::RELOAD].map(str::to_owned);
+    let steering = [
+        path::HANDOVER,
+        path::HOLD,
+        path::RESTART,
+        path::CHECKPOINT_NOW,
+        path::CHECKPOINT_VERIFY,
+        path::CHECKPOINT_IMPORT,
+        path::RELOAD,
+    ];
+    let steering = steering.map(str::to_owned);
     let posts = [vec![path::admin("NAME"), path::weight("NAME")], steering.to_vec()].concat();
     let mut headings: Vec<String> = gets.iter().map(|path| format!("## `GET {path}`")).collect();
     headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
     assert_eq!(documented, headings);
-    let api = Api::in_pair(Arc::new(pair::Steered::default()));
+    let api =
+        Api::serving(Some(Arc::new(pair::Steered::default())), Some(Arc::new(checkpoint::Keeper::with_everything())));
     let gets = [
         path::STATUS,
         path::SERVICES,
@@ -125,9 +144,20 @@ async fn the_reference_has_every_path_and_field() {
         path::PAIR,
         path::PATHS,
         path::EVENTS,
+        path::CHECKPOINT,
+        path::CHECKPOINT_LIST,
+        path::CHECKPOINT_ADVISE,
     ];
+    let posts = [(path::CHECKPOINT_NOW, ""), (path::CHECKPOINT_VERIFY, "{}"), (path::CHECKPOINT_IMPORT, "{}")];
+    let mut answers: Vec<(&str, Value)> = Vec::new();
     for path in gets {
-        let answer: Value = api.get(path).await;
+        answers.push((path, api.get(path).await));
+    }
+    for (path, body) in posts {
+        let (_, answer) = api.request("POST", path, body).await;
+        answers.push((path, serde_json::from_str(&answer).unwrap()));
+    }
+    for (path, answer) in answers {
         for key in keys(&answer) {
             let word = |c: char| !c.is_alphanumeric() && c != '_';
             assert!(page.split(word).any(|found| found == key), "{key} of {path} is not in the reference");
@@ -218,7 +248,8 @@ async fn the_socket_is_for_root_and_the_group_and_replaces_a_stale_one() {
 async fn a_stranger_is_refused() {
     let bench = Bench::new();
     let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
-    let app = router(Served { engine, pair: None }, Some(4)).layer(axum::Extension(ConnectInfo(Peer::default())));
+    let app = router(Served { engine, pair: None, checkpoint: None }, Some(4))
+        .layer(axum::Extension(ConnectInfo(Peer::default())));
     let request = Request::builder().uri(path::STATUS).body(axum::body::Body::empty()).unwrap();
     let response = tower::ServiceExt::oneshot(app, request).await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);

@@ -1,5 +1,6 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
+mod checkpoint;
 mod monitoring;
 mod pair;
 
@@ -174,7 +175,7 @@ fn unknown_keys() {
     assert_eq!(with_line("interface = 1"), [line]);
     let keys = "`interfaces`, `attach_mode`, `state_dir`, `run_dir`, `bpf_dir`, `flow_idle_timeout`, \
                 `monitor_interval`, `log`, `bpf_log`, `limits`, `api`, `reports`, `scheduler`, `check`, `real`, `service`, \
-                `pair`";
+                `pair`, `checkpoint`";
     assert_eq!(with_line("color = 1"), [format!("1:1 the file has no key `color` | its keys are {keys}")]);
     assert_eq!(with_line("limits.flow = 1"), ["1:8 `[limits]` has no key `flow` | did you mean `flows`?"]);
     assert_eq!(with_line("api.user = 1"), ["1:5 `[api]` has no key `user` | its keys are `group`"]);

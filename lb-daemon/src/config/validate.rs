@@ -13,9 +13,9 @@ use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated};
 
 use super::raw::{RawConfig, RawReports};
 use super::{
-    AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE, DEFAULT_LISTEN,
-    DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, Group, Limits,
-    LogLevel, MAX_INTERFACES, PairSettings, ReportSettings, SOCKET_NAME, Settings,
+    AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE,
+    DEFAULT_LISTEN, DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
+    Group, Limits, LogLevel, MAX_INTERFACES, PairSettings, ReportSettings, SOCKET_NAME, Settings,
 };
 
 /// Longest path of a unix socket, in bytes: `sun_path` without its final zero.

@@ -187,7 +187,8 @@ fn defaults_follow_the_interval_and_the_line() {
     let timeouts: Vec<u128> = pair.paths.iter().map(|path| path.ack_timeout.as_micros()).collect();
     assert_eq!(timeouts, [2_500, 2_500, 9_500]);
     assert_eq!(pair.lease, ms(20));
-    let pair = fast("heartbeat_interval = \"10s\"\nmissed_limit = 20");
+    let slow = PAIR.replacen("[pair]\n", "[pair]\nheartbeat_interval = \"10s\"\nmissed_limit = 20\n", 1);
+    let pair = self::pair(&format!("{slow}[scheduler]\ninterval = \"11s\"\n"));
     assert_eq!((pair.start_wait, pair.lease, pair.paths[0].fall), (ms(210_000), ms(190_000), 40));
 }
 
