@@ -96,7 +96,13 @@ fn packet(json: Option<&Path>, quick: bool, only: Option<&str>) -> Result<()> {
 }
 
 fn run(cases: Vec<Case>, rounds: usize) -> Result<Vec<Figure>> {
-    let options = Options { pin_dir: None, max_reals: DEFAULT_MAX_REALS, max_flows: MAX_FLOWS, debug_log: false };
+    let options = Options {
+        pin_dir: None,
+        max_reals: DEFAULT_MAX_REALS,
+        max_flows: MAX_FLOWS,
+        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        debug_log: false,
+    };
     let mut programs: Vec<_> = cases.iter().flat_map(|case| [Some(case.program), case.own_work]).flatten().collect();
     programs.sort_unstable();
     programs.dedup();

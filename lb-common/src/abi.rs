@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -25,6 +25,10 @@ pub const DEFAULT_MAX_FLOWS: u32 = 262_144;
 pub const MAX_HALF_OPEN: u32 = 65_536;
 /// Fragmented packets whose first fragment is remembered; the oldest go first.
 pub const MAX_FRAGMENTS: u32 = 16_384;
+/// Bytes of the ring buffer of [`FlowEvent`]s unless the configuration says otherwise: a power of two, and no less than a page.
+pub const DEFAULT_FLOW_EVENTS_SIZE: u32 = 1 << 20;
+/// Bytes that a [`FlowEvent`] takes in its ring buffer: the kernel puts a header before each.
+pub const FLOW_EVENT_RECORD: u32 = 8 + size_of::<FlowEvent>() as u32;
 /// VLAN tags that are parsed; a packet with more goes to the kernel.
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are walked; a packet for a VIP with more is dropped.
@@ -75,6 +79,8 @@ pub mod map {
     pub const FLOWS: &str = "flows";
     /// LRU hash of [`super::FlowKey`] to [`super::HalfOpenValue`].
     pub const HALF_OPEN: &str = "half_open";
+    /// Ring buffer of [`super::FlowEvent`]s.
+    pub const FLOW_EVENTS: &str = "flow_events";
     /// LRU hash of [`super::FragmentKey`] to [`super::FragmentValue`].
     pub const FRAGMENTS: &str = "fragments";
     /// Per-CPU array of [`super::TrafficCounters`], indexed by service id.
@@ -87,7 +93,7 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 17] = [
         ABI,
         NODE,
         VIPS,
@@ -99,6 +105,7 @@ pub mod map {
         REALS,
         FLOWS,
         HALF_OPEN,
+        FLOW_EVENTS,
         FRAGMENTS,
         SERVICE_COUNTERS,
         REAL_COUNTERS,
@@ -115,9 +122,12 @@ pub struct NodeState {
     pub lease_until: u64,
     /// [`NODE_SOLO`], [`NODE_SERVING`], [`NODE_SILENT`] or [`NODE_DRAINING`]; any other value is as silent.
     pub service: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`NODE_TELLS_FLOWS`].
+    pub flags: u32,
 }
+
+/// The program writes a [`FlowEvent`] for what becomes of exceptions.
+pub const NODE_TELLS_FLOWS: u32 = 1;
 
 /// The node has no peer, and no lease: it serves.
 pub const NODE_SOLO: u32 = 0;
@@ -331,6 +341,31 @@ pub struct HalfOpenValue {
     pub service: u16,
 }
 
+/// What has become of a flow that is an exception: a record of `flow_events`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowEvent {
+    /// The flow.
+    pub key: FlowKey,
+    /// Its service; of a forgotten flow zero.
+    pub service: u16,
+    /// Where its packets go; of a forgotten flow zero.
+    pub real: u16,
+    /// Its slot in its service's ring; of a forgotten flow zero.
+    pub slot: u32,
+    /// [`FLOW_EVENT_REMEMBERED`], [`FLOW_EVENT_FORGOTTEN`] or [`FLOW_EVENT_HALF_OPEN`].
+    pub kind: u16,
+    /// Zero.
+    pub reserved: [u16; 3],
+}
+
+/// The flow table has the flow.
+pub const FLOW_EVENT_REMEMBERED: u16 = 1;
+/// The flow table has it no more, nor is it half-open.
+pub const FLOW_EVENT_FORGOTTEN: u16 = 2;
+/// The flow is half-open.
+pub const FLOW_EVENT_HALF_OPEN: u16 = 3;
+
 /// The fragments of one packet (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -394,6 +429,7 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowKey, service) == 16);
     assert!(size_of::<FlowValue>() == 24);
     assert!(size_of::<HalfOpenValue>() == 16);
+    assert!(size_of::<FlowEvent>() == 56 && FLOW_EVENT_RECORD == 64);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentValue>() == 8);
     assert!(size_of::<TrafficCounters>() == 40);

@@ -75,5 +75,7 @@ counters! {
         ResetAnswered = 7, "reset_answered";
         /// SYNs sent to their second slot's real, since their own slot's is hot.
         HotDiverted = 8, "hot_diverted";
+        /// Flows remembered or forgotten of which the full ring buffer could not tell.
+        FlowEventLost = 9, "flow_event_lost";
     }
 }

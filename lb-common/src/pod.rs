@@ -1,8 +1,8 @@
 //! Lets aya copy the map types to and from the kernel.
 
 use crate::abi::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NodeState, PortRangeKey, RealValue,
-    ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NodeState, PortRangeKey,
+    RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 macro_rules! pod {
@@ -29,6 +29,7 @@ pod!(
     FlowKey,
     FlowValue,
     HalfOpenValue,
+    FlowEvent,
     FragmentKey,
     FragmentValue,
     TrafficCounters,

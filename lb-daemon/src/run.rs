@@ -70,6 +70,7 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
         // Ids are below it, and id 0 is no real.
         max_reals: settings.limits.reals + 1,
         max_flows: settings.limits.flows,
+        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
         debug_log: settings.bpf_log,
     };
     Dataplane::open(&options).context("cannot set the XDP program up")

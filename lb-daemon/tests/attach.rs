@@ -30,7 +30,13 @@ impl Host {
     }
 
     fn open(&self) -> Dataplane {
-        let options = Options { pin_dir: Some(self.pin_dir()), max_reals: 16, max_flows: 16, debug_log: false };
+        let options = Options {
+            pin_dir: Some(self.pin_dir()),
+            max_reals: 16,
+            max_flows: 16,
+            flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+            debug_log: false,
+        };
         Dataplane::open(&options).unwrap().0
     }
 
@@ -125,7 +131,13 @@ fn an_interface_that_was_made_anew_is_attached_to_again() {
 #[test]
 fn another_program_is_left_alone_and_named() {
     let host = Host::new();
-    let other = Options { pin_dir: None, max_reals: 16, max_flows: 16, debug_log: false };
+    let other = Options {
+        pin_dir: None,
+        max_reals: 16,
+        max_flows: 16,
+        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        debug_log: false,
+    };
     let mut other = Dataplane::open(&other).unwrap().0;
     other.attach("us-a", AttachMode::Driver).unwrap();
     let program = program_on_interface();

@@ -38,7 +38,13 @@ fn a_drop_is_told_with_its_reason() {
     let (sender, messages) = channel();
     log::set_boxed_logger(Box::new(Messages(Mutex::new(sender)))).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let options = Options { pin_dir: None, max_reals: 16, max_flows: 16, debug_log: true };
+    let options = Options {
+        pin_dir: None,
+        max_reals: 16,
+        max_flows: 16,
+        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        debug_log: true,
+    };
     let mut dataplane = Dataplane::open(&options).unwrap().0;
     let mut vip = [0; 16];
     vip[..4].copy_from_slice(&[203, 0, 113, 10]);

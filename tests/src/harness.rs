@@ -45,8 +45,13 @@ impl Harness {
     /// # Errors
     /// No privilege, or a kernel that cannot run the program.
     pub fn load(limits: Limits) -> Result<Self> {
-        let options =
-            Options { pin_dir: None, max_reals: limits.max_reals, max_flows: limits.max_flows, debug_log: false };
+        let options = Options {
+            pin_dir: None,
+            max_reals: limits.max_reals,
+            max_flows: limits.max_flows,
+            flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+            debug_log: false,
+        };
         let (dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
         let lease = dataplane.lease_map()?;

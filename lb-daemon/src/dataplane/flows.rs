@@ -9,7 +9,11 @@ use std::{
 use aya::maps::MapError;
 use lb_common::{FLOW_FIN, FLOW_RST, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, map};
 
-use super::{Dataplane, DataplaneError, sys};
+use super::{
+    Dataplane, DataplaneError,
+    batch::{delete_batch, lookup_batch},
+    sys,
+};
 
 /// Entries read by one kernel call at first; more where a single bucket holds more.
 const BATCH: usize = 1_024;
@@ -27,15 +31,26 @@ pub struct FlowTimeouts {
     pub rst_ns: u64,
     /// One of which only the SYN has come.
     pub half_open_ns: u64,
+    /// What was seen before counts as seen then: flows that a takeover has found are as old as the takeover.
+    pub seen_floor_ns: u64,
 }
 
 impl FlowTimeouts {
-    fn of(&self, state: u16) -> u64 {
-        match state {
+    fn is_over(&self, flow: &FlowValue, now_ns: u64) -> bool {
+        let timeout_ns = match flow.state {
             FLOW_FIN => self.fin_ns,
             FLOW_RST => self.rst_ns,
             _ => self.open_ns,
-        }
+        };
+        self.silent_ns(flow.last_seen_ns, now_ns) > timeout_ns
+    }
+
+    fn is_given_up(&self, half: &HalfOpenValue, now_ns: u64) -> bool {
+        self.silent_ns(half.began_ns, now_ns) > self.half_open_ns
+    }
+
+    fn silent_ns(&self, seen_ns: u64, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(seen_ns.max(self.seen_floor_ns))
     }
 }
 
@@ -44,8 +59,9 @@ impl FlowTimeouts {
 pub struct Sweep {
     /// (service id, slot) of every flow that is left, half-open ones too.
     pub in_use: HashSet<(u16, u32)>,
-    /// Flows that were over and are forgotten.
-    pub removed: u64,
+    /// Flows that were over and are forgotten, without half-open ones. Any of them may be back by the time that this is told on: see
+    /// [`super::FlowTable::as_it_is`].
+    pub forgotten: Vec<FlowKey>,
     /// Flows that are left, without half-open ones.
     pub flows: u64,
 }
@@ -85,21 +101,19 @@ impl Dataplane {
     /// The kernel refuses to read or write a map.
     pub fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> Result<Sweep, DataplaneError> {
         let mut sweep = Sweep::default();
-        let mut over = Vec::new();
         each(self.maps.fds.flows.as_fd(), map::FLOWS, |key: &FlowKey, flow: &FlowValue| {
-            if now_ns.saturating_sub(flow.last_seen_ns) > timeouts.of(flow.state) {
-                over.push(*key);
+            if timeouts.is_over(flow, now_ns) {
+                sweep.forgotten.push(*key);
             } else {
                 sweep.flows += 1;
                 sweep.in_use.insert((flow.service, flow.slot));
             }
             true
         })?;
-        sweep.removed = over.len() as u64;
-        delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &over)?;
-        over.clear();
+        delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &sweep.forgotten)?;
+        let mut over = Vec::new();
         each(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, |key: &FlowKey, half: &HalfOpenValue| {
-            if now_ns.saturating_sub(half.began_ns) > timeouts.half_open_ns {
+            if timeouts.is_given_up(half, now_ns) {
                 over.push(*key);
             } else {
                 sweep.in_use.insert((half.service, half.slot));
@@ -123,7 +137,8 @@ impl Dataplane {
             over.extend((u32::from(half.service) == service).then_some(*key));
             true
         })?;
-        delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &over)
+        delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &over)?;
+        Ok(())
     }
 
     /// Writes a flow to the flow table.
@@ -199,7 +214,7 @@ impl Dataplane {
 }
 
 /// Calls `visit` with each entry of a hash map until it says no. An entry written or deleted meanwhile may be missed or seen twice.
-fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
+pub(super) fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
     fd: BorrowedFd<'_>,
     map: &'static str,
     mut visit: impl FnMut(&K, &V) -> bool,
@@ -209,7 +224,7 @@ fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
     let mut keys = vec![K::default(); size];
     let mut values = vec![V::default(); size];
     loop {
-        let read = match sys::lookup_batch(fd, &mut position, &mut keys, &mut values) {
+        let read = match lookup_batch(fd, &mut position, &mut keys, &mut values) {
             Ok(read) => read,
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < BATCH_LIMIT => {
                 size *= 2;
@@ -230,16 +245,24 @@ fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
     }
 }
 
-fn delete_all<K: aya::Pod>(fd: BorrowedFd<'_>, map: &'static str, keys: &[K]) -> Result<(), DataplaneError> {
-    for key in keys {
-        match sys::delete(fd, key) {
-            Ok(()) => {}
-            // The program has deleted or evicted it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+/// Deletes the entries of these keys, where there are such. Returns how many there were.
+pub(super) fn delete_all<K: aya::Pod>(
+    fd: BorrowedFd<'_>,
+    map: &'static str,
+    keys: &[K],
+) -> Result<usize, DataplaneError> {
+    let (mut deleted, mut rest) = (0, keys);
+    while !rest.is_empty() {
+        let (done, result) = delete_batch(fd, &rest[..rest.len().min(BATCH)]);
+        deleted += done;
+        rest = match result {
+            Ok(()) => &rest[done..],
+            // The program has deleted or evicted the next one meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => &rest[done + 1..],
             Err(source) => return Err(DataplaneError::MapCall { action: "delete from", map, source }),
-        }
+        };
     }
-    Ok(())
+    Ok(deleted)
 }
 
 fn found<T>(result: Result<T, MapError>, map: &'static str) -> Result<Option<T>, DataplaneError> {

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use lb_common::{NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO, NodeState, map};
+use lb_common::{NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, map};
 use lb_core::pair::Service;
 
 use super::{Dataplane, DataplaneError, sys::MappedArray};
@@ -16,9 +16,12 @@ use super::{Dataplane, DataplaneError, sys::MappedArray};
 /// The words of a [`NodeState`] in memory.
 const WORDS: usize = size_of::<NodeState>() / size_of::<u64>();
 const UNTIL: usize = 0;
+/// The service, and the flags in the upper half.
 const SERVICE: usize = 1;
+const FLAGS_SHIFT: u32 = 32;
+const FLAGS: u64 = (u32::MAX as u64) << FLAGS_SHIFT;
 
-/// The row of `node`. Whoever has it decides alone what it says: it is for one thread.
+/// The row of `node`. Whoever has it decides alone about service and lease: it is for one thread. The flags are another's, and stay.
 pub struct LeaseMap {
     row: MappedArray,
 }
@@ -29,10 +32,32 @@ impl Dataplane {
     /// # Errors
     /// The map cannot be mapped into memory.
     pub fn lease_map(&self) -> Result<LeaseMap, DataplaneError> {
-        let row = MappedArray::new(self.maps.fds.node.as_fd(), WORDS).map_err(|source: io::Error| {
-            DataplaneError::MapCall { action: "map into memory", map: map::NODE, source }
-        })?;
-        Ok(LeaseMap { row })
+        Ok(LeaseMap { row: self.node_row()? })
+    }
+
+    /// Says whether the program writes flow events. What it does from a packet on whose look at the flow table comes after this returns,
+    /// it tells; a read of the whole flow table that begins after this has returned sees all that is not told.
+    ///
+    /// # Errors
+    /// The map cannot be mapped into memory.
+    pub fn set_tells_flows(&self, tells: bool) -> Result<(), DataplaneError> {
+        let row = self.node_row()?;
+        let word = &row.values()[SERVICE];
+        let flag = u64::from(NODE_TELLS_FLOWS) << FLAGS_SHIFT;
+        if tells {
+            word.fetch_or(flag, Ordering::SeqCst)
+        } else {
+            word.fetch_and(!flag, Ordering::SeqCst)
+        };
+        Ok(())
+    }
+
+    fn node_row(&self) -> Result<MappedArray, DataplaneError> {
+        MappedArray::new(self.maps.fds.node.as_fd(), WORDS).map_err(|source: io::Error| DataplaneError::MapCall {
+            action: "map into memory",
+            map: map::NODE,
+            source,
+        })
     }
 }
 
@@ -45,14 +70,14 @@ impl LeaseMap {
         match service {
             Service::Serving => {
                 self.word(UNTIL).store(until, Ordering::Release);
-                self.word(SERVICE).store(NODE_SERVING.into(), Ordering::Release);
+                self.set_service(NODE_SERVING);
             }
             Service::Draining => {
-                self.word(SERVICE).store(NODE_DRAINING.into(), Ordering::Release);
+                self.set_service(NODE_DRAINING);
                 self.word(UNTIL).store(until, Ordering::Release);
             }
             Service::Silent => {
-                self.word(SERVICE).store(NODE_SILENT.into(), Ordering::Release);
+                self.set_service(NODE_SILENT);
                 self.word(UNTIL).store(0, Ordering::Release);
             }
         }
@@ -60,14 +85,14 @@ impl LeaseMap {
 
     /// Says that the node has no peer: it serves, without a lease.
     pub fn store_solo(&self) {
-        self.word(SERVICE).store(NODE_SOLO.into(), Ordering::Release);
+        self.set_service(NODE_SOLO);
         self.word(UNTIL).store(0, Ordering::Release);
     }
 
     /// Stores a row as it is, whatever it says: for tests and benches.
     pub fn put(&self, row: NodeState) {
         self.word(UNTIL).store(row.lease_until, Ordering::Release);
-        self.word(SERVICE).store(u64::from(row.service) | u64::from(row.reserved) << 32, Ordering::Release);
+        self.word(SERVICE).store(u64::from(row.service) | u64::from(row.flags) << FLAGS_SHIFT, Ordering::Release);
     }
 
     /// What the map says.
@@ -75,7 +100,14 @@ impl LeaseMap {
     pub fn load(&self) -> NodeState {
         let service = self.word(SERVICE).load(Ordering::Acquire);
         let lease_until = self.word(UNTIL).load(Ordering::Acquire);
-        NodeState { lease_until, service: service as u32, reserved: (service >> 32) as u32 }
+        NodeState { lease_until, service: service as u32, flags: (service >> FLAGS_SHIFT) as u32 }
+    }
+
+    fn set_service(&self, service: u32) {
+        // It always has an answer, so it cannot fail.
+        let _ = self
+            .word(SERVICE)
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| Some(word & FLAGS | u64::from(service)));
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {

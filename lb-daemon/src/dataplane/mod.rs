@@ -4,8 +4,11 @@
 //! With a pin directory the maps and the attachment outlive the process, and the next one adopts them; without, they go with it.
 
 mod attach;
+mod batch;
 mod counters;
 mod error;
+mod flow_events;
+mod flow_table;
 mod flows;
 mod index;
 mod jiffies;
@@ -33,6 +36,8 @@ use lb_common::{
 
 pub use attach::{AttachMode, Attached};
 pub use error::DataplaneError;
+pub use flow_events::FlowEvents;
+pub use flow_table::{FlowTable, Put};
 pub use flows::{FlowTimeouts, Sweep};
 pub use jiffies::Jiffies;
 pub use lease::LeaseMap;
@@ -48,8 +53,17 @@ pub struct Options {
     pub max_reals: u32,
     /// Entries of the flow table.
     pub max_flows: u32,
+    /// Bytes of the ring buffer of flow events. Rounded up to a power of two of whole pages.
+    pub flow_events_size: u32,
     /// Let the program log its own debug messages through the `log` facade. Off costs a packet nothing.
     pub debug_log: bool,
+}
+
+impl Options {
+    /// Bytes of the ring buffer as the kernel takes them.
+    fn flow_events_bytes(&self) -> u32 {
+        self.flow_events_size.clamp(sys::page_size(), MAX_FLOW_EVENTS_SIZE).next_power_of_two()
+    }
 }
 
 /// What was found at the pin directory.
@@ -101,8 +115,12 @@ struct MapFds {
     rings: OwnedFd,
     flows: OwnedFd,
     half_open: OwnedFd,
+    flow_events: OwnedFd,
+    events: OwnedFd,
 }
 
+/// The largest power of two that the kernel's 32-bit size of a ring buffer, mapped twice over, has room for.
+const MAX_FLOW_EVENTS_SIZE: u32 = 1 << 30;
 /// Name of the program in the object.
 const PROGRAM: &str = "understudy";
 

@@ -98,7 +98,8 @@ pub(super) fn load(options: &Options, object: &[u8]) -> Result<Ebpf, DataplaneEr
         .override_global(LOG_LEVEL, &level, true)
         .map_max_entries(map::REALS, options.max_reals)
         .map_max_entries(map::REAL_COUNTERS, options.max_reals)
-        .map_max_entries(map::FLOWS, options.max_flows);
+        .map_max_entries(map::FLOWS, options.max_flows)
+        .map_max_entries(map::FLOW_EVENTS, options.flow_events_bytes());
     if let Some(dir) = &options.pin_dir {
         for name in map::ALL {
             loader.map_pin_path(name, dir.join(name));
@@ -135,6 +136,8 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         rings: descriptor(ebpf, map::RINGS)?,
         flows: descriptor(ebpf, map::FLOWS)?,
         half_open: descriptor(ebpf, map::HALF_OPEN)?,
+        flow_events: descriptor(ebpf, map::FLOW_EVENTS)?,
+        events: descriptor(ebpf, map::EVENTS)?,
     };
     Ok(Maps {
         vips: take(ebpf, map::VIPS)?,
@@ -163,7 +166,14 @@ fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) 
 
 fn descriptor(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, DataplaneError> {
     let data = match ebpf.map(name) {
-        Some(Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::ArrayOfMaps(data)) => data,
+        Some(
+            Map::Array(data)
+            | Map::PerCpuArray(data)
+            | Map::HashMap(data)
+            | Map::LruHashMap(data)
+            | Map::ArrayOfMaps(data)
+            | Map::RingBuf(data),
+        ) => data,
         _ => return Err(DataplaneError::Object { what: name }),
     };
     data.fd().as_fd().try_clone_to_owned().map_err(|source| DataplaneError::MapCall {

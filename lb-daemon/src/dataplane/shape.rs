@@ -101,6 +101,7 @@ fn shapes(options: &Options) -> Vec<Shape> {
         shape::<u32, RealValue>(map::REALS, options.max_reals),
         shape::<FlowKey, FlowValue>(map::FLOWS, options.max_flows),
         shape::<FlowKey, HalfOpenValue>(map::HALF_OPEN, MAX_HALF_OPEN),
+        shape::<(), ()>(map::FLOW_EVENTS, options.flow_events_bytes()),
         shape::<FragmentKey, FragmentValue>(map::FRAGMENTS, MAX_FRAGMENTS),
         shape::<u32, TrafficCounters>(map::SERVICE_COUNTERS, MAX_SERVICES),
         shape::<u32, TrafficCounters>(map::REAL_COUNTERS, options.max_reals),

@@ -1,5 +1,5 @@
-//! The few kernel calls that aya has not, or not without its objects: batches, mmap of an array, a run of a program, clocks, and what
-//! file system a path is on.
+//! The few kernel calls that aya has not, or not without its objects: single entries of a map, mmap of an array, a run of a program,
+//! clocks, and what file system a path is on. (Batches are in [`super::batch`].)
 
 use std::{
     ffi::CString,
@@ -12,11 +12,13 @@ use std::{
     sync::atomic::AtomicU64,
 };
 
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
-const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_DETACH: libc::c_long = 34;
+/// What every page size is a multiple of.
+const SMALLEST_PAGE: u32 = 4_096;
 
 /// `union bpf_attr` as BPF_OBJ_GET reads it (linux/bpf.h).
 #[repr(C)]
@@ -67,6 +69,29 @@ struct ElementAttr {
     flags: u64,
 }
 
+/// Reads one entry; `None` where there is none.
+///
+/// # Errors
+/// As bpf(2) gives them.
+pub(super) fn lookup<K: aya::Pod, V: aya::Pod + Default>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
+    let mut value = V::default();
+    let attr = ElementAttr {
+        map_fd: map.as_raw_fd() as u32,
+        key: (&raw const *key) as u64,
+        value: (&raw mut value) as u64,
+        ..ElementAttr::default()
+    };
+    // SAFETY: the attribute is as long as said, key and value are of the map's sizes (the caller's types are the map's) and outlive the
+    // call. `Pod` says that any bytes are a value.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_ELEM, &raw const attr, size_of::<ElementAttr>()) };
+    if result == 0 {
+        return Ok(Some(value));
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOENT) { Ok(None) } else { Err(error) }
+}
+
 /// Deletes one entry.
 ///
 /// # Errors
@@ -78,57 +103,6 @@ pub(super) fn delete<K: aya::Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<()
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, &raw const attr, size_of::<ElementAttr>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// `union bpf_attr` as the batch commands read it (linux/bpf.h).
-#[repr(C)]
-#[derive(Default)]
-struct BatchAttr {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map_fd: u32,
-    elem_flags: u64,
-    flags: u64,
-}
-
-/// Reads up to `keys.len()` entries of a hash map. `position` is where the last batch ended, `None` at first; it is set to
-/// where this one ends, or to `None` at the map's end. Returns how many entries were read.
-///
-/// # Errors
-/// ENOSPC when one bucket has more entries than fit; others as bpf(2) gives them.
-pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
-    map: BorrowedFd<'_>,
-    position: &mut Option<u32>,
-    keys: &mut [K],
-    values: &mut [V],
-) -> io::Result<usize> {
-    let mut end = 0_u32;
-    let start = position.unwrap_or(0);
-    let mut attr = BatchAttr {
-        in_batch: position.map_or(0, |_| (&raw const start) as u64),
-        out_batch: (&raw mut end) as u64,
-        keys: keys.as_mut_ptr() as u64,
-        values: values.as_mut_ptr() as u64,
-        count: keys.len().min(values.len()) as u32,
-        map_fd: map.as_raw_fd() as u32,
-        ..BatchAttr::default()
-    };
-    // SAFETY: the attribute is as long as said; its pointers lead to a u32 each and to `count` keys and values of the map's
-    // sizes (the callers' types are the map's), and all of it outlives the call. `Pod` says that any bytes are a value.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<BatchAttr>()) };
-    if result == 0 {
-        *position = Some(end);
-        return Ok(attr.count as usize);
-    }
-    let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ENOENT) {
-        *position = None;
-        return Ok(attr.count as usize);
-    }
-    Err(error)
 }
 
 /// `union bpf_attr` as BPF_PROG_TEST_RUN reads it (linux/bpf.h), up to the fields that are not used here.
@@ -250,6 +224,13 @@ pub(super) fn tick_ns() -> u64 {
     // SAFETY: the clock is one that Linux has, and the buffer is a timespec. It cannot fail then.
     unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut length) };
     (length.tv_nsec as u64).max(1)
+}
+
+/// Bytes of a page.
+pub(super) fn page_size() -> u32 {
+    // SAFETY: the call has no conditions.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(bytes).unwrap_or(SMALLEST_PAGE)
 }
 
 /// Nanoseconds for which this thread has run, in the kernel or out of it.

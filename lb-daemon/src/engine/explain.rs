@@ -47,5 +47,9 @@ pub(super) fn event(event: Event) -> &'static str {
             "TCP packets that no real is there for, answered with a RST as all_down = \"reset\" wants."
         }
         Event::HotDiverted => "New flows of a hot real that were sent to another.",
+        Event::FlowEventLost => {
+            "Flows that were remembered or forgotten faster than lbd reads of it: all flows are then sent to the peer again. \
+             Where it goes on, raise checkpoint.flow_events_size."
+        }
     }
 }

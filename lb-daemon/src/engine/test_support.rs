@@ -135,11 +135,11 @@ impl Forwarder for Fake {
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
         let mut world = self.world();
         world.sweeps += 1;
-        let before = world.flows.len();
-        world.flows.retain(|(_, flow)| now_ns - flow.last_seen_ns <= timeouts.open_ns);
+        let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - flow.last_seen_ns > timeouts.open_ns;
+        let forgotten = world.flows.extract_if(.., is_over).map(|(key, _)| key).collect();
         Ok(Sweep {
             in_use: world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect(),
-            removed: (before - world.flows.len()) as u64,
+            forgotten,
             flows: world.flows.len() as u64,
         })
     }

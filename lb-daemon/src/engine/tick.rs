@@ -87,6 +87,7 @@ impl Engine {
             fin_ns: ns(FIN_TIMEOUT),
             rst_ns: ns(RST_TIMEOUT),
             half_open_ns: ns(Duration::from_millis(HANDSHAKE_TIMEOUT_MS)),
+            seen_floor_ns: 0,
         }
     }
 

@@ -17,7 +17,7 @@ fn what_is_stored_is_in_the_map() {
     let lease = dataplane.lease_map().unwrap();
     assert_eq!(lease.load(), NodeState::default(), "a new map says solo");
 
-    let row = |service, lease_until| NodeState { lease_until, service, reserved: 0 };
+    let row = |service, lease_until| NodeState { lease_until, service, flags: 0 };
     lease.store(Service::Serving, u64::MAX);
     assert_eq!(lease.load(), row(NODE_SERVING, u64::MAX));
     lease.store(Service::Draining, 7);
@@ -39,7 +39,7 @@ fn the_lease_outlives_the_daemon() {
     let (dataplane, adoption) = Dataplane::open(&pinned).unwrap();
 
     assert_eq!(adoption, Adoption::Adopted);
-    let wanted = NodeState { lease_until: 1 << 40, service: NODE_SERVING, reserved: 0 };
+    let wanted = NodeState { lease_until: 1 << 40, service: NODE_SERVING, flags: 0 };
     assert_eq!(dataplane.lease_map().unwrap().load(), wanted);
 }
 
@@ -67,7 +67,7 @@ fn a_lease_ends_by_itself() {
     let before = expired();
     assert_eq!(dataplane.test_run(&syn(80), 1).unwrap().action, XDP_DROP);
     assert_eq!(expired(), before + 1);
-    let untouched = NodeState { lease_until: until, service: NODE_SERVING, reserved: 0 };
+    let untouched = NodeState { lease_until: until, service: NODE_SERVING, flags: 0 };
     assert_eq!(lease.load(), untouched, "nobody has told the program");
     lease.store(Service::Serving, u64::MAX);
     assert_eq!(dataplane.test_run(&syn(80), 1).unwrap().action, XDP_TX, "renewed");

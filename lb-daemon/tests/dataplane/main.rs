@@ -23,7 +23,13 @@ const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
 fn options(pin_dir: Option<PathBuf>) -> Options {
-    Options { pin_dir, max_reals: 64, max_flows: 128, debug_log: false }
+    Options {
+        pin_dir,
+        max_reals: 64,
+        max_flows: 128,
+        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        debug_log: false,
+    }
 }
 
 fn address(bytes: [u8; 4]) -> [u8; 16] {
@@ -302,10 +308,12 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
     dataplane.put_half_open(&flow_key(4), &half(990, 14)).unwrap();
     dataplane.put_half_open(&flow_key(5), &half(900, 15)).unwrap();
 
-    let timeouts = FlowTimeouts { open_ns: 100, fin_ns: 50, rst_ns: 10, half_open_ns: 20 };
-    let sweep = dataplane.sweep(1_000, &timeouts).unwrap();
+    let timeouts = FlowTimeouts { open_ns: 100, fin_ns: 50, rst_ns: 10, half_open_ns: 20, seen_floor_ns: 0 };
+    let mut sweep = dataplane.sweep(1_000, &timeouts).unwrap();
+    sweep.forgotten.sort_by_key(|key| key.client_port);
 
-    assert_eq!(sweep, Sweep { in_use: [(7, 11), (7, 14)].into(), removed: 2, flows: 1 });
+    let forgotten = vec![flow_key(2), flow_key(3)];
+    assert_eq!(sweep, Sweep { in_use: [(7, 11), (7, 14)].into(), forgotten, flows: 1 });
     let left = dataplane.flows(10, |_, _| true).unwrap();
     assert_eq!(left, [(flow_key(1), flow(1_000, FLOW_OPEN, 11))]);
     assert_eq!(dataplane.get_half_open(&flow_key(5)).unwrap(), None);

@@ -12,6 +12,7 @@ use super::{
     header::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN},
     maps::{self, FLOWS, HALF_OPEN, REALS, RINGS},
     packet::{Packet, flow_hash},
+    tell,
 };
 
 /// What a hot real has.
@@ -73,8 +74,10 @@ fn remembered(packet: &Packet, syn: bool) -> Option<u16> {
     let reused = syn && flow.state != FLOW_OPEN;
     let real = flow.real;
     if reused || u32::from(flow.service) != packet.service || !alive(real) {
-        // It may be gone already, which is as well.
-        let _ = FLOWS.remove(packet.key);
+        // It may be gone already, which is as well: whoever removed it has told it.
+        if FLOWS.remove(packet.key).is_ok() {
+            tell::forgotten(packet);
+        }
         return None;
     }
     flow.last_seen_ns = now_ns();
@@ -95,13 +98,12 @@ fn half_open(packet: &Packet, syn: bool) -> Option<u16> {
         return Some(real);
     }
     let _ = HALF_OPEN.remove(packet.key);
-    if !usable {
-        return None;
-    }
-    if packet.tcp_flags & TCP_RST == 0 {
+    if usable && packet.tcp_flags & TCP_RST == 0 {
         remember(packet, real);
+    } else {
+        tell::given_up(packet);
     }
-    Some(real)
+    if usable { Some(real) } else { None }
 }
 
 /// The real of a flow's first SYN. It is noted where a later packet would not find it by the slot alone.
@@ -137,7 +139,9 @@ fn second_real(packet: &Packet) -> u16 {
 fn note(packet: &Packet, real: u16) {
     let value = HalfOpenValue { began_ns: now_ns(), slot: packet.slot, real, service: packet.service as u16 };
     // The LRU makes room by itself; should it fail under contention, the flow's next packet is taken for an old flow's.
-    let _ = HALF_OPEN.insert(packet.key, value, 0);
+    if HALF_OPEN.insert(packet.key, value, 0).is_ok() {
+        tell::half_open(packet, real);
+    }
 }
 
 /// Writes the flow to the flow table.
@@ -151,8 +155,12 @@ fn remember(packet: &Packet, real: u16) {
         state: next_state(FLOW_OPEN, packet.tcp_flags),
         reserved: [0; 3],
     };
-    let written = FLOWS.insert(packet.key, value, 0).is_ok();
-    event(if written { Event::FlowRemembered } else { Event::FlowTableFull });
+    if FLOWS.insert(packet.key, value, 0).is_ok() {
+        event(Event::FlowRemembered);
+        tell::remembered(packet, real);
+    } else {
+        event(Event::FlowTableFull);
+    }
 }
 
 #[inline(always)]

@@ -1,14 +1,14 @@
 //! The maps. Their keys and values are described in lb-common; sizes marked "default" are set anew by the daemon.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use lb_common::{
-    DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, NodeState,
-    PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot,
-    TrafficCounters, VipKey, VipValue,
+    DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey, FlowValue,
+    FragmentKey, FragmentValue, HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES,
+    MAX_SERVICES, NodeState, PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions,
+    ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
 };
 
 /// Lets the daemon write a map by mmap.
@@ -42,6 +42,9 @@ pub static REALS: Array<RealValue, { DEFAULT_MAX_REALS as usize }> = Array::new(
 pub static FLOWS: HashMap<FlowKey, FlowValue, { DEFAULT_MAX_FLOWS as usize }> = HashMap::new();
 #[btf_map(name = "half_open")]
 pub static HALF_OPEN: LruHashMap<FlowKey, HalfOpenValue, { MAX_HALF_OPEN as usize }> = LruHashMap::new();
+/// Default size.
+#[btf_map(name = "flow_events")]
+pub static FLOW_EVENTS: RingBuf<FlowEvent, { DEFAULT_FLOW_EVENTS_SIZE as usize }> = RingBuf::new();
 #[btf_map(name = "fragments")]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentValue, { MAX_FRAGMENTS as usize }> = LruHashMap::new();
 #[btf_map(name = "service_counters")]

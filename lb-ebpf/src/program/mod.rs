@@ -14,6 +14,7 @@ mod node;
 mod packet;
 mod reset;
 mod service;
+mod tell;
 mod too_big;
 
 use core::mem::MaybeUninit;

@@ -2,7 +2,8 @@
 
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_jiffies64};
 use lb_common::{
-    DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NodeState, VipKey,
+    DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NODE_TELLS_FLOWS,
+    NodeState, VipKey,
 };
 
 use super::{
@@ -39,6 +40,13 @@ pub fn verdict(frame: Frame) -> u32 {
         return drop(reason);
     }
     if silent { XDP_PASS } else { FORWARD }
+}
+
+/// Whether the program writes flow events.
+#[inline(always)]
+pub fn tells_flows() -> bool {
+    // SAFETY: the row is there as long as the program is. Volatile: see `service`.
+    NODE.get_ptr(0).is_some_and(|node| unsafe { (&raw const (*node).flags).read_volatile() } & NODE_TELLS_FLOWS != 0)
 }
 
 /// The service. Volatile, as the daemon may store meanwhile: each word of the row is read once.

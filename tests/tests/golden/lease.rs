@@ -14,7 +14,7 @@ const PAST: u64 = 1;
 const FUTURE: u64 = 1_000 * JIFFIES;
 
 const fn node(service: u32, lease_until: u64) -> NodeState {
-    NodeState { lease_until, service, reserved: 0 }
+    NodeState { lease_until, service, flags: 0 }
 }
 
 const SERVING: [Node; 4] = [

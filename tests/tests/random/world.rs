@@ -122,7 +122,7 @@ pub fn random_node(rng: &mut Rng) -> NodeState {
     };
     let ended = rng.u8(..6) == 0;
     let lease_until = if ended { rng.u64(..=1_000) } else { rng.u64(2 * JIFFIES..) };
-    NodeState { lease_until, service, reserved: 0 }
+    NodeState { lease_until, service, flags: 0 }
 }
 
 /// A ring of clean slots, the same in every state, so that putting a state in writes little.
