@@ -1,5 +1,7 @@
 //! The command line.
 
+mod checkpoint;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,11 +11,13 @@ use lb_core::api::{
     DEFAULT_EVENT_LIMIT, DEFAULT_FLOW_LIMIT, DEFAULT_SOCKET, MAX_EVENT_LIMIT, MAX_FLOW_LIMIT, MAX_RESTART_GRACE_MS,
 };
 
+pub use checkpoint::CheckpointCommand;
+
 /// Shows and steers a running lbd.
 #[derive(Debug, Parser)]
 #[command(name = "lbctl", version, disable_help_subcommand = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status, pair, paths)."
+    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status, pair, paths, checkpoint show)."
 )]
 pub struct Args {
     /// The daemon's API socket.
@@ -98,6 +102,12 @@ pub enum Command {
     Pair,
     /// Each heartbeat path to the peer. Exits with 4 when one is down.
     Paths,
+    /// What the node has learned, kept so that its successor knows it.
+    Checkpoint {
+        /// What to do.
+        #[command(subcommand)]
+        command: CheckpointCommand,
+    },
     /// What has happened to the pair, over restarts too.
     Events {
         /// The most events to show: the newest.

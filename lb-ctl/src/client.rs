@@ -9,15 +9,15 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use lb_core::api::ErrorBody;
+use lb_core::api::{ErrorBody, MAX_CHECKPOINT_CONTENT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 /// How long an answer may take. A reload with many services takes a while.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// The longest answer, in bytes: more than the most flows take.
-const MAX_ANSWER: usize = 128 << 20;
+/// The longest answer, in bytes: a checkpoint can be as long as one that is taken in again.
+const MAX_ANSWER: usize = MAX_CHECKPOINT_CONTENT;
 
 /// Why there is no answer. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,12 @@ impl<'a> Client<'a> {
             Ok(body) => body.unwrap_or_default(),
             Err(error) => return Err(self.garbage(&error)),
         };
-        self.request(Method::POST, path, Bytes::from(body)).await
+        self.send(path, body).await
+    }
+
+    /// As [`Client::post`], with a body that is JSON already.
+    pub async fn send<T: DeserializeOwned>(&self, path: &str, json: Vec<u8>) -> Result<Answer<T>, ClientError> {
+        self.request(Method::POST, path, Bytes::from(json)).await
     }
 
     async fn request<T: DeserializeOwned>(

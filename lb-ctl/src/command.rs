@@ -1,5 +1,11 @@
 //! Does what the command line asks, and turns the answer into text.
 
+mod checkpoint;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+
 use lb_core::api::{
     AdminState, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged, RealList,
     Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
@@ -10,38 +16,70 @@ use crate::args::{Args, Command, Switch};
 use crate::client::{Answer, Client, ClientError};
 use crate::render::{self, Style};
 
-/// What to print, and whether the daemon is degraded.
+/// What to print, and what it comes to.
 pub struct Outcome {
     /// For stdout, with its line ends.
     pub text: String,
+    /// What it comes to.
+    pub verdict: Verdict,
+}
+
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well.
+    Good,
+    /// Something that was looked at is not good.
+    Failed,
     /// The daemon says that it is degraded.
-    pub degraded: bool,
+    Degraded,
+}
+
+impl Verdict {
+    fn degraded(degraded: bool) -> Self {
+        if degraded { Self::Degraded } else { Self::Good }
+    }
+}
+
+/// Why a command has no outcome. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The daemon gave no answer, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file cannot be used.
+    #[error("cannot {what} {}: {source}", file.display())]
+    File { what: &'static str, file: PathBuf, source: io::Error },
+    /// Nothing can be printed.
+    #[error("cannot write the answer: {0}")]
+    Output(io::Error),
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, style: Style) -> Result<Outcome, ClientError> {
+pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
     let client = Client::new(&args.socket);
     let view = View { client: &client, json: args.json };
     let set_admin = async |real: &str, state: AdminState| {
         let answer: Answer<RealChanged> = client.post(&path::admin(real), Some(&SetAdmin { state })).await?;
-        Ok(view.text(answer, render::admin))
+        Ok::<String, ClientError>(view.text(answer, render::admin))
     };
     let text = match &args.command {
         Command::Status => {
             let answer: Answer<Status> = client.get(path::STATUS).await?;
-            let degraded = answer.value.degraded;
-            return Ok(Outcome { text: view.text(answer, |status| render::status(status, style)), degraded });
+            let verdict = Verdict::degraded(answer.value.degraded);
+            return Ok(Outcome { text: view.text(answer, |status| render::status(status, style)), verdict });
         }
         Command::Pair => {
             let answer: Answer<Pair> = client.get(path::PAIR).await?;
-            let degraded = answer.value.is_degraded();
-            return Ok(Outcome { text: view.text(answer, |pair| render::pair(pair, style)), degraded });
+            let verdict = Verdict::degraded(answer.value.is_degraded());
+            return Ok(Outcome { text: view.text(answer, |pair| render::pair(pair, style)), verdict });
         }
         Command::Paths => {
             let answer: Answer<Paths> = client.get(path::PATHS).await?;
-            let degraded = answer.value.is_degraded();
-            return Ok(Outcome { text: view.text(answer, |paths| render::paths(paths, style)), degraded });
+            let verdict = Verdict::degraded(answer.value.is_degraded());
+            return Ok(Outcome { text: view.text(answer, |paths| render::paths(paths, style)), verdict });
         }
+        Command::Checkpoint { command } => return checkpoint::run(&view, command, style).await,
         Command::Events { limit } => {
             let path = format!("{}?limit={limit}", path::EVENTS);
             view.get(&path, |events: &Events| render::events(events, style)).await?
@@ -95,7 +133,7 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, ClientError> {
             view.text(answer, render::reload)
         }
     };
-    Ok(Outcome { text, degraded: false })
+    Ok(Outcome { text, verdict: Verdict::Good })
 }
 
 /// How answers are shown.

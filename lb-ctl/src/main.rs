@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use command::Outcome;
+use command::{Failure, Outcome, Verdict};
 use render::Style;
 
 /// The request failed.
@@ -31,11 +31,19 @@ fn main() -> ExitCode {
         Err(error) => return complain(&format!("cannot start: {error}"), EXIT_FAILED),
     };
     match runtime.block_on(command::run(&args, style())) {
-        Ok(Outcome { text, degraded }) => print(&text, if degraded { EXIT_DEGRADED } else { 0 }),
-        Err(error) => {
-            let code = if error.is_unreachable() { EXIT_UNREACHABLE } else { EXIT_FAILED };
-            complain(&error.to_string(), code)
-        }
+        Ok(Outcome { text, verdict }) => print(&text, code(verdict)),
+        // Whoever read it has seen enough.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Client(error)) if error.is_unreachable() => complain(&error.to_string(), EXIT_UNREACHABLE),
+        Err(error) => complain(&error.to_string(), EXIT_FAILED),
+    }
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Good => 0,
+        Verdict::Failed => EXIT_FAILED,
+        Verdict::Degraded => EXIT_DEGRADED,
     }
 }
 

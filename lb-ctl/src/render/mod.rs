@@ -1,6 +1,7 @@
 //! Turns the API's answers into text. Pure: the same answer gives the same text.
 
 mod changes;
+mod checkpoint;
 mod counts;
 mod drops;
 mod events;
@@ -21,8 +22,13 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 
 use lb_core::api::{AdminState, Health};
+use time::OffsetDateTime;
 
 pub use changes::{admin, reload, weight};
+pub use checkpoint::{
+    advice, checkpoint, checkpoint_exported, checkpoint_files, checkpoint_imported, checkpoint_news, checkpoint_taken,
+    checkpoint_verified,
+};
 pub use drops::drops;
 pub use events::events;
 pub use flows::flows;
@@ -123,6 +129,29 @@ fn milliseconds(ms: f64) -> String {
         ..999.95 => format!("{ms:.1} ms"),
         _ => short_duration(ms / 1000.0),
     }
+}
+
+/// `2026-11-22 21:43:08.123Z`: UTC, so that the two nodes' lines can be put side by side.
+fn instant(unix_ms: u64) -> String {
+    let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
+    let Ok(time) = OffsetDateTime::from_unix_timestamp(seconds) else { return format!("{unix_ms} ms") };
+    let (date, millisecond) = (time.date(), unix_ms % 1000);
+    format!("{date} {:02}:{:02}:{:02}.{millisecond:03}Z", time.hour(), time.minute(), time.second())
+}
+
+/// A size: exact below 1 KiB, then with a binary unit.
+fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for greater in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1023.95 {
+            break;
+        }
+        value /= 1024.0;
+        unit = greater;
+    }
+    let decimals = if unit == "B" || value.fract() == 0.0 { 0 } else { 1 };
+    format!("{value:.decimals$} {unit}")
 }
 
 /// A count: exact while it is short, then with a decimal unit (k is 1000).

@@ -2,7 +2,7 @@
 
 use lb_core::api::{Adoption, Interface, Status, Warning};
 
-use super::{Style, count, duration, labelled, pair};
+use super::{Style, checkpoint, count, duration, labelled, pair};
 
 /// How the daemon is.
 pub fn status(status: &Status, style: Style) -> String {
@@ -21,6 +21,9 @@ pub fn status(status: &Status, style: Style) -> String {
     }
     if let Some(status) = &status.pair {
         text += &pair::in_status(status, style);
+    }
+    if let Some(status) = &status.checkpoint {
+        text += &checkpoint::in_status(status, style);
     }
     text += &labelled("maps        ", &maps(status));
     text += &labelled("state       ", &state(status));
