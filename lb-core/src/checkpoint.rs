@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod ledger;
 pub mod record;
+pub mod session;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
