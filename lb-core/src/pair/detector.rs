@@ -234,7 +234,7 @@ impl Path {
         }
         if self.silent_due().is_some_and(|due| due <= now) {
             self.silent = true;
-            self.quality.suspect(self.fresh_at.unwrap_or(self.run.since), now);
+            self.quality.suspect(self.fresh_at, now);
         }
         change
     }

@@ -9,8 +9,8 @@ use crate::pair::{Micros, view::QualityView};
 #[derive(Debug)]
 pub(crate) struct Quality {
     since: Micros,
-    /// When the verdict fell that still stands, and when the last sign of life had come.
-    verdict: Option<(Micros, Micros)>,
+    /// When the verdict fell that still stands, and when the last sign of life had come, if any had.
+    verdict: Option<(Micros, Option<Micros>)>,
     was_takeover: bool,
     detections: u32,
     detection_total: Micros,
@@ -36,8 +36,8 @@ impl Quality {
         }
     }
 
-    /// The peer is called dead; it was heard last at `heard_at`.
-    pub(crate) fn suspect(&mut self, heard_at: Micros, now: Micros) {
+    /// The peer is called dead; it was heard last at `heard_at`, if ever.
+    pub(crate) fn suspect(&mut self, heard_at: Option<Micros>, now: Micros) {
         self.verdict = Some((now, heard_at));
         self.was_takeover = false;
     }
@@ -46,6 +46,8 @@ impl Quality {
     pub(crate) fn take_over(&mut self) {
         let Some((at, heard_at)) = self.verdict else { return };
         self.was_takeover = true;
+        // A peer that has never been heard has not died while this node was watching: there is nothing to measure.
+        let Some(heard_at) = heard_at else { return };
         let took = at.saturating_sub(heard_at);
         self.detections += 1;
         self.detection_total += took;

@@ -109,9 +109,8 @@ impl Node {
 
     pub(super) fn tell_path(&mut self, id: usize, up: bool, now: Micros) {
         let path = &self.paths[id];
-        let (kind, n) = (path.options.kind, if up { path.options.rise } else { path.options.fall });
-        let what = if up { "acks" } else { "misses" };
-        let reason = format!("path {id} ({kind:?}): {n} {what} in a row").to_lowercase();
+        let (n, what) = if up { (path.options.rise, "acks") } else { (path.options.fall, "misses") };
+        let reason = format!("{n} {what} in a row");
         self.tell(Happening::Path { path: path.id, up }, reason, now);
     }
 
@@ -123,8 +122,7 @@ impl Node {
         }
         self.peer.health = is;
         if is == Peer::Dead {
-            let heard_at = self.peer.fresh_at.unwrap_or(now);
-            self.peer.quality.suspect(heard_at, now);
+            self.peer.quality.suspect(self.peer.fresh_at, now);
         } else if was == Peer::Dead {
             self.peer.quality.trust(is_new_start, now);
         }

@@ -178,6 +178,35 @@ fn the_time_to_detect_is_measured_at_takeovers() {
 }
 
 #[test]
+fn a_peer_that_was_never_heard_is_no_detection() {
+    let mut lab = Lab::new();
+    lab.cut(&[0, 1, 2], true);
+    lab.start(B, Memory::default());
+    lab.run(1_000 * MS);
+    let view = lab.node(B).view(lab.now);
+    assert_eq!((view.state, view.quality.detections), (State::Active, 0), "it serves, and has measured nothing");
+    assert!(view.paths.iter().all(|path| path.quality.detections == 0));
+}
+
+#[test]
+fn a_path_says_why_it_is_up_or_down() {
+    let mut lab = Lab::running();
+    lab.cut(&[1], true);
+    lab.run(200 * MS);
+    lab.cut(&[1], false);
+    lab.run(200 * MS);
+    let told = |event: &Event| match event.what {
+        Happening::Path { path: 1, up } => Some((up, event.reason.clone())),
+        _ => None,
+    };
+    let told: Vec<(bool, String)> = lab.sides[B].events.iter().filter_map(told).collect();
+    let options = options(Role::Primary, 1).paths[1];
+    let reasons =
+        [(false, format!("{} misses in a row", options.fall)), (true, format!("{} acks in a row", options.rise))];
+    assert_eq!(told[told.len() - 2..], reasons);
+}
+
+#[test]
 fn detection_time_is_that_of_the_slowest_path() {
     let path = options(Role::Primary, 1).paths[0];
     assert_eq!(detection_time(&[path]), (22_500, 27_500, 32_500));
