@@ -4,6 +4,7 @@
 //! translates by a [`Dictionary`]. docs/checkpoints.md says how batches travel and where they are kept.
 
 pub mod codec;
+pub mod image;
 pub mod ledger;
 pub mod record;
 pub mod session;

@@ -44,6 +44,16 @@ impl Protocol {
             Self::Udp => lb_common::PROTOCOL_UDP,
         }
     }
+
+    /// The protocol of an IP protocol number; `None` for one that services do not have.
+    #[must_use]
+    pub const fn of(number: u8) -> Option<Self> {
+        match number {
+            lb_common::PROTOCOL_TCP => Some(Self::Tcp),
+            lb_common::PROTOCOL_UDP => Some(Self::Udp),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Protocol {

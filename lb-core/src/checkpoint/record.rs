@@ -364,6 +364,9 @@ impl Place {
             STANDBY => Role::Standby,
             _ => return None,
         };
+        if self.reserved.get() != 0 {
+            return None;
+        }
         let origin = Origin { cluster: self.cluster.get(), owner, boot: self.boot.get(), epoch: self.epoch.get() };
         Some(Header {
             version,

@@ -7,6 +7,7 @@ use lb_common::{FAMILY_V4, FAMILY_V6, FlowKey, ServiceKey};
 use super::{
     Flaw, MAX_FLOWS,
     bytes::{Reader, put_number, put_u16},
+    table::protocol,
 };
 use crate::checkpoint::FlowEntry;
 
@@ -117,7 +118,8 @@ fn fronts<'a>(
     for _ in 0..count {
         let service = service(reader)?;
         let family = reader.u8()?;
-        fronts.push(Front { service, vip: in_family(family, reader)?, family, protocol: reader.u8()? });
+        let vip = in_family(family, reader)?;
+        fronts.push(Front { service, vip, family, protocol: protocol(reader)?.number() });
     }
     Ok(fronts)
 }

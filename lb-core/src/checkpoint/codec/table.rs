@@ -20,7 +20,6 @@ const PORTS_ANY: u8 = 0;
 const PORTS_SINGLE: u8 = 1;
 const PORTS_RANGE: u8 = 2;
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 /// What stands for each of these is its place here.
 const FALLBACKS: [Fallback; 2] = [Fallback::Drop, Fallback::Reset];
 const SCHEDULINGS: [Scheduling; 2] = [Scheduling::Load, Scheduling::Static];
@@ -60,7 +59,7 @@ pub(super) fn service(reader: &mut Reader<'_>) -> Result<ServiceEntry, Flaw> {
         id: reader.u16()?,
         name: reader.name()?.to_owned(),
         vip: reader.address()?,
-        protocol: protocol(reader.u8()?)?,
+        protocol: protocol(reader)?,
         ports: ports(reader)?,
         plan: ServicePlan {
             fallback: at_place(&FALLBACKS, "fallback", reader)?,
@@ -128,7 +127,7 @@ pub(super) fn real(reader: &mut Reader<'_>, with_load: bool) -> Result<RealEntry
 
 impl Load {
     /// The load, where it can be written: figures that are no numbers are not known.
-    fn in_numbers(self) -> Option<Self> {
+    pub(in crate::checkpoint) fn in_numbers(self) -> Option<Self> {
         let is_number = |figure: &f32| figure.is_finite() && *figure >= 0.0;
         is_number(&self.utilisation).then(|| Self { hits: self.hits.filter(is_number), ..self })
     }
@@ -166,8 +165,9 @@ fn load(has_hits: bool, reader: &mut Reader<'_>) -> Result<Load, Flaw> {
     load.in_numbers().filter(|known| *known == load).ok_or(Flaw::Load)
 }
 
-fn protocol(number: u8) -> Result<Protocol, Flaw> {
-    PROTOCOLS.into_iter().find(|protocol| protocol.number() == number).ok_or(Flaw::Unknown("protocol"))
+/// A protocol that a service can have.
+pub(super) fn protocol(reader: &mut Reader<'_>) -> Result<Protocol, Flaw> {
+    Protocol::of(reader.u8()?).ok_or(Flaw::Unknown("protocol"))
 }
 
 fn put_ports(ports: Ports, out: &mut Vec<u8>) {

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, iter::Fuse};
 
+use lb_common::{FAMILY_V4, FlowKey};
+
 use crate::checkpoint::{Entry, codec::MAX_FLOWS};
 
 /// A part has about so many bytes at most, but where a single entry has more.
@@ -79,7 +81,13 @@ fn size_of_entry(entry: &Entry) -> usize {
         Entry::ServiceGone(_) | Entry::RealGone(_) => SMALL,
         Entry::Ring(ring) => SMALL + ring.slots.len() * 2 + ring.ages_ms.len() * 8,
         Entry::Slots { changes, .. } => SMALL + changes.len() * 10,
-        Entry::Remembered(flows) | Entry::HalfOpen(flows) => SMALL + flows.len() * 24,
-        Entry::Forgotten(keys) => SMALL + keys.len() * 24,
+        Entry::Remembered(flows) | Entry::HalfOpen(flows) => {
+            SMALL + flows.iter().map(|flow| size_of_flow(&flow.key)).sum::<usize>()
+        }
+        Entry::Forgotten(keys) => SMALL + keys.iter().map(size_of_flow).sum::<usize>(),
     }
+}
+
+fn size_of_flow(key: &FlowKey) -> usize {
+    if key.service.family == FAMILY_V4 { 12 } else { 24 }
 }

@@ -169,3 +169,17 @@ fn names() -> impl Strategy<Value = BTreeSet<String>> {
 fn address() -> impl Strategy<Value = IpAddr> {
     any::<IpAddr>()
 }
+
+/// A real with nothing special, and a load without hits.
+pub(super) fn plain_real() -> RealEntry {
+    RealEntry {
+        id: 7,
+        name: "web1".into(),
+        address: IpAddr::from([198, 51, 100, 7]),
+        admin: AdminState::Enabled,
+        weight: None,
+        plan: RealPlan::default(),
+        learned: Learned::default(),
+        load: Some(Load { utilisation: 0.5, hits: None }),
+    }
+}
