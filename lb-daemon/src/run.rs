@@ -99,6 +99,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         adoption,
         host: Box::new(Linux),
         watchers: Box::new(watchers),
+        checkpoints: None,
     })?;
     let socket_path = settings.socket();
     let socket = api::bind(&socket_path, settings.api_group.as_ref())

@@ -6,6 +6,7 @@
 //! it has a thread of its own ([`Handle`]).
 
 mod balance;
+mod checkpoint;
 mod explain;
 mod forwarder;
 mod host;
@@ -39,6 +40,8 @@ use crate::next_hop::{Update, Watch};
 use crate::state::StateFile;
 
 use balance::Balance;
+use checkpoint::Keeping;
+pub use checkpoint::{Applied, CheckpointParts, Checkpoints, Flows, Imported, NotApplied, Restored, Snapshot};
 pub use forwarder::Forwarder;
 pub use host::{Host, Linux};
 use interfaces::Interface;
@@ -65,6 +68,8 @@ pub struct Parts {
     pub host: Box<dyn Host>,
     /// Those who watch the reals.
     pub watchers: Box<dyn Watchers>,
+    /// What checkpoints need; none where none are kept.
+    pub checkpoints: Option<CheckpointParts>,
 }
 
 /// Why a change was not made. Table and maps are as before, unless the error says that it was done.
@@ -76,6 +81,17 @@ pub enum ChangeError {
     /// The maps could not be written.
     #[error("the maps could not be written, and nothing was changed: {0:#}")]
     Maps(anyhow::Error),
+    /// The active node says what the table is.
+    #[error("this node is standby, and follows what the active node says: ask the active node")]
+    Follows,
+    /// Whether there is an active node is not known.
+    #[error(
+        "this node is in a pair and does not know yet which node is active: ask the active node, or try again soon"
+    )]
+    NotKnownYet,
+    /// There is nothing to take a checkpoint in.
+    #[error("this node keeps no checkpoints: give it `[checkpoint]`")]
+    NoCheckpoints,
     /// It was made, and what came of it cannot be shown.
     #[error("done, but the counters cannot be read: {0:#}")]
     Unseen(anyhow::Error),
@@ -106,6 +122,12 @@ pub struct Engine {
     next_save_ns: u64,
     /// Flows that the last sweep counted.
     flows: u64,
+    /// A remembered flow counts as seen then at the earliest: when it was really seen only a predecessor knew.
+    seen_floor_ns: u64,
+    /// Until then the plan is the predecessor's.
+    plan_held_until_ns: u64,
+    /// None where no checkpoints are kept.
+    keeping: Option<Keeping>,
     started_ns: u64,
     loaded_ns: u64,
 }
@@ -128,7 +150,7 @@ impl Engine {
     /// # Errors
     /// The maps cannot be read or written. Programs attached by an earlier daemon go on as they are.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { config_path, config, mut forwarder, adoption, host, watchers } = parts;
+        let Parts { config_path, config, mut forwarder, adoption, host, watchers, checkpoints } = parts;
         let Config { cluster, monitoring, settings } = config;
         say_adoption(&adoption, &settings);
         let now_ns = forwarder.now_ns();
@@ -137,11 +159,13 @@ impl Engine {
         let rows = forwarder.rows().context("cannot read what the maps hold")?;
         let now_ms = now_ns / NS_PER_MS;
         let (mut table, learned) = restore(&settings, &rows, now_ms, &mut state, &mut troubles)?;
+        let saved_generation = table.generation();
         table.replace(cluster, now_ms).context("cannot take the configuration over")?;
         let balance = Balance::new(&table, monitoring, &learned, now_ms);
         table.set_plan(&balance.plan(&table), now_ms);
         switch(&mut *forwarder, &rows, &table.rows())
             .map_err(|failed| failed.error.context("cannot write the maps, which go on as they were"))?;
+        let (keeping, restored) = checkpoints.map(CheckpointParts::keeping).unzip();
         let interfaces = settings.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut engine = Self {
             config_path,
@@ -162,9 +186,18 @@ impl Engine {
             next_sweep_ns: now_ns,
             next_save_ns: now_ns,
             flows: 0,
+            seen_floor_ns: 0,
+            plan_held_until_ns: 0,
+            keeping,
             started_ns: now_ns,
             loaded_ns: now_ns,
         };
+        if let Some(restored) = restored.flatten() {
+            engine.restore(restored, saved_generation);
+        }
+        if engine.settings.pair.is_some() {
+            engine.wait_for_owner();
+        }
         engine.leave_other_interfaces();
         engine.watch_next_hops();
         engine.watch_checks();
@@ -184,8 +217,9 @@ impl Engine {
     /// Sets what the operator wants of a real.
     ///
     /// # Errors
-    /// There is no such real, or the maps cannot be written.
+    /// There is no such real, this node follows another, or the maps cannot be written.
     pub fn set_admin(&mut self, real: &str, admin: api::AdminState) -> Result<api::RealChanged, ChangeError> {
+        self.refuse_unless_owner()?;
         let state = views::admin_state(admin);
         let changed = self.change_both(|table, balance, now_ms| {
             let before = table.generation();
@@ -204,8 +238,9 @@ impl Engine {
     /// Sets the operator's weight for a real; none goes back to the configured one.
     ///
     /// # Errors
-    /// There is no such real, the weight is too great, or the maps cannot be written.
+    /// There is no such real, the weight is too great, this node follows another, or the maps cannot be written.
     pub fn set_weight(&mut self, real: &str, weight: Option<u32>) -> Result<api::RealChanged, ChangeError> {
+        self.refuse_unless_owner()?;
         let changed = self.change_both(|table, _, now_ms| {
             table.set_weight(real, weight, now_ms)?;
             Ok(Vec::new())
@@ -276,7 +311,7 @@ impl Engine {
         }
     }
 
-    /// Changes the table and the maps, or neither. Returns whether the table is different. Maps that are uncertain are
+    /// Changes the table and the maps, or neither; the peer hears of it before the maps do. Returns whether the table is different. Maps that are uncertain are
     /// written also when it is not.
     fn change(
         &mut self,
@@ -287,7 +322,13 @@ impl Engine {
         if next.generation() == self.table.generation() && !self.maps_uncertain {
             return Ok(false);
         }
-        self.write_maps(&next).map_err(ChangeError::Maps)?;
+        let told = self.tell_ahead(&next);
+        if let Err(error) = self.write_maps(&next) {
+            if told {
+                self.tell_back(&next);
+            }
+            return Err(ChangeError::Maps(error));
+        }
         let changed = next.generation() != self.table.generation();
         self.table = next;
         Ok(changed)

@@ -51,9 +51,11 @@ impl Engine {
             Ok(balance.configure(table, monitoring, now_ms))
         });
         let table_changed = changed.map_err(refused)?;
+        self.ask_for_all_when_following();
         let settings_changed = self.settings.interfaces != settings.interfaces
             || self.settings.reports != settings.reports
-            || self.settings.pair != settings.pair;
+            || self.settings.pair != settings.pair
+            || self.settings.checkpoint != settings.checkpoint;
         self.loaded_ns = self.forwarder.now_ns();
         if let (Some(keys), Some(reports)) = (keys, &settings.reports) {
             self.watchers.set_report_keys(keys, reports.rate_limit);
@@ -79,6 +81,10 @@ impl Engine {
             // Where they are waited for is taken over by a restart.
             *used = ReportSettings { listen: std::mem::take(&mut used.listen), ..reports };
         }
+        if let (Some(used), Some(new)) = (&mut self.settings.checkpoint, settings.checkpoint) {
+            *used = used.clone().reloaded(new);
+        }
+        self.tell_checkpoint_settings();
         if let (Some(used), Some(pair)) = (&mut self.settings.pair, settings.pair) {
             // Who it is and by which paths it speaks is taken over by a restart.
             *used = PairSettings { role: used.role, paths: std::mem::take(&mut used.paths), ..pair };
@@ -118,6 +124,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         monitor_interval: _,
         reports,
         pair,
+        checkpoint,
         limits,
         api_group,
         log,
@@ -134,13 +141,16 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         ("pair", used.pair.is_some() != pair.is_some()),
         ("pair.role", both && role(&used.pair) != role(pair)),
         ("pair.path", both && paths(&used.pair) != paths(pair)),
+        ("checkpoint", used.checkpoint.is_some() != checkpoint.is_some()),
         ("limits.reals", used.limits.reals != limits.reals),
         ("limits.flows", used.limits.flows != limits.flows),
         ("api.group", used.api_group != *api_group),
         ("log", used.log != *log),
         ("bpf_log", used.bpf_log != *bpf_log),
     ];
-    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+    let both = used.checkpoint.as_ref().zip(checkpoint.as_ref());
+    let of_checkpoints = both.map(|(used, new)| used.waiting_keys(new)).unwrap_or_default();
+    differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).chain(of_checkpoints).collect()
 }
 
 fn listen(reports: &Option<ReportSettings>) -> &[SocketAddr] {

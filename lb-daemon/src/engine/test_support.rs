@@ -6,15 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lb_common::{DropReason, Event, FlowKey, FlowValue, ServiceOptions, TrafficCounters};
+use lb_common::{DropReason, Event, FlowKey, FlowValue, HalfOpenValue, ServiceOptions, TrafficCounters};
 use lb_core::auth::Keys;
 use lb_core::check::Target;
+use lb_core::checkpoint::Entry;
 use lb_core::report::Mark;
 use lb_core::rows::{MapWrite, Rows};
 use lb_core::table::NextHop;
 
-use super::{Engine, Forwarder, Host, Parts, Senders, Watchers};
-use crate::config::{self, Config, PairSettings};
+use super::{CheckpointParts, Checkpoints, Engine, Flows, Forwarder, Host, Parts, Restored, Senders, Watchers};
+use crate::config::{self, CheckpointSettings, Config, PairSettings};
 use crate::dataplane::{Adoption, AttachMode, Attached, FlowTimeouts, Sweep};
 use crate::next_hop::{Update, Watch};
 use crate::reports::Counters;
@@ -46,6 +47,24 @@ pub(crate) struct World {
     /// The pair's settings and keys, when they were set.
     pub(crate) pair: Option<(PairSettings, Keys)>,
     pub(crate) marks: BTreeMap<String, Mark>,
+    /// Somebody wants to know what changes.
+    pub(crate) wanted: bool,
+    /// What was told, and whether the maps had it by then.
+    pub(crate) told: Vec<Told>,
+    /// The settings, when they were set.
+    pub(crate) checkpoint: Option<CheckpointSettings>,
+    /// How often everything was asked for.
+    pub(crate) asked_for_all: u32,
+    pub(crate) half_open: Vec<(FlowKey, HalfOpenValue)>,
+    /// What the disk has, for the next start.
+    pub(crate) restored: Option<Restored>,
+}
+
+/// What the engine has told for checkpoints.
+pub(crate) struct Told {
+    pub(crate) entries: Vec<Entry>,
+    /// What the maps held at that instant.
+    pub(crate) rows: Rows,
 }
 
 /// One world, seen by a data plane, a host and a test.
@@ -135,7 +154,8 @@ impl Forwarder for Fake {
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
         let mut world = self.world();
         world.sweeps += 1;
-        let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - flow.last_seen_ns > timeouts.open_ns;
+        let seen_ns = |flow: &FlowValue| flow.last_seen_ns.max(timeouts.seen_floor_ns);
+        let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - seen_ns(flow) > timeouts.open_ns;
         let forgotten = world.flows.extract_if(.., is_over).map(|(key, _)| key).collect();
         Ok(Sweep {
             in_use: world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect(),
@@ -186,6 +206,58 @@ impl Watchers for Fake {
 
     fn report_counters(&self) -> (Counters, Vec<SocketAddr>) {
         (Counters::default(), vec!["192.0.2.1:6720".parse().unwrap()])
+    }
+}
+
+impl Checkpoints for Fake {
+    fn is_wanted(&self) -> bool {
+        self.world().wanted
+    }
+
+    fn write_ahead(&mut self, entries: Vec<Entry>, _: u64) {
+        let mut world = self.world();
+        let rows = world.rows.clone();
+        world.told.push(Told { entries, rows });
+    }
+
+    fn tell(&mut self, entries: Vec<Entry>, generation: u64) {
+        self.write_ahead(entries, generation);
+    }
+
+    fn forgotten(&mut self, flows: &[FlowKey]) {
+        self.write_ahead(vec![Entry::Forgotten(flows.to_vec())], 0);
+    }
+
+    fn set(&mut self, settings: &CheckpointSettings) {
+        self.world().checkpoint = Some(settings.clone());
+    }
+
+    fn ask_for_all(&mut self) {
+        self.world().asked_for_all += 1;
+    }
+}
+
+impl Flows for Fake {
+    fn put(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<()> {
+        self.forget(&flows.iter().map(|(key, _)| *key).collect::<Vec<_>>())?;
+        self.world().flows.extend_from_slice(flows);
+        Ok(())
+    }
+
+    fn put_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()> {
+        self.world().half_open.extend_from_slice(flows);
+        Ok(())
+    }
+
+    fn forget(&self, flows: &[FlowKey]) -> anyhow::Result<()> {
+        self.world().flows.retain(|(key, _)| !flows.contains(key));
+        Ok(())
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool) -> anyhow::Result<()> {
+        let flows = self.world().flows.clone();
+        flows.iter().all(|(key, value)| visit(key, value));
+        Ok(())
     }
 }
 
@@ -282,7 +354,16 @@ impl Bench {
             adoption,
             host: Box::new(self.fake.clone()),
             watchers: Box::new(self.fake.clone()),
+            checkpoints: self.checkpoints(),
         })
+    }
+
+    /// What an engine that keeps checkpoints has for them; none where the configuration has none.
+    fn checkpoints(&self) -> Option<CheckpointParts> {
+        Config::load(&self.config_path()).unwrap().settings.checkpoint?;
+        let restored = self.fake.world().restored.take();
+        let fake = || self.fake.clone();
+        Some(CheckpointParts { checkpoints: Box::new(fake()), flows: Box::new(fake()), restored })
     }
 
     /// Lets time pass and the engine notice.

@@ -31,6 +31,7 @@ impl Engine {
             self.check_interfaces();
         }
         self.check_host();
+        self.wait_no_longer_when_due();
         self.expire();
         self.sweep_when_due();
         self.save_when_due();
@@ -45,8 +46,12 @@ impl Engine {
     /// Slots that have remembered long enough forget their previous reals. Being a change that is tried each time, this
     /// also writes maps again that are uncertain.
     fn expire(&mut self) {
+        // The owner says when slots forget.
+        let is_due = !self.is_ruled_by_owner();
         let expired = self.change(|table, now_ms| {
-            table.expire(now_ms);
+            if is_due {
+                table.expire(now_ms);
+            }
             Ok(())
         });
         if let Err(error) = expired {
@@ -70,6 +75,10 @@ impl Engine {
         };
         self.troubles.clear("flow table");
         self.flows = sweep.flows;
+        self.tell_forgotten(&sweep.forgotten);
+        if self.is_ruled_by_owner() {
+            return;
+        }
         let cleaned = self.change(|table, _| {
             table.flows_in_use(&sweep.in_use, began_ns / NS_PER_MS);
             Ok(())
@@ -81,13 +90,15 @@ impl Engine {
 
     fn flow_timeouts(&self) -> FlowTimeouts {
         let idle = self.settings.flow_idle_timeout;
-        let ns = |timeout: Duration| timeout.min(idle).as_nanos() as u64;
+        let is_ruled = self.is_ruled_by_owner();
+        // The owner says when flows are over, but for those that were never more than a SYN.
+        let ns = |timeout: Duration| if is_ruled { u64::MAX } else { timeout.min(idle).as_nanos() as u64 };
         FlowTimeouts {
             open_ns: ns(idle),
             fin_ns: ns(FIN_TIMEOUT),
             rst_ns: ns(RST_TIMEOUT),
-            half_open_ns: ns(Duration::from_millis(HANDSHAKE_TIMEOUT_MS)),
-            seen_floor_ns: 0,
+            half_open_ns: Duration::from_millis(HANDSHAKE_TIMEOUT_MS).min(idle).as_nanos() as u64,
+            seen_floor_ns: self.seen_floor_ns,
         }
     }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use lb_core::check::CheckResult;
+use lb_core::checkpoint::Load;
 use lb_core::monitor::{Change, Monitor};
 use lb_core::monitoring::Monitoring;
 use lb_core::report::Report;
@@ -84,6 +85,43 @@ impl Balance {
         }
     }
 
+    /// Goes on where another node was: with the factors that it used, and with what it knew of reals that this node knows nothing of.
+    pub(super) fn succeed(&mut self, learned: &BTreeMap<String, Learned>, now_ms: u64) {
+        for (real, learned) in learned {
+            self.scheduler.restore(real, learned.factor);
+            self.decisions.insert(real.clone(), held(learned.factor));
+        }
+        let unknown_here = learned.iter().map(|(real, learned)| (real.clone(), self.unknown_here(real, learned)));
+        let unknown_here = unknown_here.collect();
+        self.monitor.restore(&unknown_here);
+        self.stepped = None;
+        self.since_ms = now_ms;
+    }
+
+    /// What another node has learned of a real, with what this node has seen in place of it.
+    fn unknown_here(&self, real: &str, learned: &Learned) -> Learned {
+        let monitor = &self.monitor;
+        let is_unseen = |service: &&String| {
+            let member = monitor.member(service, real);
+            member.is_some_and(|member| member.checks().iter().all(|check| check.last().is_none()))
+        };
+        let has_reported = monitor.newest_report(real).is_some();
+        let has_agent = monitor.agent(real).is_some_and(|agent| agent.last().is_some());
+        Learned {
+            down: learned.down.iter().filter(is_unseen).cloned().collect(),
+            availability: if has_reported { monitor.availability(real) } else { learned.availability },
+            agent: learned.agent.filter(|_| !has_agent),
+            ..learned.clone()
+        }
+    }
+
+    /// How loaded a real is, as the last step had it.
+    pub(super) fn load(&self, real: &str) -> Option<Load> {
+        let decision = self.decisions.get(real)?;
+        let utilisation = decision.utilisation? as f32;
+        Some(Load { utilisation, hits: decision.hits.map(|hits| hits as f32) })
+    }
+
     /// What the table is to be like.
     pub(super) fn plan(&self, table: &SchedulingTable) -> Plan {
         self.monitor.plan(&self.decisions, |service, real| table.may_serve(service, real))
@@ -143,7 +181,7 @@ impl Engine {
     pub fn take_check_results(&mut self, results: &[CheckResult]) {
         let now_ms = self.now_ms();
         let changes = results.iter().flat_map(|result| self.balance.monitor.check(result, now_ms)).collect();
-        self.follow(changes);
+        self.act_on(changes);
     }
 
     /// Takes over what reals and their agents say.
@@ -159,30 +197,38 @@ impl Engine {
                 }
             });
         }
-        self.follow(changes);
+        self.act_on(changes);
     }
 
     /// Decides about weights. Returns how long to wait until the next time.
     pub fn step(&mut self) -> Duration {
-        let new_flows = self.new_flows();
-        let now_ms = self.now_ms();
-        self.balance.decide(&self.table, now_ms, &new_flows);
-        self.take_plan();
+        if !self.is_plan_held() {
+            let new_flows = self.new_flows();
+            let now_ms = self.now_ms();
+            self.balance.decide(&self.table, now_ms, &new_flows);
+            self.take_plan();
+        }
+        self.tell_known();
         self.look_for_alarms();
         Duration::from_millis(self.balance.monitoring.scheduler.interval_ms)
     }
 
     /// What follows from changes of health, at once.
-    pub(super) fn follow(&mut self, changes: Vec<Change>) {
+    fn act_on(&mut self, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
         }
         self.log(&changes);
         let now_ms = self.now_ms();
+        if self.is_plan_held() {
+            self.look_for_alarms();
+            return;
+        }
         if self.balance.ease_in(&changes, now_ms) {
             self.balance.decide(&self.table, now_ms, &HashMap::new());
         }
         self.take_plan();
+        self.tell_known();
         self.look_for_alarms();
     }
 
@@ -206,9 +252,11 @@ impl Engine {
     ) -> Result<bool, ChangeError> {
         let mut balance = self.balance.clone();
         let mut changes = Vec::new();
+        let is_plan_held = self.is_plan_held();
         let changed = self.change(|table, now_ms| {
             changes = change(table, &mut balance, now_ms)?;
-            table.set_plan(&balance.plan(table), now_ms);
+            let plan = if is_plan_held { table.plan() } else { balance.plan(table) };
+            table.set_plan(&plan, now_ms);
             Ok(())
         })?;
         self.balance = balance;
