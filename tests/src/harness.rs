@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowKey, FragmentKey, NodeState, TrafficCounters};
+use lb_common::{FlowEvent, FlowKey, FragmentKey, NodeState, TrafficCounters};
 use lb_core::rows::{Rows, diff};
-use lb_daemon::dataplane::{Dataplane, LeaseMap, Options};
+use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap, Options};
 
 use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
@@ -21,6 +21,7 @@ const METADATA: usize = 216;
 pub struct Harness {
     dataplane: Dataplane,
     lease: LeaseMap,
+    flow_events: FlowEvents,
     limits: Limits,
     rows: Rows,
     /// The counters as they stood when the state was put in.
@@ -49,15 +50,25 @@ impl Harness {
             pin_dir: None,
             max_reals: limits.max_reals,
             max_flows: limits.max_flows,
-            flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+            flow_events_size: limits.flow_events_size,
             debug_log: false,
         };
         let (dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
-        let lease = dataplane.lease_map()?;
+        let (lease, flow_events) = (dataplane.lease_map()?, dataplane.flow_events()?);
         let (rows, base) = (Rows::default(), Effects::default());
         let takes_metadata = dataplane.test_run_behind(METADATA, &[0; SHORTEST_FRAME]).is_ok();
-        Ok(Self { dataplane, lease, limits, rows, base, services: Vec::new(), reals: Vec::new(), takes_metadata })
+        Ok(Self {
+            dataplane,
+            lease,
+            flow_events,
+            limits,
+            rows,
+            base,
+            services: Vec::new(),
+            reals: Vec::new(),
+            takes_metadata,
+        })
     }
 
     /// Whether the kernel can run a frame as this one: older ones (Linux 6.1) cannot take its headroom away, and none
@@ -89,6 +100,7 @@ impl Harness {
         self.reals = (0..self.limits.max_reals.min(u32::from(u16::MAX))).map(|id| id as u16).collect();
         self.install_tables(&state.effects)?;
         self.install_node(state.node);
+        self.read_told()?;
         self.base = self.counters()?;
         subtract(&mut self.base, &state.effects);
         Ok(())
@@ -151,6 +163,16 @@ impl Harness {
         Ok(effects)
     }
 
+    /// What the program has told of flows since this was last asked.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn read_told(&mut self) -> Result<Vec<FlowEvent>> {
+        let mut told = Vec::new();
+        self.flow_events.drain_as_told(|event| told.push(*event))?;
+        Ok(told)
+    }
+
     fn counters(&self) -> Result<Effects> {
         let mut effects = Effects::default();
         for service in &self.services {
@@ -198,6 +220,23 @@ pub fn compare(wanted: &Outcome, got: &(Verdict, Vec<u8>)) -> Vec<String> {
         out.push(format!("frame: {}", show_difference(&wanted.frame, &got.1)));
     }
     out
+}
+
+/// What the program told of flows otherwise than it should have.
+#[must_use]
+pub fn compare_told(wanted: &[FlowEvent], got: &[FlowEvent]) -> Vec<String> {
+    let differs = |at: &usize| wanted.get(*at) != got.get(*at);
+    let first = (0..wanted.len().max(got.len())).find(differs);
+    let line = |at: usize| {
+        format!(
+            "told, record {at} of {} and {}: wanted {:?}, got {:?}",
+            wanted.len(),
+            got.len(),
+            wanted.get(at),
+            got.get(at)
+        )
+    };
+    first.map(line).into_iter().collect()
 }
 
 /// Takes the counters of `base` away from those of `effects`; wraps, so that either may be the greater.

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_slot_is_set_where_its_flow_falls() {
         let key = flow_key(([203, 0, 113, 1].into(), 5), ([192, 0, 2, 1].into(), 80), 6);
-        let mut state = State::new(crate::model::Limits { max_reals: 4, max_flows: 4 });
+        let mut state = State::new(crate::model::Limits { max_reals: 4, max_flows: 4, flow_events_size: 4_096 });
         state.fill_ring(3, clean(1));
         state.set_slot_of(3, &key, marked(2));
         let changed: Vec<_> = state.rings[&3].iter().enumerate().filter(|(_, slot)| **slot != clean(1)).collect();

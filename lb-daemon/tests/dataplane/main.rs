@@ -1,5 +1,6 @@
 //! The data plane on this kernel: loading, pinning, adopting, writing rows. Needs root and BPF.
 
+mod flow_events;
 mod lease;
 
 use std::{
@@ -316,6 +317,10 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
     assert_eq!(sweep, Sweep { in_use: [(7, 11), (7, 14)].into(), forgotten, flows: 1 });
     let left = dataplane.flows(10, |_, _| true).unwrap();
     assert_eq!(left, [(flow_key(1), flow(1_000, FLOW_OPEN, 11))]);
+    let found_at_a_takeover = FlowTimeouts { seen_floor_ns: 1_100, ..timeouts };
+    assert!(dataplane.sweep(1_110, &found_at_a_takeover).unwrap().forgotten.is_empty(), "seen by no one before 1,100");
+    assert_eq!(dataplane.sweep(1_201, &found_at_a_takeover).unwrap().forgotten, [flow_key(1)]);
+    dataplane.put_half_open(&flow_key(4), &half(990, 14)).unwrap();
     assert_eq!(dataplane.get_half_open(&flow_key(5)).unwrap(), None);
     assert_eq!(dataplane.get_half_open(&flow_key(4)).unwrap(), Some(half(990, 14)));
 }

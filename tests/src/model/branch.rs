@@ -150,6 +150,20 @@ branches! {
     Remembered,
     /// No room in the flow table.
     NotRemembered,
+    /// Told: a flow remembered.
+    ToldRemembered,
+    /// Told: an entry of the flow table deleted.
+    ToldForgotten,
+    /// Told: a half-open flow.
+    ToldHalfOpen,
+    /// Told: a half-open flow given up.
+    ToldGivenUp,
+    /// Told: no room.
+    ToldNoRoom,
+    /// Told: a half-open flow, and no room to spare.
+    ToldNoneToSpare,
+    /// Told: nobody wants to know.
+    ToldNobody,
     /// Next state: RST.
     StateRst,
     /// Next state: FIN.

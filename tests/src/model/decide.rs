@@ -1,12 +1,13 @@
 //! Section 4: service, slot, and the decision which real a packet goes to.
 
 use lb_common::{
-    DropReason, Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, FragmentKey, HalfOpenValue, PROTOCOL_TCP,
-    REAL_RESOLVED, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
+    DropReason, Event, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, FragmentKey, HalfOpenValue, NO_REAL,
+    PROTOCOL_TCP, REAL_RESOLVED, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
 };
 
 use super::parse::{Packet, be16};
 use super::send::{Kind, Target};
+use super::tell::Told;
 use super::{Branch, End, Outcome, State, flow_hash, second_hash, slot_of};
 
 pub(super) const TCP_FIN: u8 = 0x01;
@@ -102,16 +103,19 @@ impl State {
         if syn && (entry.state == FLOW_FIN || entry.state == FLOW_RST) {
             self.saw(Branch::FlowReused);
             self.effects.flows.remove(&place.key);
+            self.tell(Told::Forgotten, place, NO_REAL);
             return None;
         }
         if u32::from(entry.service) != place.service.id {
             self.saw(Branch::FlowOfAnother);
             self.effects.flows.remove(&place.key);
+            self.tell(Told::Forgotten, place, NO_REAL);
             return None;
         }
         if !self.alive(entry.real) {
             self.saw(Branch::FlowRealDead);
             self.effects.flows.remove(&place.key);
+            self.tell(Told::Forgotten, place, NO_REAL);
             return None;
         }
         self.saw(Branch::FlowHit);
@@ -125,11 +129,13 @@ impl State {
         if u32::from(entry.service) != place.service.id {
             self.saw(Branch::HalfOpenOfAnother);
             self.effects.half_open.remove(&place.key);
+            self.tell(Told::GivenUp, place, NO_REAL);
             return None;
         }
         if !self.alive(entry.real) {
             self.saw(Branch::HalfOpenRealDead);
             self.effects.half_open.remove(&place.key);
+            self.tell(Told::GivenUp, place, NO_REAL);
             return None;
         }
         if syn {
@@ -140,6 +146,7 @@ impl State {
         self.effects.half_open.remove(&place.key);
         if rst {
             self.saw(Branch::HalfOpenRst);
+            self.tell(Told::GivenUp, place, NO_REAL);
         } else {
             self.saw(Branch::HalfOpenGoesOn);
             self.remember(place, entry.real, flags, now);
@@ -186,6 +193,7 @@ impl State {
     fn write_half_open(&mut self, place: &Place, real: u16, now: u64) {
         let entry = HalfOpenValue { began_ns: now, slot: place.index, real, service: place.service.id as u16 };
         self.effects.half_open.insert(place.key, entry);
+        self.tell(Told::HalfOpen, place, real);
     }
 
     fn decide_older(&mut self, place: &Place, flags: u8, rst: bool, now: u64) -> u16 {
@@ -223,6 +231,7 @@ impl State {
         let service = place.service.id as u16;
         let entry = FlowValue { last_seen_ns: now, slot: place.index, real, service, state, reserved: [0; 3] };
         self.effects.flows.insert(place.key, entry);
+        self.tell(Told::Remembered, place, real);
     }
 
     /// "Next state".

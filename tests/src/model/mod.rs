@@ -13,6 +13,7 @@ mod parse;
 mod reset;
 mod send;
 mod state;
+mod tell;
 
 pub use branch::Branch;
 pub use effects::Effects;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowKey, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue,
-    Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    Event, FlowEvent, FlowKey, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions,
+    ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 use super::{Branch, Effects};
@@ -20,6 +20,8 @@ pub struct Limits {
     pub max_reals: u32,
     /// Entries of `flows`.
     pub max_flows: u32,
+    /// Bytes of `flow_events`.
+    pub flow_events_size: u32,
 }
 
 /// A port range's entry: how many of the port's leading bits count, and the key.
@@ -48,6 +50,8 @@ pub struct State {
     pub reals: BTreeMap<u16, RealValue>,
     /// What packets change.
     pub effects: Effects,
+    /// Records of `flow_events` that nobody has read.
+    pub unread: Vec<FlowEvent>,
     /// The flow of the last frame that came as far as a slot, and the slot: for failure messages.
     pub last_place: Option<(FlowKey, Slot)>,
     /// How often each branch of the page was taken, by [`Branch`].
@@ -69,6 +73,7 @@ impl State {
             service_options: BTreeMap::new(),
             reals: BTreeMap::new(),
             effects: Effects::default(),
+            unread: Vec::new(),
             last_place: None,
             branches: [0; Branch::COUNT],
         }

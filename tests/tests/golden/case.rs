@@ -3,7 +3,8 @@
 //! What an expectation does not name must not change.
 
 use lb_common::{
-    DropReason, Event, FLOW_OPEN, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, TrafficCounters,
+    DropReason, Event, FLOW_EVENT_FORGOTTEN, FLOW_OPEN, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue,
+    HalfOpenValue, TrafficCounters,
 };
 use lb_tests::model::{Effects, State, Verdict};
 use lb_tests::packet::Packet;
@@ -14,6 +15,8 @@ pub struct Case {
     pub name: String,
     pub state: State,
     pub steps: Vec<Step>,
+    /// What is told is read at the end, and not after each frame.
+    pub reads_at_end: bool,
 }
 
 /// A frame and what is expected of it.
@@ -24,7 +27,7 @@ pub struct Step {
 
 /// Starts a case.
 pub fn case(name: impl Into<String>, state: State) -> Case {
-    Case { name: name.into(), state, steps: Vec::new() }
+    Case { name: name.into(), state, steps: Vec::new(), reads_at_end: false }
 }
 
 /// Starts a case in a changed world.
@@ -56,6 +59,8 @@ pub struct Expect {
     pub redirect: Option<u32>,
     pub drop: Option<DropReason>,
     pub events: Vec<Event>,
+    /// What is told of flows.
+    pub told: Vec<FlowEvent>,
     counted: Option<(u32, u16, TrafficCounters)>,
     flows: Vec<(FlowKey, Option<FlowValue>)>,
     half_open: Vec<(FlowKey, Option<HalfOpenValue>)>,
@@ -70,6 +75,7 @@ impl Expect {
             redirect: None,
             drop: None,
             events: Vec::new(),
+            told: Vec::new(),
             counted: None,
             flows: Vec::new(),
             half_open: Vec::new(),
@@ -80,6 +86,19 @@ impl Expect {
     /// The event is counted.
     pub fn event(mut self, event: Event) -> Self {
         self.events.push(event);
+        self
+    }
+
+    /// It is told that the flow is remembered, or half-open.
+    pub fn tells(mut self, kind: u16, key: FlowKey, service: u32, real: u16) -> Self {
+        let (service, slot) = (service as u16, index_of(&key));
+        self.told.push(FlowEvent { key, service, real, slot, kind, reserved: [0; 3] });
+        self
+    }
+
+    /// It is told that the flow is forgotten.
+    pub fn tells_forgotten(mut self, key: FlowKey) -> Self {
+        self.told.push(FlowEvent { key, kind: FLOW_EVENT_FORGOTTEN, ..FlowEvent::default() });
         self
     }
 

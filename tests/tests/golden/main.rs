@@ -11,6 +11,7 @@ mod lease;
 mod link;
 mod resets;
 mod slots;
+mod told;
 mod too_big;
 mod truncated;
 mod world;
@@ -18,7 +19,7 @@ mod world;
 use std::collections::HashSet;
 
 use lb_common::{DropReason, Event};
-use lb_tests::harness::{Harness, Keys, compare};
+use lb_tests::harness::{Harness, Keys, compare, compare_told};
 use lb_tests::model::{Effects, Outcome, State, Verdict};
 use lb_tests::packet::show;
 
@@ -37,6 +38,7 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("lease", lease::cases()),
         ("slots", slots::cases()),
         ("hot", hot::cases()),
+        ("told", told::cases()),
         ("resets", resets::cases()),
         ("icmp", icmp::cases()),
         ("fragments", fragments::cases()),
@@ -68,6 +70,11 @@ fn nodes_that_serve_and_that_do_not() {
 #[test]
 fn slot_decisions() {
     check("slots", &slots::cases());
+}
+
+#[test]
+fn what_is_told_of_flows() {
+    check("told", &told::cases());
 }
 
 #[test]
@@ -176,6 +183,7 @@ fn check_case(harness: &mut Harness, case: &Case) -> Result<(), String> {
     }
     let mut model = case.state.clone();
     let mut wanted = case.state.effects.clone();
+    let mut told = Vec::new();
     for (at, step) in case.steps.iter().enumerate() {
         let outcome = expected(step);
         let before = wanted.clone();
@@ -187,6 +195,22 @@ fn check_case(harness: &mut Harness, case: &Case) -> Result<(), String> {
         let wrong = check_program(harness, &case.state, step, &outcome, &Keys::of(&before, &wanted), &wanted);
         if !wrong.is_empty() {
             return failed(at, &step.frame, "the program is wrong", wrong);
+        }
+        told.extend(&step.expect.told);
+        if !case.reads_at_end || at + 1 == case.steps.len() {
+            let told = std::mem::take(&mut told);
+            let wrong = compare_told(&told, &std::mem::take(&mut model.unread));
+            if !wrong.is_empty() {
+                return failed(at, &step.frame, "the model is wrong", wrong);
+            }
+            let wrong = match harness.read_told() {
+                Ok(got) if harness.can_run(&case.state, &step.frame) => compare_told(&told, &got),
+                Ok(_) => Vec::new(),
+                Err(error) => vec![format!("{error:#}")],
+            };
+            if !wrong.is_empty() {
+                return failed(at, &step.frame, "the program is wrong", wrong);
+            }
         }
     }
     Ok(())

@@ -88,7 +88,7 @@ pub const UNUSED: u16 = 40;
 pub const OUTSIDE: u16 = 64;
 
 /// Sizes of the maps.
-pub const LIMITS: Limits = Limits { max_reals: 64, max_flows: 4 };
+pub const LIMITS: Limits = Limits { max_reals: 64, max_flows: 4, flow_events_size: 4_096 };
 /// MTU of every way to a real.
 pub const MTU: u32 = 1_500;
 

@@ -17,7 +17,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
-use lb_tests::harness::{Harness, Keys, LOOPBACK, SHORTEST_FRAME, compare};
+use lb_tests::harness::{Harness, Keys, LOOPBACK, SHORTEST_FRAME, compare, compare_told};
 use lb_tests::model::{Branch, HEADROOM, State};
 use lb_tests::packet::show;
 
@@ -36,6 +36,8 @@ const THREADS: u64 = 2;
 /// One frame in so many has no room before it.
 const TIGHT: u32 = 150;
 
+/// After so many frames, in the mean, what is told is read: a full buffer is seen, and one that is half full.
+const READ: u32 = 400;
 /// After so many frames the node becomes something else to the VIPs.
 const TURN: u32 = 20;
 
@@ -138,11 +140,23 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
             return Ok(Err(describe(number, &frame, &model, &before, &wrong)));
         }
         keys.note(&model);
+        if rng.u32(..READ) == 0 {
+            let wrong = told(harness, &mut model)?;
+            if !wrong.is_empty() {
+                return Ok(Err(describe(number, &frame, &model, &before, &wrong)));
+            }
+        }
     }
     keys.add(&model.effects);
-    let wrong = model.effects.differences(&harness.effects(&keys)?);
+    let mut wrong = model.effects.differences(&harness.effects(&keys)?);
+    wrong.extend(told(harness, &mut model)?);
     coverage.add_state(&model);
     Ok(if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) })
+}
+
+/// Reads what is told, and says how it differs.
+fn told(harness: &mut Harness, model: &mut State) -> Result<Vec<String>> {
+    Ok(compare_told(&std::mem::take(&mut model.unread), &harness.read_told()?))
 }
 
 /// All that it takes to see why the two differ.

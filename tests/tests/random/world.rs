@@ -6,15 +6,15 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use lb_common::{
     FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, NODE_DRAINING,
-    NODE_SERVING, NODE_SILENT, NODE_SOLO, NodeState, PROTOCOL_TCP, PROTOCOL_UDP, REAL_ALIVE, REAL_HOT, REAL_RESOLVED,
-    RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
+    NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, PROTOCOL_TCP, PROTOCOL_UDP, REAL_ALIVE,
+    REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
 };
 use lb_tests::harness::LOOPBACK;
 use lb_tests::model::{JIFFIES, Limits, State};
 use lb_tests::world::{Ports, address_of, clean, flow_key, real};
 
 /// Sizes of the maps; the flow table is small enough to run full.
-pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128 };
+pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128, flow_events_size: 4_096 };
 
 /// Client addresses of a family.
 pub const CLIENTS: u16 = 3;
@@ -122,7 +122,8 @@ pub fn random_node(rng: &mut Rng) -> NodeState {
     };
     let ended = rng.u8(..6) == 0;
     let lease_until = if ended { rng.u64(..=1_000) } else { rng.u64(2 * JIFFIES..) };
-    NodeState { lease_until, service, flags: 0 }
+    let flags = if rng.bool() { NODE_TELLS_FLOWS | rng.u32(..) } else { rng.u32(..) & !NODE_TELLS_FLOWS };
+    NodeState { lease_until, service, flags }
 }
 
 /// A ring of clean slots, the same in every state, so that putting a state in writes little.
