@@ -72,7 +72,7 @@ pub struct Follower {
 #[derive(Debug)]
 enum Stage {
     Waits,
-    Open { channel: Channel, origin: Origin, version: u16 },
+    Open { channel: Box<Channel>, origin: Origin, version: u16 },
     Over,
 }
 
@@ -165,7 +165,7 @@ impl Follower {
         let Welcome { version, origin, resume, .. } = Welcome::decode(message)?;
         self.agree(origin, version, resume)?;
         let channel = Channel::new(self.key.clone(), &self.hello, message, Direction::ToOwner);
-        self.stage = Stage::Open { channel, origin, version };
+        self.stage = Stage::Open { channel: Box::new(channel), origin, version };
         self.applied = resume;
         self.flow = resume.map_or(Flow::Nothing, |last| Flow::Batches { last });
         self.told.push_back(Told::Welcomed { origin, version, resume });

@@ -1,0 +1,68 @@
+//! What the stream says of itself.
+
+use std::net::SocketAddr;
+
+use lb_core::pair::Micros;
+
+use super::Common;
+use crate::peer::clock;
+
+/// How the stream goes, whichever way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamView {
+    /// The interface by which the connection goes, or the last one went.
+    pub path: Option<String>,
+    /// The peer's end of it.
+    pub peer: Option<SocketAddr>,
+    /// It is there, and both have proved who they are.
+    pub connected: bool,
+    /// Since when, by the pair's clock.
+    pub since: Option<Micros>,
+    /// The version of the entries' format.
+    pub version: Option<u16>,
+    /// Connections that there have been.
+    pub connections: u64,
+    /// How often everything was sent or fetched.
+    pub fulls: u64,
+    /// Bytes sent and received in all connections.
+    pub bytes: u64,
+    /// Entries of the peer's that this program does not know, and left out.
+    pub skipped: u64,
+    /// What went wrong last; nothing where the connection is there.
+    pub trouble: Option<String>,
+}
+
+impl Common {
+    /// A connection is there.
+    pub(super) fn note_connection(&self, path: &str, peer: SocketAddr, version: u16) {
+        self.see(|view| {
+            view.path = Some(path.to_owned());
+            view.peer = Some(peer);
+            view.connected = true;
+            view.since = Some(clock::now());
+            view.version = Some(version);
+            view.connections += 1;
+            view.trouble = None;
+        });
+    }
+
+    /// The connection is gone, and why.
+    pub(super) fn note_end(&self, why: &str) {
+        self.see(|view| {
+            view.connected = false;
+            view.since = None;
+            view.trouble = Some(why.to_owned());
+        });
+    }
+
+    /// Something went wrong while there is no connection. Whether that is news.
+    pub(super) fn note_trouble(&self, why: &str) -> bool {
+        self.see(|view| {
+            let is_news = !view.connected && view.trouble.as_deref() != Some(why);
+            if is_news {
+                view.trouble = Some(why.to_owned());
+            }
+            is_news
+        })
+    }
+}
