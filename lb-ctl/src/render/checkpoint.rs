@@ -50,7 +50,7 @@ pub fn checkpoint_news(checkpoint: &Checkpoint, with_progress: bool, style: Styl
     let path = path.map(|path| format!(", by {path}")).unwrap_or_default();
     let full = checkpoint.full.as_ref().filter(|_| with_progress);
     // In steps of ten, so that a log has not hundreds of lines.
-    let full = full.map(|full| format!("; {} {:.0}0%", direction(full), (full.share() * 10.0).floor()));
+    let full = full.map(|full| format!("; {} {:.0}%", direction(full), 10.0 * (full.share() * 10.0).floor()));
     let error = checkpoint.store.error.as_ref().map(|error| format!("; {}", style.bad(error)));
     format!("{}, {state}{path}{}{}", checkpoint.role, full.unwrap_or_default(), error.unwrap_or_default())
 }
@@ -121,7 +121,11 @@ fn interval(interval: &IntervalInUse) -> String {
 
 /// An interval as exactly as one is configured.
 pub(super) fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{:.3} s", seconds) }
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
+    let text = format!("{seconds:.3}");
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn store(store: &StoreState, style: Style) -> String {

@@ -1,5 +1,6 @@
 //! Each command's text, from fixed answers.
 
+mod checkpoint;
 mod pair;
 mod scheduling;
 
