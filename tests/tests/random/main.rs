@@ -37,7 +37,7 @@ const THREADS: u64 = 2;
 const TIGHT: u32 = 150;
 
 /// After so many frames, in the mean, what is told is read: a full buffer is seen, and one that is half full.
-const READ: u32 = 400;
+const READ: u32 = 3_000;
 /// After so many frames the node becomes something else to the VIPs.
 const TURN: u32 = 20;
 
