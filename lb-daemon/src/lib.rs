@@ -1,6 +1,7 @@
 //! The daemon, as a library.
 
 pub mod api;
+pub mod checkpoint;
 pub mod checks;
 pub mod cli;
 pub mod config;

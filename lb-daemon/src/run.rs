@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lb_common::DEFAULT_FLOW_EVENTS_SIZE;
 use lb_config::lock::Lock;
 use lb_config::service::{Phase, Signals, notify, notify_status};
 use lb_config::{keys, logging};
@@ -17,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{info, warn};
 
+use crate::checkpoint::{self, Keeper, Who};
 use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
@@ -51,9 +53,11 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let _locks = take_locks(&config.settings)?;
     let (mut dataplane, adoption) = open_dataplane(&config.settings)?;
     let ground = pair::prepare(&config.settings, pair_keys, &mut dataplane)?;
+    let checkpoints = checkpoint::prepare(&config.settings, &mut dataplane)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
-    let outcome = runtime.block_on(serve(config_path, Prepared { config, keys, ground, dataplane, adoption }));
+    let prepared = Prepared { config, keys, ground, dataplane, adoption, checkpoints };
+    let outcome = runtime.block_on(serve(config_path, prepared));
     runtime.shutdown_timeout(STOP_PATIENCE);
     outcome
 }
@@ -70,10 +74,15 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
         // Ids are below it, and id 0 is no real.
         max_reals: settings.limits.reals + 1,
         max_flows: settings.limits.flows,
-        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        flow_events_size: flow_events_size(settings),
         debug_log: settings.bpf_log,
     };
     Dataplane::open(&options).context("cannot set the XDP program up")
+}
+
+/// Where no checkpoints are kept nothing is written to it.
+fn flow_events_size(settings: &Settings) -> u32 {
+    settings.checkpoint.as_ref().map_or(DEFAULT_FLOW_EVENTS_SIZE, |checkpoint| checkpoint.flow_events_size)
 }
 
 /// What is there before anything runs.
@@ -85,10 +94,12 @@ struct Prepared {
     ground: Option<Ground>,
     dataplane: Dataplane,
     adoption: Adoption,
+    /// None where no checkpoints are kept.
+    checkpoints: Option<checkpoint::Prepared>,
 }
 
 async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
-    let Prepared { config, keys, ground, dataplane, adoption } = prepared;
+    let Prepared { config, keys, ground, dataplane, adoption, mut checkpoints } = prepared;
     let mut signals = Signals::new()?;
     let settings = config.settings.clone();
     let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys), &settings.state_dir)?;
@@ -99,7 +110,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         adoption,
         host: Box::new(Linux),
         watchers: Box::new(watchers),
-        checkpoints: None,
+        checkpoints: checkpoints.as_mut().and_then(checkpoint::Prepared::engine_parts),
     })?;
     let socket_path = settings.socket();
     let socket = api::bind(&socket_path, settings.api_group.as_ref())
@@ -115,15 +126,31 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    let served = api::Served { engine: engine.clone(), pair: pair.as_ref().map(Pair::control), checkpoint: None };
+    let keeper = match checkpoints {
+        Some(prepared) => Some(Keeper::start(prepared, &engine, who(pair.as_ref(), &settings)).await?),
+        None => None,
+    };
+    let served = api::Served {
+        engine: engine.clone(),
+        pair: pair.as_ref().map(Pair::control),
+        checkpoint: keeper.as_ref().map(Keeper::control),
+    };
     let server = tokio::spawn(api::serve(socket, served, stopped));
     let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);
     if let Some(pair) = &pair {
         pair.hand_over().await;
     }
-    stop_all(engine, stop, server, feeders, pair, thread).await?;
+    let running = Running { stop, server, feeders, pair, keeper, thread };
+    stop_all(engine, running).await?;
     outcome
+}
+
+fn who(pair: Option<&Pair>, settings: &Settings) -> Who {
+    match (pair, &settings.pair) {
+        (Some(pair), Some(settings)) => pair.who(settings),
+        _ => Who::Solo,
+    }
 }
 
 /// Waits until the program is attached wherever it can be, which the engine gives a limit to: before, this node is not fit.
@@ -216,14 +243,18 @@ async fn step(engine: Handle) {
     }
 }
 
-async fn stop_all(
-    engine: Handle,
+/// What has to end before the engine.
+struct Running {
     stop: watch::Sender<bool>,
-    mut server: JoinHandle<std::io::Result<()>>,
-    mut feeders: JoinSet<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    feeders: JoinSet<()>,
     pair: Option<Pair>,
+    keeper: Option<Keeper>,
     thread: thread::JoinHandle<()>,
-) -> anyhow::Result<()> {
+}
+
+async fn stop_all(engine: Handle, running: Running) -> anyhow::Result<()> {
+    let Running { stop, mut server, mut feeders, pair, keeper, thread } = running;
     // Nobody listens any more when the server has ended by itself.
     let _ = stop.send(true);
     if time::timeout(STOP_PATIENCE, &mut server).await.is_err() {
@@ -234,6 +265,9 @@ async fn stop_all(
     while feeders.join_next().await.is_some() {}
     if let Some(pair) = pair {
         pair.end().await;
+    }
+    if let Some(keeper) = keeper {
+        keeper.end().await;
     }
     let engine_stopped = engine.call(Engine::stop).await;
     drop(engine);

@@ -19,6 +19,7 @@ use tokio::time;
 use tracing::{info, warn};
 
 use crate::api::{PairControl, words};
+use crate::checkpoint::Who;
 use crate::config::{PairSettings, Settings};
 use crate::dataplane::{Dataplane, Jiffies, LeaseMap};
 use crate::engine::Handle;
@@ -59,6 +60,8 @@ pub(super) struct Pair {
     restart: watch::Receiver<bool>,
     /// The longest that a handover may take.
     limit: Duration,
+    /// This start's generation.
+    boot: u32,
 }
 
 /// Has the data plane silent until the pair's node says otherwise, or goes on where an announced restart left it. A solo node's
@@ -124,12 +127,17 @@ impl Pair {
         tasks.spawn(feed::health(engine.clone(), tracking.clone()));
         tasks.spawn(feed::changes(feed::Users { peer: peer.clone(), jobs, tracking, boot }, changes));
         let limit = pair.handover_timeout + pair.drain + PATIENCE;
-        Ok(Self { peer, heartbeat, takeover, control, tasks, restart, limit })
+        Ok(Self { peer, heartbeat, takeover, control, tasks, restart, limit, boot })
     }
 
     /// For the API.
     pub(super) fn control(&self) -> Arc<dyn PairControl> {
         self.control.clone()
+    }
+
+    /// Who this node is, for those who keep checkpoints.
+    pub(super) fn who(&self, settings: &PairSettings) -> Who {
+        Who::Paired { peer: self.peer.clone(), settings: Box::new(settings.clone()), boot: self.boot }
     }
 
     /// What the node is, for systemd; and whether it knows its place.

@@ -1,0 +1,328 @@
+//! The thread that owns the store: each Tc it writes what the disk does not have yet, as one commit. A disk that is slow, full or gone
+//! holds up this thread alone.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{io, iter};
+
+use lb_core::checkpoint::ledger::{Duty, Uncommitted};
+use lb_core::checkpoint::{Entry, Origin, Sequence};
+use lb_store::{Committed, Compacted, Store, StoreError};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::hub::Hub;
+
+/// How long a write that failed waits for its next try, at least.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Everything that is known at one instant, for a snapshot.
+pub struct Everything {
+    /// Whose it is.
+    pub origin: Origin,
+    /// The last batch in it.
+    pub sequence: Sequence,
+    /// The scheduling table's generation.
+    pub generation: u64,
+    /// The table first, then flows in pieces. An error: they cannot be read to the end.
+    pub parts: Box<dyn Iterator<Item = Result<Vec<Entry>, String>>>,
+}
+
+/// Gives [`Everything`]; nothing where nothing is known yet, or the engine has stopped.
+pub type Gather = Box<dyn Fn() -> Option<Everything> + Send>;
+
+/// How the thread does, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Tc now.
+    pub interval: Duration,
+    /// Commits since the start.
+    pub commits: u64,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+    /// What is wrong with the disk now.
+    pub error: Option<String>,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// The newest commit.
+    pub last: Option<Done>,
+}
+
+/// A commit that is on the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// When it was.
+    pub at: Instant,
+    /// The newest batch in it.
+    pub sequence: Sequence,
+    /// Its size and time.
+    pub committed: Committed,
+    /// Entries in it.
+    pub entries: u64,
+    /// It was a snapshot.
+    pub full: bool,
+}
+
+/// What the thread is told.
+enum Order {
+    /// Commit now, and answer.
+    Now(oneshot::Sender<Result<Option<Done>, String>>),
+    /// A compaction has come to its end.
+    Compacted(Box<Compacted>),
+    /// Commit with another interval.
+    Interval(Duration),
+    /// Commit once more, and end.
+    End,
+}
+
+/// A way to the thread.
+pub struct Committer {
+    orders: Sender<Order>,
+    progress: Arc<Mutex<Progress>>,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread works with.
+pub struct Parts {
+    /// The store, opened.
+    pub store: Store,
+    /// The ledger.
+    pub hub: Arc<Hub>,
+    /// Gives everything for a snapshot.
+    pub gather: Gather,
+    /// Tc.
+    pub interval: Duration,
+    /// Both nodes have the disk: who follows does not write.
+    pub shared: bool,
+}
+
+impl Committer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The host has no thread to give.
+    pub fn start(parts: Parts) -> io::Result<Self> {
+        let Parts { store, hub, gather, interval, shared } = parts;
+        let progress = Arc::new(Mutex::new(Progress { interval, bytes: store.size(), ..Progress::default() }));
+        let (orders, inbox) = mpsc::channel();
+        let sender = orders.clone();
+        let mut worker = Worker {
+            store,
+            hub,
+            gather,
+            interval,
+            shared,
+            orders: sender,
+            progress: progress.clone(),
+            not_before: None,
+        };
+        let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(move || worker.run(&inbox))?;
+        Ok(Self { orders, progress, thread })
+    }
+
+    /// How it does.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        lock(&self.progress).clone()
+    }
+
+    /// Commits now, and gives the newest commit when that is on the disk.
+    ///
+    /// # Errors
+    /// The disk does not take it, or the thread has ended.
+    pub async fn now(&self) -> Result<Option<Done>, String> {
+        let (answer, done) = oneshot::channel();
+        let ended = || "lbd is stopping".to_owned();
+        self.orders.send(Order::Now(answer)).map_err(|_| ended())?;
+        done.await.map_err(|_| ended())?
+    }
+
+    /// Commits with another interval from now on.
+    pub fn set_interval(&self, interval: Duration) {
+        // A thread that has ended needs none.
+        let _ = self.orders.send(Order::Interval(interval));
+    }
+
+    /// Commits once more, and ends. Waits for the disk.
+    pub fn end(self) {
+        let _ = self.orders.send(Order::End);
+        if self.thread.join().is_err() {
+            warn!("the checkpoints' thread has failed; the log above says where");
+        }
+    }
+}
+
+struct Worker {
+    store: Store,
+    hub: Arc<Hub>,
+    gather: Gather,
+    interval: Duration,
+    shared: bool,
+    /// For the threads that compact.
+    orders: Sender<Order>,
+    progress: Arc<Mutex<Progress>>,
+    /// The disk has failed: it is not tried again before.
+    not_before: Option<Instant>,
+}
+
+impl Worker {
+    fn run(&mut self, inbox: &Receiver<Order>) {
+        let mut due = Instant::now() + self.interval;
+        loop {
+            match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Order::Now(answer)) => {
+                    let outcome = self.commit();
+                    let _ = answer.send(outcome.map(|()| lock(&self.progress).last));
+                }
+                Ok(Order::Compacted(compacted)) => self.adopt(*compacted),
+                Ok(Order::Interval(interval)) => {
+                    due = due - self.interval + interval;
+                    self.interval = interval;
+                    lock(&self.progress).interval = interval;
+                }
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
+                    let _ = self.commit();
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    due = Instant::now() + self.interval;
+                    if self.not_before.is_none_or(|at| at <= Instant::now()) {
+                        // What fails is told by the progress, and tried again.
+                        let _ = self.commit();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what the disk does not have. An error is told of, and everything else goes on.
+    fn commit(&mut self) -> Result<(), String> {
+        if self.shared && self.hub.look(|ledger, _| ledger.duty()) != Duty::Leads {
+            return Ok(());
+        }
+        let written = match self.hub.look(|ledger, _| ledger.uncommitted()) {
+            Ok(None) => return Ok(()),
+            Ok(Some(news)) if !self.store.needs_snapshot() => self.append(&news),
+            Ok(Some(_)) | Err(_) => self.snapshot(),
+        };
+        match written {
+            Ok(()) => {
+                self.is_well();
+                self.compact_when_due();
+                Ok(())
+            }
+            Err(error) => {
+                self.say(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn append(&mut self, news: &Uncommitted) -> Result<(), String> {
+        let entries = news.entries();
+        let committed = self.store.append(news.last(), news.generation(), unix_ms(), &entries).map_err(words)?;
+        self.done(news.origin, news.last(), committed, count(&entries), false);
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<(), String> {
+        let Some(Everything { origin, sequence, generation, parts }) = (self.gather)() else { return Ok(()) };
+        let (mut failed, mut entries) = (None, 0);
+        let mut parts = parts;
+        let whole = iter::from_fn(|| match parts.next()? {
+            Ok(part) => {
+                entries += count(&part);
+                Some(part)
+            }
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        let begun = self.store.begin(origin, sequence, generation, unix_ms(), whole);
+        if let Some(error) = failed {
+            return Err(format!("the flow table cannot be read: {error}"));
+        }
+        let committed = begun.map_err(words)?;
+        self.done(origin, sequence, committed, entries, true);
+        Ok(())
+    }
+
+    fn done(&mut self, origin: Origin, sequence: Sequence, committed: Committed, entries: u64, full: bool) {
+        self.hub.change(|ledger, _| ledger.committed(origin, sequence));
+        let mut progress = lock(&self.progress);
+        progress.commits += 1;
+        progress.bytes = self.store.size();
+        progress.last = Some(Done { at: Instant::now(), sequence, committed, entries, full });
+    }
+
+    fn compact_when_due(&mut self) {
+        if !self.store.is_due_for_compaction() {
+            return;
+        }
+        let compaction = match self.store.compaction() {
+            Ok(Some(compaction)) => compaction,
+            Ok(None) => return,
+            Err(error) => return self.say(&words(error)),
+        };
+        let orders = self.orders.clone();
+        let run = move || {
+            // Where nobody waits for it any more, the next start removes what it has made.
+            let _ = orders.send(Order::Compacted(Box::new(compaction.run())));
+        };
+        if let Err(error) = thread::Builder::new().name("compaction".to_owned()).spawn(run) {
+            self.say(&format!("the log cannot be made shorter: {error}"));
+        }
+    }
+
+    fn adopt(&mut self, compacted: Compacted) {
+        match self.store.adopt(compacted) {
+            Ok(()) => lock(&self.progress).bytes = self.store.size(),
+            Err(error) => self.say(&words(error)),
+        }
+    }
+
+    fn is_well(&mut self) {
+        self.not_before = None;
+        if lock(&self.progress).error.take().is_some() {
+            info!("checkpoints: the disk takes them again");
+        }
+    }
+
+    fn say(&mut self, error: &str) {
+        self.not_before = Some(Instant::now() + AGAIN);
+        let mut progress = lock(&self.progress);
+        progress.failures += 1;
+        if progress.error.as_deref() != Some(error) {
+            warn!("checkpoints are not on this node's disk, and everything else goes on: {error}");
+            progress.error = Some(error.to_owned());
+        }
+    }
+}
+
+fn words(error: StoreError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+/// Entries as people count them: each real, slot and flow.
+fn count(entries: &[Entry]) -> u64 {
+    let of = |entry: &Entry| match entry {
+        Entry::Ring(ring) => ring.slots.len(),
+        Entry::Slots { changes, .. } => changes.len(),
+        Entry::Remembered(flows) | Entry::HalfOpen(flows) => flows.len(),
+        Entry::Forgotten(keys) => keys.len(),
+        Entry::Service(_) | Entry::ServiceGone(_) | Entry::Real(_) | Entry::RealGone(_) => 1,
+    };
+    entries.iter().map(|entry| of(entry) as u64).sum()
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,276 @@
+//! Runs everything that keeps checkpoints, and has it follow the pair: who serves leads, who does not follows.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lb_core::checkpoint::{Origin, Sequence};
+use lb_core::pair::view::PairView;
+use lb_core::pair::{Epoch, Input, Role, Service, State};
+use tokio::runtime::Handle as Runtime;
+use tokio::task::{self, JoinSet};
+use tokio::time;
+use tracing::{info, warn};
+
+use super::commit::{self, Committer, Everything, unix_ms};
+use super::control::Control;
+use super::flows::Listener;
+use super::hub::Hub;
+use super::pieces;
+use super::prepare::Prepared;
+use super::stream;
+use crate::api::CheckpointControl;
+use crate::config::{CheckpointInterval, CheckpointSettings, PairSettings, UdpWay, Way};
+use crate::dataplane::FlowTable;
+use crate::engine::{Engine, Handle, Snapshot, Stopped};
+use crate::peer::Peer;
+
+/// How often it is looked who serves. Nothing waits for it: packets are forwarded by then.
+const LOOK: Duration = Duration::from_millis(20);
+/// How soon after one another two changes of what the peer has are told, at the soonest.
+const SETTLE: Duration = Duration::from_millis(10);
+/// How often flows are counted.
+const COUNT: Duration = Duration::from_secs(1);
+/// How long the last commit may take at a stop.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who this node is.
+pub enum Who {
+    /// It has no peer.
+    Solo,
+    /// One of a pair.
+    Paired {
+        /// The heartbeats.
+        peer: Peer,
+        /// The pair's settings.
+        settings: Box<PairSettings>,
+        /// The generation of this start.
+        boot: u32,
+    },
+}
+
+/// Everything that keeps checkpoints.
+pub struct Keeper {
+    listener: Listener,
+    committer: Arc<Committer>,
+    control: Arc<Control>,
+    tasks: JoinSet<()>,
+}
+
+/// What the parts of a keeper share.
+pub(super) struct Common {
+    pub(super) hub: Arc<Hub>,
+    pub(super) engine: Handle,
+    pub(super) table: Arc<FlowTable>,
+    /// Whom the engine follows.
+    pub(super) followed: Mutex<Option<Origin>>,
+    /// Flows that the flow table remembers, as the engine counted them last.
+    pub(super) flows: AtomicU64,
+}
+
+/// What this node is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    Lead(Epoch),
+    Follow,
+}
+
+impl Keeper {
+    /// Starts everything. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// A thread cannot be had.
+    pub async fn start(prepared: Prepared, engine: &Handle, who: Who) -> anyhow::Result<Self> {
+        let Prepared { settings, keys, hub, store, events, table, found, .. } = prepared;
+        let common = Arc::new(Common {
+            hub: hub.clone(),
+            engine: engine.clone(),
+            table,
+            followed: Mutex::new(None),
+            flows: AtomicU64::new(0),
+        });
+        let listener = Listener::start(Box::new(events), hub.clone());
+        let listener = listener.context("cannot read the flow events")?;
+        let committer = Committer::start(commit::Parts {
+            store,
+            hub: hub.clone(),
+            gather: gather(common.clone()),
+            interval: interval(&settings),
+            shared: settings.place.is_shared(),
+        });
+        let committer = Arc::new(committer.context("cannot start the checkpoints' thread")?);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(count_flows(common.clone()));
+        tasks.spawn(take_settings(hub.clone(), committer.clone()));
+        let cluster = settings.cluster_id();
+        let stream = match who {
+            Who::Solo => {
+                let boot = u32::try_from(unix_ms() / 1_000).unwrap_or(u32::MAX);
+                common.lead(Origin { cluster, owner: Role::Primary, boot, epoch: 0 }).await?;
+                None
+            }
+            Who::Paired { peer, settings: pair, boot } => {
+                let me = stream::Me { cluster, role: pair.role, boot };
+                tasks.spawn(duties(common.clone(), peer.clone(), me));
+                tasks.spawn(carried(hub.clone(), peer));
+                let options = stream::Options { me, keys: Arc::new(keys.clone()), paths: udp_paths(&pair) };
+                Some(stream::spawn(options, common.clone()))
+            }
+        };
+        let counts = listener.counts();
+        let committed = committer.clone();
+        let control = Control { common, keys, committer: committed, counts, stream, found };
+        let control = Arc::new(control);
+        Ok(Self { listener, committer, control, tasks })
+    }
+
+    /// For the API.
+    #[must_use]
+    pub fn control(&self) -> Arc<dyn CheckpointControl> {
+        self.control.clone()
+    }
+
+    /// Ends everything, after a last commit; unless the disk takes too long.
+    pub async fn end(self) {
+        let Self { listener, committer, control, mut tasks } = self;
+        tasks.abort_all();
+        while tasks.join_next().await.is_some() {}
+        drop(control);
+        let ended = task::spawn_blocking(move || {
+            listener.end();
+            if let Some(committer) = Arc::into_inner(committer) {
+                committer.end();
+            }
+        });
+        if time::timeout(PATIENCE, ended).await.is_err() {
+            warn!("checkpoints: the disk takes too long; the last one is not on it");
+        }
+    }
+}
+
+/// Tc, as long as it is not worked out.
+fn interval(settings: &CheckpointSettings) -> Duration {
+    match settings.interval {
+        CheckpointInterval::Fixed(interval) => interval,
+        CheckpointInterval::Auto => settings.least_interval.min(settings.max_interval),
+    }
+}
+
+fn udp_paths(pair: &PairSettings) -> Vec<UdpWay> {
+    let udp = |way: &Way| if let Way::Udp(way) = way { Some(way.clone()) } else { None };
+    pair.paths.iter().filter_map(|path| udp(&path.way)).collect()
+}
+
+/// Gives the thread that commits everything for a snapshot.
+fn gather(common: Arc<Common>) -> commit::Gather {
+    let runtime = Runtime::current();
+    Box::new(move || {
+        let (snapshot, (origin, sequence)) = runtime.block_on(common.snapshot()).ok()??;
+        let Snapshot { entries, generation, .. } = snapshot;
+        let mut pieces = pieces::all(entries, common.table.clone());
+        let parts = Box::new(std::iter::from_fn(move || pieces.blocking_recv()));
+        Some(Everything { origin, sequence, generation, parts })
+    })
+}
+
+impl Common {
+    /// The table, and the batch after which it was so.
+    pub(super) async fn snapshot(&self) -> Result<Option<(Snapshot, (Origin, Sequence))>, Stopped> {
+        let hub = self.hub.clone();
+        let take = move |engine: &mut Engine| {
+            let held = hub.look(|ledger, _| ledger.held())?;
+            Some((engine.checkpoint_all(), held))
+        };
+        self.engine.call(take).await
+    }
+
+    /// This node says what the table is, from now on.
+    pub(super) async fn lead(&self, origin: Origin) -> Result<(), Stopped> {
+        let hub = self.hub.clone();
+        let lead = move |engine: &mut Engine| {
+            engine.lead();
+            hub.change(|ledger, _| ledger.lead(origin));
+        };
+        self.engine.call(lead).await?;
+        *self.followed() = None;
+        info!("checkpoints: leads (epoch {})", origin.epoch);
+        Ok(())
+    }
+
+    async fn follow(&self) -> Result<(), Stopped> {
+        self.hub.change(|ledger, _| ledger.follow());
+        self.engine.call(|engine| engine.wait_for_owner()).await
+    }
+
+    /// Flows that the flow table remembers, some seconds ago.
+    pub(super) fn flows(&self) -> u64 {
+        self.flows.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn followed(&self) -> MutexGuard<'_, Option<Origin>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the node's state wants of it. One that gives the VIPs up goes on with what it did.
+fn duty_of(view: &PairView) -> Option<Duty> {
+    match view.state {
+        State::Active => Some(Duty::Lead(view.epoch)),
+        State::TakingOver if view.lease.service == Service::Serving => Some(Duty::Lead(view.epoch)),
+        State::Starting | State::Standby | State::Fenced => Some(Duty::Follow),
+        State::TakingOver | State::Yielding => None,
+    }
+}
+
+/// Leads or follows as the node does.
+async fn duties(common: Arc<Common>, peer: Peer, me: stream::Me) {
+    let mut current = None;
+    loop {
+        let wanted = duty_of(&peer.view().pair);
+        if let Some(duty) = wanted.filter(|duty| current != Some(*duty)) {
+            let stream::Me { cluster, role, boot } = me;
+            let done = match duty {
+                Duty::Lead(epoch) => common.lead(Origin { cluster, owner: role, boot, epoch }).await,
+                Duty::Follow => common.follow().await,
+            };
+            if done.is_err() {
+                return;
+            }
+            current = wanted;
+        }
+        time::sleep(LOOK).await;
+    }
+}
+
+/// Has the thread that commits take over what a reload has changed.
+async fn take_settings(hub: Arc<Hub>, committer: Arc<Committer>) {
+    let mut settings = hub.settings();
+    while settings.changed().await.is_ok() {
+        let interval = interval(&settings.borrow_and_update());
+        committer.set_interval(interval);
+    }
+}
+
+/// Asks the engine for the count of flows now and then, so that who looks waits for nobody.
+async fn count_flows(common: Arc<Common>) {
+    while let Ok(flows) = common.engine.call(|engine| engine.flow_count()).await {
+        common.flows.store(flows, Ordering::Relaxed);
+        time::sleep(COUNT).await;
+    }
+}
+
+/// Tells the pair whether the peer has all that the active node has learned.
+async fn carried(hub: Arc<Hub>, peer: Peer) {
+    let mut changes = hub.changes();
+    let mut told = None;
+    loop {
+        let carried = hub.look(|ledger, now| ledger.sync(now).is_ok());
+        if told != Some(carried) && peer.tell(Input::Carried(carried)).is_ok() {
+            told = Some(carried);
+        }
+        // Time alone makes a follower late, too.
+        let _ = time::timeout(LOOK, changes.changed()).await;
+        time::sleep(SETTLE).await;
+    }
+}

@@ -1,0 +1,122 @@
+//! The state of the checkpoints, as the API shows it.
+
+use lb_core::api::{
+    Checkpoint, CheckpointRole, CheckpointSync, Commit, FlowsKept, FullProgress, IntervalInUse, RestoredCheckpoint,
+    StoreState, StreamState,
+};
+use lb_core::checkpoint::ledger::{Duty, NotInSync, View};
+
+use super::commit::{Done, Progress};
+use super::control::Control;
+use super::files;
+use crate::config::{CheckpointInterval, CheckpointSettings};
+
+const US_PER_MS: f64 = 1_000.0;
+const MS_PER_SECOND: f64 = 1_000.0;
+
+/// How the checkpoints are. It waits for neither disk nor peer.
+pub(super) fn checkpoint(control: &Control) -> Checkpoint {
+    let (view, sync) = control.common.hub.look(|ledger, now| (ledger.view(now), ledger.sync(now)));
+    let progress = control.committer.progress();
+    let (overruns, resyncs) = control.overruns();
+    let settings = &control.settings();
+    Checkpoint {
+        role: role(&view, control.stream.is_none()),
+        cluster: settings.cluster.clone(),
+        origin: view.origin.as_ref().map(files::origin),
+        sequence: view.sequence,
+        generation: view.generation,
+        sync: synced(sync, &progress, control.stream.is_none()),
+        full: view.full.map(|full| FullProgress {
+            incoming: view.duty == Duty::Follows,
+            parts: full.done,
+            parts_estimate: full.estimate,
+            entries: 0,
+            bytes: 0,
+            seconds: 0.0,
+        }),
+        interval: IntervalInUse {
+            seconds: progress.interval.as_secs_f64(),
+            auto: settings.interval == CheckpointInterval::Auto,
+            least_seconds: settings.least_interval.as_secs_f64(),
+            max_seconds: settings.max_interval.as_secs_f64(),
+        },
+        commit: progress.last.as_ref().map(commit),
+        store: store(control, settings, &progress),
+        stream: stream(control, settings, &view),
+        flows: FlowsKept { known: control.common.flows(), at_risk: view.flows_at_risk as u64, overruns, resyncs },
+    }
+}
+
+fn role(view: &View, is_solo: bool) -> CheckpointRole {
+    match view.duty {
+        _ if is_solo => CheckpointRole::Alone,
+        Duty::Leads => CheckpointRole::Leading,
+        Duty::Follows if view.origin.is_some() || view.full.is_some() => CheckpointRole::Following,
+        Duty::Follows | Duty::Rests => CheckpointRole::Waiting,
+    }
+}
+
+/// A node that is alone has nobody but its disk.
+fn synced(sync: Result<(), NotInSync>, progress: &Progress, is_solo: bool) -> CheckpointSync {
+    let why = match sync {
+        Err(why) => Some(why.to_string()),
+        Ok(()) if is_solo => progress.error.clone(),
+        Ok(()) => None,
+    };
+    let ago_ms = progress.last.map(|done| done.at.elapsed().as_secs_f64() * MS_PER_SECOND);
+    CheckpointSync { in_sync: why.is_none(), why, confirmed_ms: ago_ms.filter(|_| is_solo) }
+}
+
+fn commit(done: &Done) -> Commit {
+    Commit {
+        ago_seconds: done.at.elapsed().as_secs_f64(),
+        sequence: done.sequence,
+        took_ms: done.committed.took.as_secs_f64() * MS_PER_SECOND,
+        bytes: done.committed.bytes,
+        entries: done.entries,
+        full: done.full,
+    }
+}
+
+fn store(control: &Control, settings: &CheckpointSettings, progress: &Progress) -> StoreState {
+    let restored = control.found.newest.as_ref().map(|newest| RestoredCheckpoint {
+        origin: files::origin(&newest.origin),
+        sequence: newest.sequence,
+        unix_ms: newest.unix_ms,
+        flows: newest.flows,
+        took_ms: newest.took_ms,
+    });
+    let first_trouble = || control.found.trouble.clone().filter(|_| progress.commits == 0);
+    StoreState {
+        directory: settings.place.path().display().to_string(),
+        shared: settings.place.is_shared(),
+        bytes: progress.bytes,
+        max_bytes: settings.max_size,
+        commits: progress.commits,
+        failures: progress.failures,
+        error: progress.error.clone().or_else(first_trouble),
+        restored,
+        refused: control.found.refused.iter().map(files::refused).collect(),
+    }
+}
+
+fn stream(control: &Control, settings: &CheckpointSettings, view: &View) -> Option<StreamState> {
+    let stream = control.stream.as_ref()?.view();
+    let leads = view.duty == Duty::Leads;
+    Some(StreamState {
+        connected: stream.connected,
+        path: stream.path,
+        connected_seconds: None,
+        format_version: None,
+        applied: if leads { view.applied.unwrap_or(0) } else { view.sequence },
+        durable: if leads { view.durable } else { view.committed }.unwrap_or(0),
+        lag_ms: view.lag_us as f64 / US_PER_MS,
+        backlog_bytes: view.backlog_bytes as u64,
+        max_backlog_bytes: settings.max_backlog,
+        connections: 0,
+        fulls: 0,
+        bytes: 0,
+        last_error: stream.trouble,
+    })
+}

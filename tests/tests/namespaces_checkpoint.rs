@@ -1,0 +1,79 @@
+//! The standby knows what the active node has learned: weights that operators set, and the flows that are exceptions for it. When the
+//! active node is cut off, every connection goes on. Needs root.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use lb_lab::{Cut, Node, Pinned};
+use lb_tests::pair::PairStage;
+use serde_json::Value;
+
+/// Connections that are opened at each of the weights.
+const CONNECTIONS: usize = 25;
+/// What the first real server weighs, one after the other. Slots go to and fro.
+const WEIGHTS: [&str; 4] = ["20", "100", "5", "60"];
+const TCP_ECHO: u16 = 7;
+
+#[test]
+fn connections_that_began_while_weights_moved_outlive_the_active_node() -> Result<()> {
+    let stage = PairStage::set("")?;
+    stage.be_known()?;
+    let mut pinned = vec![open(&stage)?];
+    for weight in WEIGHTS {
+        stage.nodes[0].lbd.lbctl(&["weight", "real-1", weight])?;
+        pinned.push(open(&stage)?);
+    }
+    stage.nodes.iter().try_for_each(wait_for_sync)?;
+    ensure!(remembered(&stage.nodes[0])? > 0, "no flow is an exception: nothing is tested");
+    stage.network.cut(&Cut::node(0))?;
+    stage.nodes[1].wait_for_state("active")?;
+    for pinned in pinned {
+        whole(&stage, pinned)?;
+    }
+    let weight = stage.nodes[1].lbd.lbctl_json(&["reals"])?["reals"][0]["weight_override"].clone();
+    ensure!(weight == 60, "the new active node has lost the operator's weight: {weight}");
+    stage.nodes[1].lbd.lbctl(&["weight", "real-1", "70"]).map(drop)
+}
+
+#[test]
+fn a_standby_refuses_what_only_the_active_node_may_change_and_says_so() -> Result<()> {
+    let stage = PairStage::set("")?;
+    stage.nodes.iter().try_for_each(wait_for_sync)?;
+    let refused = stage.nodes[1].lbd.lbctl(&["weight", "real-1", "20"]);
+    let said = format!("{:#}", refused.err().context("a standby took a weight")?);
+    ensure!(said.contains("ask the active node"), "{said}");
+    Ok(())
+}
+
+fn open(stage: &PairStage) -> Result<Pinned> {
+    let service = SocketAddr::new(stage.network.plan.vip_v4(0).into(), TCP_ECHO);
+    Pinned::open(&stage.network.client.handle(), service, CONNECTIONS)
+}
+
+/// Waits until a node says that the standby has everything.
+fn wait_for_sync(node: &Node) -> Result<()> {
+    node.wait_for("the checkpoints to be in sync", |node| Ok(checkpoint(node)?["sync"]["in_sync"] == true))
+}
+
+fn checkpoint(node: &Node) -> Result<Value> {
+    node.lbd.lbctl_json(&["checkpoint", "show"])
+}
+
+/// How many flows a node remembers.
+fn remembered(node: &Node) -> Result<usize> {
+    let flows = node.lbd.lbctl_json(&["flows"])?;
+    Ok(flows["flows"].as_array().context("`lbctl flows` has no flows")?.len())
+}
+
+fn whole(stage: &PairStage, pinned: Pinned) -> Result<()> {
+    let talk = pinned.close()?;
+    ensure!(
+        talk.broken.is_empty() && talk.connections == CONNECTIONS,
+        "{} of {} connections broke: {:?}\n{}",
+        talk.broken.len(),
+        talk.connections,
+        talk.broken,
+        stage.story()
+    );
+    Ok(())
+}
