@@ -39,6 +39,8 @@ pub struct Case {
     pub table: Option<Table>,
     /// The node serves by a lease that runs; else it is solo.
     pub leased: bool,
+    /// The node tells of its flows, as it does where checkpoints are kept.
+    pub told: bool,
 }
 
 /// Before a run the flow table holds each flow whose number is a multiple of `every`; none where `every` is 0.
@@ -107,6 +109,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = vec![floor(DROP, "bench_drop"), floor(MAC_SWAP, "bench_mac_swap")];
     cases.extend(clean(DSR_V4, ["dsr-v4-hot", "dsr-v4-100k", "dsr-v4-1m", "dsr-v4-new"]));
     cases.extend(lease(DSR_V4, ["dsr-v4-hot-leased", "dsr-v4-hot-unleased"], "bench_v4_unleased"));
+    cases.push(told("dsr-v4-hot-told", forward("", DSR_V4)));
     cases.extend(clean(DSR_V6, ["dsr-v6-hot", "dsr-v6-100k", "dsr-v6-1m", "dsr-v6-new"]));
     cases.extend(lease(DSR_V6, ["dsr-v6-hot-leased", "dsr-v6-hot-unleased"], "bench_v6_unleased"));
     cases.extend(clean(IPIP_V4, ["ipip-v4-hot", "ipip-v4-100k", "ipip-v4-1m", "ipip-v4-new"]));
@@ -121,6 +124,13 @@ pub fn all() -> Vec<Case> {
         exception("dsr-v4-remember-1pc", REMEMBER, Table { every: 100, miss: remembered }),
         exception("dsr-v4-remember-100pc", REMEMBER, Table { every: 1, miss: remembered }),
         Case { flags: SYN, ..exception("dsr-v4-remember-new", REMEMBER, Table { every: 0, miss: None }) },
+        told("dsr-v4-remember-0-told", exception("", REMEMBER, Table { every: 0, miss: remembered })),
+        told("dsr-v4-remember-100pc-told", exception("", REMEMBER, Table { every: 1, miss: remembered })),
+        told(
+            "dsr-v4-remember-new-told",
+            Case { flags: SYN, ..exception("", REMEMBER, Table { every: 0, miss: None }) },
+        ),
+        told("dsr-v4-marked-100pc-told", exception("", MARKED, Table { every: 1, miss: None })),
         exception("dsr-v4-marked-0", MARKED, Table { every: 0, miss: None }),
         exception("dsr-v4-marked-1pc", MARKED, Table { every: 100, miss: None }),
         exception("dsr-v4-marked-100pc", MARKED, Table { every: 1, miss: None }),
@@ -149,6 +159,11 @@ fn lease(front: Front, [leased, unleased]: [&'static str; 2], program: &'static 
     [Case { leased: true, ..forward(leased, front) }, Case { program, ..forward(unleased, front) }]
 }
 
+/// The same with checkpoints.
+fn told(name: &'static str, case: Case) -> Case {
+    Case { name, told: true, ..case }
+}
+
 fn exception(name: &'static str, front: Front, table: Table) -> Case {
     let flows = Some(REMEMBERED_FLOWS);
     Case { flows, packets: REMEMBERED_FLOWS, runs: 1, table: Some(table), ..forward(name, front) }
@@ -173,5 +188,6 @@ fn forward(name: &'static str, front: Front) -> Case {
         runs: 2,
         table: None,
         leased: false,
+        told: false,
     }
 }

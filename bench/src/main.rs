@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use lb_common::DEFAULT_MAX_REALS;
+use lb_common::{DEFAULT_MAX_REALS, FLOW_EVENT_RECORD};
 use lb_daemon::dataplane::{Dataplane, Options};
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -38,6 +38,9 @@ const ROUNDS: usize = 31;
 const QUICK_ROUNDS: usize = 5;
 /// Room for the flows that are remembered, with some to spare: a hash that is full to the brim has long chains.
 const MAX_FLOWS: u32 = case::REMEMBERED_FLOWS * 2;
+
+/// Half of it has room for all flows of a run: half-open ones are told as long as half is free.
+const FLOW_EVENTS_SIZE: u32 = 4 * case::REMEMBERED_FLOWS * FLOW_EVENT_RECORD;
 
 /// An object file, aligned as ELF wants it.
 #[repr(align(8))]
@@ -100,14 +103,14 @@ fn run(cases: Vec<Case>, rounds: usize) -> Result<Vec<Figure>> {
         pin_dir: None,
         max_reals: DEFAULT_MAX_REALS,
         max_flows: MAX_FLOWS,
-        flow_events_size: lb_common::DEFAULT_FLOW_EVENTS_SIZE,
+        flow_events_size: FLOW_EVENTS_SIZE,
         debug_log: false,
     };
     let mut programs: Vec<_> = cases.iter().flat_map(|case| [Some(case.program), case.own_work]).flatten().collect();
     programs.sort_unstable();
     programs.dedup();
     let mut dataplane = Dataplane::open_object(&options, &OBJECT.0, &programs)?;
-    let world = World::fill(&mut dataplane)?;
+    let mut world = World::fill(&mut dataplane)?;
     let names: Vec<_> = cases.iter().map(|case| case.name).collect();
     let mut runners: Vec<_> = cases.into_iter().map(Runner::new).collect();
     let mut samples = vec![Vec::with_capacity(rounds); runners.len()];
@@ -115,7 +118,7 @@ fn run(cases: Vec<Case>, rounds: usize) -> Result<Vec<Figure>> {
     // The first round only warms the caches up.
     for round in 0..=rounds {
         for (runner, samples) in runners.iter_mut().zip(&mut samples) {
-            let sample = runner.sample(&mut dataplane, &world)?;
+            let sample = runner.sample(&mut dataplane, &mut world)?;
             if runner.case.name == case::DROP {
                 drop = sample.with;
             }

@@ -54,7 +54,7 @@ impl Runner {
     ///
     /// # Errors
     /// A run fails, or the counters contradict it.
-    pub fn sample(&mut self, dataplane: &mut Dataplane, world: &World) -> Result<Sample> {
+    pub fn sample(&mut self, dataplane: &mut Dataplane, world: &mut World) -> Result<Sample> {
         let mut sample = Sample { with: f64::INFINITY, without: f64::INFINITY, drop: f64::INFINITY };
         for _ in 0..self.case.runs {
             let (with, without) = self.run(dataplane, world).with_context(|| format!("case {}", self.case.name))?;
@@ -63,12 +63,16 @@ impl Runner {
         Ok(sample)
     }
 
-    fn run(&mut self, dataplane: &mut Dataplane, world: &World) -> Result<(f64, f64)> {
+    fn run(&mut self, dataplane: &mut Dataplane, world: &mut World) -> Result<(f64, f64)> {
         let Some(own_work) = self.case.own_work else { return Ok((self.bare(dataplane)?, 0.0)) };
         let without = self.floor(dataplane, own_work)?;
         self.prepare(dataplane, world)?;
         world.lease(self.case.leased);
-        Ok((self.forward(dataplane, world)?, without))
+        dataplane.set_tells_flows(self.case.told)?;
+        let ns = self.forward(dataplane, world)?;
+        let (told, wanted) = (world.read_told()?, self.expected_told());
+        ensure!(told == wanted, "{told} flows were told of instead of {wanted}");
+        Ok((ns, without))
     }
 
     /// A program that knows nothing of the bench's frame.
@@ -139,6 +143,16 @@ impl Runner {
             events[miss as usize] += u64::from(REMEMBERED_FLOWS) - known(table.every).count() as u64;
         }
         events
+    }
+
+    /// Of each flow that was not in the flow table, where the slots remember: it is, or it is half-open.
+    fn expected_told(&self) -> u64 {
+        match self.case.table {
+            Some(table) if self.case.told && self.case.front.slots == Slots::Remember => {
+                u64::from(REMEMBERED_FLOWS) - known(table.every).count() as u64
+            }
+            _ => 0,
+        }
     }
 
     /// Puts the flows into the flow table that the case wants there, and no others.

@@ -13,7 +13,7 @@ use lb_core::{
     service::{Cluster, Member, Ports, Protocol, Real, Service},
     table::{NextHop, SchedulingTable, TableOptions},
 };
-use lb_daemon::dataplane::{Dataplane, LeaseMap};
+use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap};
 
 use crate::{
     case::{FRONTS, Front, Slots},
@@ -32,6 +32,7 @@ pub struct World {
     /// Every real's id.
     pub reals: Vec<u16>,
     lease: LeaseMap,
+    flow_events: FlowEvents,
 }
 
 impl World {
@@ -48,12 +49,26 @@ impl World {
         }
         dataplane.apply(&diff(&Rows::default(), &rows)).context("cannot fill the maps")?;
         let reals = table.reals().map(|view| view.id).collect();
-        Ok(Self { services, reals, lease: dataplane.lease_map()? })
+        Ok(Self { services, reals, lease: dataplane.lease_map()?, flow_events: dataplane.flow_events()? })
     }
 
     /// Makes the node solo, or gives it a lease that does not end.
     pub fn lease(&self, leased: bool) {
         if leased { self.lease.store(pair::Service::Serving, u64::MAX) } else { self.lease.store_solo() }
+    }
+
+    /// Reads what was told of flows. Returns how many records there were.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn read_told(&mut self) -> Result<u64> {
+        let mut count = 0;
+        loop {
+            match self.flow_events.drain_as_told(|_| {})? {
+                0 => return Ok(count),
+                more => count += more as u64,
+            }
+        }
     }
 
     /// The id of the case's service; `None` where its address is no VIP.
