@@ -139,14 +139,6 @@ pub enum Reason {
     /// It cannot be read.
     #[error("it cannot be read: {0}; see that the disk is there and lbd may read it")]
     Unreadable(String),
-    /// It is larger than the store may be.
-    #[error("it has {size} bytes, and the store may have {limit}; raise `max_size`, or remove it")]
-    TooLarge {
-        /// Its size, in bytes.
-        size: u64,
-        /// The most, in bytes.
-        limit: u64,
-    },
     /// A record is of another owner than the file's name says.
     #[error(
         "a record is not of the owner, epoch and start that the name says: the file was renamed or copied; remove it"
@@ -186,9 +178,6 @@ pub enum Reason {
     /// A snapshot was not finished.
     #[error("it was not finished")]
     Unfinished,
-    /// It has no name that the store gives.
-    #[error("its name is none that the store gives; remove it, if nothing else needs it")]
-    UnknownName,
 }
 
 impl Reason {

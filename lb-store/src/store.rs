@@ -171,6 +171,12 @@ impl Store {
         }
     }
 
+    /// Bytes that the disk has room for, where it says so.
+    #[must_use]
+    pub fn free_space(&self) -> Option<u64> {
+        self.directory.files.free_space(&self.directory.path).ok()
+    }
+
     /// The logs have grown so long that a snapshot is shorter.
     #[must_use]
     pub fn is_due_for_compaction(&self) -> bool {
