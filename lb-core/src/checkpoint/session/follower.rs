@@ -12,7 +12,7 @@ use super::{
 use crate::{
     auth::{Key, Keys},
     checkpoint::{Batch, Entry, Origin, Sequence, codec::decode_entries_as, ledger::Progress},
-    pair::Micros,
+    pair::{Epoch, Micros},
 };
 
 /// What the owner tells.
@@ -54,6 +54,8 @@ pub struct Follower {
     key: Key,
     hello: Vec<u8>,
     has: Has,
+    /// The highest epoch of which this node knows.
+    epoch: Epoch,
     stage: Stage,
     inbox: Inbox,
     output: Vec<u8>,
@@ -90,14 +92,13 @@ enum Flow {
 }
 
 impl Follower {
-    /// A connection that has just been made, by a node that has this. `epoch` is the highest of which it knows.
+    /// A connection that has just been made, by a node that has this. `epoch` is the highest of an owner of which it knows, itself counted.
     ///
     /// # Errors
     ///
     /// No key is good for the pair.
-    pub fn new(me: Me, keys: &Keys, nonce: Nonce, has: Has, now: Micros) -> Result<Self, SessionError> {
+    pub fn new(me: Me, keys: &Keys, nonce: Nonce, has: Has, epoch: Epoch, now: Micros) -> Result<Self, SessionError> {
         let key = keys.signing(None).ok_or(SessionError::NoKey)?.clone();
-        let epoch = has.map_or(0, |(origin, _)| origin.epoch);
         let hello = Hello { key: key.id(), me: me.clone(), epoch, nonce, has }.encode();
         let mut output = Vec::new();
         put_frame(&key, &[], &hello, &mut output);
@@ -106,6 +107,7 @@ impl Follower {
             key,
             hello,
             has,
+            epoch,
             stage: Stage::Waits,
             inbox: Inbox::default(),
             output,
@@ -173,15 +175,14 @@ impl Follower {
     }
 
     fn agree(&self, origin: Origin, version: u16, resume: Option<Sequence>) -> Result<(), SessionError> {
-        let known = self.has.map_or(0, |(held, _)| held.epoch);
         if origin.cluster != self.me.cluster {
             return Err(SessionError::Cluster);
         }
         if origin.owner == self.me.role {
             return Err(SessionError::OwnRole);
         }
-        if origin.epoch < known {
-            return Err(SessionError::Stale { owner: origin.epoch, known });
+        if origin.epoch < self.epoch {
+            return Err(SessionError::Stale { owner: origin.epoch, known: self.epoch });
         }
         if !self.me.versions.contains(&version) {
             return Err(SessionError::Version { theirs: version..=version, mine: self.me.versions.clone() });

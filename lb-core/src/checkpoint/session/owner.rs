@@ -261,6 +261,11 @@ impl Owner {
         self.pulse.next(matches!(self.stage, Stage::Open(_)))
     }
 
+    /// Nothing could have been heard so far, since nobody listened: the silence begins now.
+    pub fn listens_again(&mut self, now: Micros) {
+        self.pulse.heard(now);
+    }
+
     /// Bytes to be sent. What has been sent is to be taken from their beginning.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

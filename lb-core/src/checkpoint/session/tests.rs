@@ -34,7 +34,8 @@ fn owner_of(me: Me) -> Owner {
 }
 
 fn follower_of(me: Me, has: Has) -> Follower {
-    Follower::new(me, &keys(), [0xf0; 16], has, 0).expect("there is a key")
+    let epoch = has.map_or(0, |(origin, _)| origin.epoch);
+    Follower::new(me, &keys(), [0xf0; 16], has, epoch, 0).expect("there is a key")
 }
 
 /// Two ends, and what has come out of them.

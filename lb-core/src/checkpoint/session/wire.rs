@@ -61,7 +61,7 @@ const _: () = assert!(size_of::<HelloBytes>() == 60 && size_of::<WelcomeBytes>()
 pub(super) struct Hello {
     pub key: u16,
     pub me: Me,
-    /// The highest epoch of which it holds something.
+    /// The highest epoch of an owner of which it knows.
     pub epoch: Epoch,
     pub nonce: Nonce,
     pub has: Has,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lb_core::checkpoint::ledger::Duty;
 use lb_core::checkpoint::session::Has;
+use lb_core::pair::Epoch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
@@ -22,7 +23,7 @@ const LASTS: Duration = Duration::from_secs(1);
 
 /// Follows for ever, whenever this node is to.
 pub(super) async fn follow(common: Arc<Common>, paths: Vec<UdpWay>) {
-    let mut client = Client { common, paths, has_from_stream: None };
+    let mut client = Client { common, paths, has_from_stream: None, epoch: 0 };
     while client.is_to_follow().await {
         client.connect_once().await;
     }
@@ -34,6 +35,8 @@ struct Client {
     paths: Vec<UdpWay>,
     /// What was told by the stream since this daemon has started: only that can be gone on with, since the owner's names for things came with it.
     has_from_stream: Has,
+    /// The highest epoch of an owner that this node knows of.
+    epoch: Epoch,
 }
 
 impl Client {
@@ -52,6 +55,7 @@ impl Client {
     /// Connects, and follows to the end of the connection.
     async fn connect_once(&mut self) {
         let held = self.common.ledgers.hub().look(|ledger, _| ledger.held());
+        self.epoch = self.epoch.max(held.map_or(0, |(origin, _)| origin.epoch));
         let has = held.filter(|(origin, _)| self.has_from_stream.is_some_and(|(from, _)| from == *origin));
         match self.race(has).await {
             Ok((index, opened)) => {
@@ -76,9 +80,10 @@ impl Client {
         let mut tries = JoinSet::new();
         for (index, way) in self.paths.iter().cloned().enumerate() {
             let common = self.common.clone();
+            let epoch = self.epoch;
             tries.spawn(async move {
                 sleep(STAGGER * u32::try_from(index).unwrap_or(u32::MAX)).await;
-                follower::open(&common, &way, has).await.map(|opened| (index, opened))
+                follower::open(&common, &way, has, epoch).await.map(|opened| (index, opened))
             });
         }
         let mut troubles = Vec::new();
@@ -99,6 +104,7 @@ impl Client {
         self.paths[..=index].rotate_right(1);
         let outcome = follower::follow(&self.common, &path, peer, opened).await;
         self.has_from_stream = outcome.has;
+        self.epoch = self.epoch.max(outcome.epoch);
         let why = format!("{path}: {peer}: {:#}", outcome.error);
         if self.common.ledgers.hub().look(|ledger, _| ledger.duty() == Duty::Follows) {
             warn!("checkpoint stream: {why}; the next path is tried");
@@ -106,7 +112,6 @@ impl Client {
             debug!("checkpoint stream: {why}");
         }
         self.common.ledgers.hub().change(|ledger, _| ledger.owner_gone(&why));
-        self.common.note_end(&why);
         // What has just died is tried last.
         self.paths.rotate_left(1);
     }

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use lb_core::checkpoint::ledger::{Duty, Progress};
 use lb_core::checkpoint::session::{Follower, Has, Told};
 use lb_core::checkpoint::{Batch, Origin, Sequence};
+use lb_core::pair::Epoch;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -36,17 +37,19 @@ pub(super) struct Outcome {
     pub(super) error: anyhow::Error,
     /// What this node has by it.
     pub(super) has: Has,
+    /// The epoch of its owner.
+    pub(super) epoch: Epoch,
 }
 
 /// Connects by a path, and shakes hands. May be dropped at any time: the owner then has no follower more.
 ///
 /// # Errors
 /// There is no connection, or the other end is no owner that fits. The text names path and peer.
-pub(super) async fn open(common: &Arc<Common>, way: &UdpWay, has: Has) -> Result<Opened, String> {
+pub(super) async fn open(common: &Arc<Common>, way: &UdpWay, has: Has, epoch: Epoch) -> Result<Opened, String> {
     let socket = sockets::connect(way).await?;
     let shaken = async {
         let nonce = nonce().map_err(|why| anyhow!(why))?;
-        let mut follower = Follower::new(common.me.clone(), &common.keys(), nonce, has, clock::now())?;
+        let mut follower = Follower::new(common.me.clone(), &common.keys(), nonce, has, epoch, clock::now())?;
         let mut wire = Wire::new(socket);
         loop {
             wire.turn(&mut follower, true).await?;
@@ -73,14 +76,15 @@ pub(super) async fn follow(common: &Arc<Common>, path: &str, peer: SocketAddr, o
         wishes: hub.wishes(),
         skipped: 0,
     };
-    common.note_connection(path, peer, version);
+    let connection = common.note_connection(path, peer, version);
     info!(
         "checkpoint stream: {path}: following {peer}{}",
         if resume.is_none() { "; everything is fetched" } else { "" }
     );
     let Err(error) = following.run(origin, resume).await;
     following.end(&error).await;
-    Outcome { error, has: following.has }
+    common.note_end(connection, &format!("{path}: {peer}: {error:#}"));
+    Outcome { error, has: following.has, epoch: origin.epoch }
 }
 
 /// A connection that is followed.
@@ -126,9 +130,6 @@ impl Following {
             self.ack();
             self.begin_work(origin);
             let is_idle = self.work.is_none();
-            if !is_idle {
-                self.follower.listens_again(clock::now());
-            }
             tokio::select! {
                 biased;
                 done = self.wire.turn(&mut self.follower, is_idle) => done?,

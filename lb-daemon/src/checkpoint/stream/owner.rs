@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use futures_util::future::BoxFuture;
 use lb_core::checkpoint::ledger::{Duty, Progress, Visit};
-use lb_core::checkpoint::session::{Asked, Heard, Owner};
+use lb_core::checkpoint::session::{Asked, Heard, Owner, SessionError};
 use lb_core::checkpoint::{Entry, Origin, Sequence};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -41,6 +41,7 @@ pub(super) async fn serve(common: &Arc<Common>, path: &str, peer: SocketAddr, so
         changes: common.ledgers.hub().changes(),
         followers: common.followers.subscribe(),
         number: None,
+        connection: 0,
     };
     let Err(error) = served.run().await;
     served.end(&error).await;
@@ -58,6 +59,8 @@ struct Served<'a> {
     followers: watch::Receiver<u64>,
     /// Which follower it is, when it has proved itself.
     number: Option<u64>,
+    /// Which connection of this node's, by then.
+    connection: u64,
 }
 
 enum Stage {
@@ -150,7 +153,7 @@ impl Served<'_> {
     fn begin(&mut self, origin: Origin, resume: Option<Sequence>, version: u16) {
         self.common.followers.send_modify(|number| *number += 1);
         self.number = Some(*self.followers.borrow_and_update());
-        self.common.note_connection(self.path, self.peer, version);
+        self.connection = self.common.note_connection(self.path, self.peer, version);
         let (path, peer) = (self.path, self.peer);
         match resume {
             Some(sent) => {
@@ -245,7 +248,7 @@ impl Served<'_> {
 
     /// The connection ends: all who have to know are told.
     async fn end(&mut self, error: &anyhow::Error) {
-        let why = format!("{}: {}: {error:#}", self.path, self.peer);
+        let why = format!("{}: {}: {error:#}", self.path, self.peer.ip());
         self.owner.refuse(&format!("{error:#}"));
         if let Some(Told { visit, .. }) = self.stage.told() {
             self.common.ledgers.hub().change(|ledger, _| ledger.follower_gone(visit, &why));
@@ -253,12 +256,18 @@ impl Served<'_> {
         match self.number {
             Some(number) if number == *self.common.followers.borrow() => {
                 warn!("checkpoint stream: {why}");
-                self.common.note_end(&why);
+                self.common.note_end(self.connection, &why);
             }
+            None if is_refusal(error) && self.common.note_refusal(&why) => warn!("checkpoint stream: {why}"),
             _ => debug!("checkpoint stream: {why}"),
         }
         self.wire.say_last(&mut self.owner).await;
     }
+}
+
+/// Whether a peer could not be, that did not just go away: it may have found a better path.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<SessionError>().is_some_and(|error| !matches!(error, SessionError::Closed(_)))
 }
 
 impl Stage {

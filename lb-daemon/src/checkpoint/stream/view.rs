@@ -28,13 +28,15 @@ pub struct StreamView {
     pub bytes: u64,
     /// Entries of the peer's that this program does not know, and left out.
     pub skipped: u64,
+    /// Why somebody who connected was not taken for the peer, last.
+    pub refused: Option<String>,
     /// What went wrong last; nothing where the connection is there.
     pub trouble: Option<String>,
 }
 
 impl Common {
-    /// A connection is there.
-    pub(super) fn note_connection(&self, path: &str, peer: SocketAddr, version: u16) {
+    /// A connection is there. Gives its number.
+    pub(super) fn note_connection(&self, path: &str, peer: SocketAddr, version: u16) -> u64 {
         self.see(|view| {
             view.path = Some(path.to_owned());
             view.peer = Some(peer);
@@ -42,17 +44,26 @@ impl Common {
             view.since = Some(clock::now());
             view.version = Some(version);
             view.connections += 1;
+            view.refused = None;
             view.trouble = None;
+            view.connections
+        })
+    }
+
+    /// The connection of this number is gone, and why.
+    pub(super) fn note_end(&self, connection: u64, why: &str) {
+        self.see(|view| {
+            if view.connections == connection {
+                view.connected = false;
+                view.since = None;
+                view.trouble = Some(why.to_owned());
+            }
         });
     }
 
-    /// The connection is gone, and why.
-    pub(super) fn note_end(&self, why: &str) {
-        self.see(|view| {
-            view.connected = false;
-            view.since = None;
-            view.trouble = Some(why.to_owned());
-        });
+    /// Somebody who connected was not taken for the peer. Whether that is news.
+    pub(super) fn note_refusal(&self, why: &str) -> bool {
+        self.see(|view| view.refused.replace(why.to_owned()).as_deref() != Some(why))
     }
 
     /// Something went wrong while there is no connection. Whether that is news.

@@ -24,6 +24,7 @@ pub(super) trait End: Send {
     fn tick(&mut self, now: Micros) -> Result<(), SessionError>;
     fn next_tick(&self) -> Micros;
     fn closed(&self) -> SessionError;
+    fn listens_again(&mut self, now: Micros);
 }
 
 macro_rules! end {
@@ -46,6 +47,9 @@ macro_rules! end {
             }
             fn closed(&self) -> SessionError {
                 Self::closed(self)
+            }
+            fn listens_again(&mut self, now: Micros) {
+                Self::listens_again(self, now);
             }
         }
     };
@@ -87,7 +91,12 @@ impl Wire {
                 end.output().drain(..size);
                 end.sent(clock::now());
             }
-            () = sleep(patience) => end.tick(clock::now())?,
+            () = sleep(patience) => {
+                if !reads {
+                    end.listens_again(clock::now());
+                }
+                end.tick(clock::now())?;
+            }
         }
         Ok(())
     }

@@ -63,8 +63,9 @@ fn nodes_of_other_clusters_and_of_the_own_role_are_refused_and_told_why() {
 
 #[test]
 fn an_owner_whose_epoch_is_older_serves_nobody() {
-    let newer = Origin { owner: Role::Standby, epoch: 4, ..origin() };
-    let mut pair = Pair::new(Some((newer, 1)));
+    // A node that has led itself has nothing of anybody, and knows of a newer epoch all the same.
+    let follower = Follower::new(follower_me(), &keys(), [0; 16], None, 4, 0).expect("there is a key");
+    let mut pair = Pair { owner: owner_of(owner_me()), follower };
     pair.to_owner().expect("a good first message");
     assert_eq!(pair.owner.welcome(origin(), None), Err(SessionError::Stale { owner: 3, known: 4 }));
     assert!(pair.to_follower().is_err_and(|why| why.to_string().contains("older than epoch 4")));
@@ -84,7 +85,7 @@ fn a_follower_takes_no_answer_that_does_not_fit() {
         pair.owner.welcome(answer, resume).expect("it has asked");
         assert_eq!(pair.to_follower(), Err(wanted));
     }
-    let older = Follower::new(follower_me(), &keys(), [0; 16], Some((Origin { epoch: 9, ..origin() }, 1)), 0);
+    let older = Follower::new(follower_me(), &keys(), [0; 16], None, 9, 0);
     let mut pair = Pair { owner: owner_of(owner_me()), follower: older.expect("there is a key") };
     let hello = std::mem::take(pair.follower.output());
     // An owner that does not look, as no honest one is.
@@ -99,7 +100,7 @@ fn a_follower_takes_no_answer_that_does_not_fit() {
 fn only_keys_of_the_pair_count() {
     let first = |keys: &str| {
         let keys = Keys::parse(keys).expect("a key file");
-        let mut follower = Follower::new(follower_me(), &keys, [0; 16], None, 0).expect("there is a key");
+        let mut follower = Follower::new(follower_me(), &keys, [0; 16], None, 0, 0).expect("there is a key");
         owner_of(owner_me()).input(&std::mem::take(follower.output()), 0)
     };
     assert_eq!(first("2 000102030405060708090a0b0c0d0e0f"), Err(SessionError::UnknownKey(2)));
@@ -109,7 +110,7 @@ fn only_keys_of_the_pair_count() {
     let mut owner = Owner::new(owner_me(), bound.clone(), [0; 16], 0);
     let hello = std::mem::take(follower_of(follower_me(), None).output());
     assert_eq!(owner.input(&hello, 0), Err(SessionError::UnknownKey(1)));
-    assert_eq!(Follower::new(follower_me(), &bound, [0; 16], None, 0).err(), Some(SessionError::NoKey));
+    assert_eq!(Follower::new(follower_me(), &bound, [0; 16], None, 0, 0).err(), Some(SessionError::NoKey));
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn an_answer_to_another_question_is_refused() {
     old.to_owner().expect("a good first message");
     old.owner.welcome(origin(), None).expect("it has asked");
     let recorded = std::mem::take(old.owner.output());
-    let mut new = Follower::new(follower_me(), &keys(), [1; 16], None, 0).expect("there is a key");
+    let mut new = Follower::new(follower_me(), &keys(), [1; 16], None, 0, 0).expect("there is a key");
     assert_eq!(new.input(&recorded, 0), Err(SessionError::Forged));
 }
 
