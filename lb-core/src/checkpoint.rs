@@ -193,6 +193,9 @@ impl Dictionary {
 }
 
 #[cfg(test)]
+mod simulation;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

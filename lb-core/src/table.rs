@@ -185,7 +185,7 @@ impl SchedulingTable {
         Self::with_ring_slots(options, RING_SLOTS)
     }
 
-    fn with_ring_slots(options: TableOptions, ring_slots: u32) -> Self {
+    pub(crate) fn with_ring_slots(options: TableOptions, ring_slots: u32) -> Self {
         Self {
             options,
             generation: 0,
@@ -347,6 +347,6 @@ impl SchedulingTable {
 }
 
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;

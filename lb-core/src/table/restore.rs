@@ -209,7 +209,7 @@ impl SchedulingTable {
     }
 
     /// [`restore`](Self::restore) on an empty table, with a saved state that is known to be sound.
-    pub(super) fn with_past(self, saved: SavedState, adopted: &Rows, now_ms: u64) -> Self {
+    pub(crate) fn with_past(self, saved: SavedState, adopted: &Rows, now_ms: u64) -> Self {
         let mut table = self;
         let mut adopted = Adopted::of(adopted, table.ring_slots, now_ms);
         table.generation = saved.generation;

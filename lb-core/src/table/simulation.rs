@@ -4,18 +4,16 @@
 //!
 //! Rings and id spaces are small here, so that every slot has flows and ids are used again soon.
 
-mod config;
-mod forward;
-mod plans;
+pub(crate) mod config;
+pub(crate) mod flow;
+pub(crate) mod forward;
+pub(crate) mod plans;
 mod settle;
 mod traffic;
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashSet},
-};
+use std::{cell::RefCell, collections::BTreeMap};
 
-use lb_common::{FLOW_FIN, FLOW_OPEN, REAL_HOT, SLOT_CLEAN};
+use lb_common::{REAL_HOT, SLOT_CLEAN};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::*;
@@ -25,18 +23,18 @@ use crate::{
     testing::{cases, steps},
 };
 use config::{Change, Config, REALS, a_weight, change, owner, real_name};
+use flow::{Flow, port_of};
 use forward::{Maps, Rule};
 use plans::{PlanChange, plan_change};
-use traffic::{Flow, port_of};
 
 /// A prime, as Maglev wants it.
-const SLOTS: u32 = 31;
+pub(crate) const SLOTS: u32 = 31;
 /// Five reals may be there at once, and as many more as moved or removed ones in the same change.
-const MAX_REALS: u32 = 9;
+pub(crate) const MAX_REALS: u32 = 9;
 /// Longer than [`HANDSHAKE_TIMEOUT_MS`], as the default is.
-const IDLE_MS: u64 = 100_000;
-const FIN_MS: u64 = 30_000;
-const CLIENTS: u64 = 40;
+pub(crate) const IDLE_MS: u64 = 100_000;
+pub(crate) const FIN_MS: u64 = 30_000;
+pub(crate) const CLIENTS: u64 = 40;
 const MOST_FLOWS: usize = 40;
 
 #[derive(Clone, Debug)]
@@ -74,17 +72,22 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// xorshift64*, so that the traffic follows from the seed.
-struct Random(u64);
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
@@ -132,7 +135,7 @@ impl<'a> World<'a> {
             saved: Vec::new(),
             is_changing: false,
             now_ms: 1_000_000,
-            random: Random(seed | 1),
+            random: Random::new(seed),
             coverage,
         }
     }
@@ -239,7 +242,7 @@ impl<'a> World<'a> {
         self.take_over(next)?;
 
         let looked_at_ms = self.now_ms;
-        let in_use = self.sweep();
+        let in_use = self.maps.sweep(self.now_ms).0;
         for _ in 0..10 {
             self.now_ms += self.random.below(50);
             self.something_happens()?;
@@ -247,22 +250,6 @@ impl<'a> World<'a> {
         let mut next = self.table.clone();
         self.coverage.borrow_mut().count("slots cleaned", next.flows_in_use(&in_use, looked_at_ms).into());
         self.take_over(next)
-    }
-
-    /// What the daemon does with the flow tables now and then: what is too old goes, the slots of the rest are told.
-    fn sweep(&mut self) -> HashSet<(u16, u32)> {
-        let now_ms = self.now_ms;
-        self.maps.flows.retain(|_, flow| {
-            let timeout_ms = match flow.state {
-                FLOW_OPEN => IDLE_MS,
-                FLOW_FIN => FIN_MS,
-                _ => 1_000,
-            };
-            flow.last_seen_ns + timeout_ms > now_ms
-        });
-        self.maps.half_open.retain(|_, entry| entry.began_ns + HANDSHAKE_TIMEOUT_MS > now_ms);
-        let remembered = self.maps.flows.values().map(|flow| (flow.service, flow.slot));
-        remembered.chain(self.maps.half_open.values().map(|entry| (entry.service, entry.slot))).collect()
     }
 
     fn wait(&mut self, ms: u64) -> Outcome {
@@ -281,11 +268,11 @@ impl<'a> World<'a> {
     }
 }
 
-fn options() -> TableOptions {
+pub(crate) fn options() -> TableOptions {
     TableOptions { max_reals: MAX_REALS, flow_idle_timeout_ms: IDLE_MS }
 }
 
-fn hop(ifindex: u32) -> Option<NextHop> {
+pub(crate) fn hop(ifindex: u32) -> Option<NextHop> {
     let tunnel_source = [198, 51, 100, 254].into();
     Some(NextHop { ifindex, next_hop_mac: [2; 6], source_mac: [4; 6], tunnel_source, mtu: 1_500 })
 }

@@ -10,6 +10,7 @@ use crate::{
     service::{Member, Mode, Ports, Protocol},
 };
 
+mod checkpoint;
 mod plan;
 mod restart;
 

@@ -147,9 +147,9 @@ impl<'a> Following<'a> {
             None => self.put_slots(&name, slots_of(told, self.now_ms)),
         };
         let Some(entry) = self.table.services.get_mut(&name) else { return };
-        if let Some(ring) = ring.filter(|ring| *ring != entry.ring) {
+        if let Some(ring) = ring.filter(|ring| !Arc::ptr_eq(ring, &entry.ring)) {
+            self.known.changed |= ring != entry.ring;
             entry.ring = ring;
-            self.known.changed = true;
         }
         self.newest = Some((told, entry.ring.clone()));
     }

@@ -6,16 +6,16 @@ use proptest::prelude::*;
 
 use crate::service::{Cluster, Member, Mode, Ports, Protocol, Real, Service};
 
-pub(super) const REALS: usize = 5;
-pub(super) const SERVICES: usize = 3;
-pub(super) const VIP: &str = "192.0.2.1";
+pub(crate) const REALS: usize = 5;
+pub(crate) const SERVICES: usize = 3;
+pub(crate) const VIP: &str = "192.0.2.1";
 /// What clients talk to. Port 81 belongs to one service or another, as the configuration has it.
-pub(super) const PORTS: [(Protocol, u16); 5] =
+pub(crate) const PORTS: [(Protocol, u16); 5] =
     [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Tcp, 443), (Protocol::Udp, 53), (Protocol::Udp, 54)];
 
 /// A change of the configuration.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// A real is defined, or not any more.
     ToggleReal(usize),
     /// A real's name gets another address.
@@ -32,11 +32,11 @@ pub(super) enum Change {
     MemberWeight(usize, usize, Option<u32>),
 }
 
-pub(super) fn a_weight() -> impl Strategy<Value = u32> {
+pub(crate) fn a_weight() -> impl Strategy<Value = u32> {
     prop_oneof![1 => Just(0), 6 => 1..6u32]
 }
 
-pub(super) fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn change() -> impl Strategy<Value = Change> {
     let real = 0..REALS;
     let service = 0..SERVICES;
     prop_oneof![
@@ -53,7 +53,7 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
 
 /// What the configuration file would say.
 #[derive(Clone, Debug)]
-pub(super) struct Config {
+pub(crate) struct Config {
     defined: [bool; REALS],
     moved: [bool; REALS],
     weights: [u32; REALS],
@@ -81,21 +81,21 @@ impl Default for Config {
     }
 }
 
-pub(super) fn real_name(real: usize) -> String {
+pub(crate) fn real_name(real: usize) -> String {
     format!("r{real}")
 }
 
-pub(super) fn service_name(service: usize) -> String {
+pub(crate) fn service_name(service: usize) -> String {
     ["web", "rest", "dns"][service].to_owned()
 }
 
 impl Config {
     /// The configured weight of a real, by its name.
-    pub(super) fn weight_of(&self, name: &str) -> u32 {
+    pub(crate) fn weight_of(&self, name: &str) -> u32 {
         (0..REALS).find(|&real| real_name(real) == name).map_or(0, |real| self.weights[real])
     }
 
-    pub(super) fn change(&mut self, change: &Change) {
+    pub(crate) fn change(&mut self, change: &Change) {
         match *change {
             Change::ToggleReal(real) => self.defined[real] ^= true,
             Change::MoveReal(real) => self.moved[real] ^= true,
@@ -108,7 +108,7 @@ impl Config {
     }
 
     /// A service without any real left is not defined either.
-    pub(super) fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         let reals = (0..REALS).filter(|&real| self.defined[real]).map(|real| Real {
             name: real_name(real),
             address: IpAddr::from([198, 51, 100, 10 * u8::from(self.moved[real]) + real as u8 + 1]),
@@ -139,7 +139,7 @@ impl Config {
 }
 
 /// The name of the service that packets to the port belong to: the most exact one.
-pub(super) fn owner(cluster: &Cluster, (protocol, port): (Protocol, u16)) -> Option<&str> {
+pub(crate) fn owner(cluster: &Cluster, (protocol, port): (Protocol, u16)) -> Option<&str> {
     let exactness = |service: &&Service| match service.ports {
         Ports::Single(_) => 0,
         Ports::Range(..) => 1,

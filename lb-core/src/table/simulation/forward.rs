@@ -1,6 +1,6 @@
 //! A small forwarder, written from docs/reference/forwarding.md sections 4 and 5: the maps, and where a packet goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use lb_common::{
     FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE,
@@ -8,14 +8,17 @@ use lb_common::{
     second_hash,
 };
 
+use super::{FIN_MS, IDLE_MS};
 use crate::{
+    checkpoint::FlowEntry,
     rows::{MapWrite, Rows},
+    table::HANDSHAKE_TIMEOUT_MS,
     testing::apply,
 };
 
 /// What of a packet counts here. `Data` is a TCP packet without SYN, FIN and RST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packet {
+pub(crate) enum Packet {
     Syn,
     Data,
     Fin,
@@ -25,7 +28,7 @@ pub(super) enum Packet {
 
 /// By which rule a packet found its real; the tests count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     Clean,
     Flow,
     HalfOpen,
@@ -38,14 +41,50 @@ pub(super) enum Rule {
 
 /// The maps that the program reads and writes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Maps {
-    pub(super) rows: Rows,
-    pub(super) flows: HashMap<FlowKey, FlowValue>,
-    pub(super) half_open: HashMap<FlowKey, HalfOpenValue>,
+pub(crate) struct Maps {
+    pub(crate) rows: Rows,
+    pub(crate) flows: HashMap<FlowKey, FlowValue>,
+    pub(crate) half_open: HashMap<FlowKey, HalfOpenValue>,
+    pub(crate) events: Events,
+}
+
+/// What the program tells of exceptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Remembered(FlowEntry),
+    HalfOpen(FlowEntry),
+    Forgotten(FlowKey),
+}
+
+/// The ring buffer of what it tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events {
+    pub(crate) waiting: VecDeque<Told>,
+    /// So many fit; 0: nobody wants to know.
+    pub(crate) room: usize,
+    /// Some did not fit.
+    pub(crate) lost: bool,
+}
+
+impl Events {
+    fn tell(&mut self, told: Told) {
+        if self.waiting.len() < self.room {
+            self.waiting.push_back(told);
+        } else {
+            self.lost = self.room > 0;
+        }
+    }
+
+    /// What a SYN flood brings about has half of the buffer, and is not missed.
+    fn tell_if_there_is_room(&mut self, told: Told) {
+        if self.waiting.len() < self.room / 2 {
+            self.waiting.push_back(told);
+        }
+    }
 }
 
 impl Maps {
-    pub(super) fn apply(&mut self, write: &MapWrite) {
+    pub(crate) fn apply(&mut self, write: &MapWrite) {
         if let MapWrite::RemoveRing { service } = write {
             self.flows.retain(|_, flow| u32::from(flow.service) != *service);
             self.half_open.retain(|_, entry| u32::from(entry.service) != *service);
@@ -54,12 +93,12 @@ impl Maps {
     }
 
     /// Whether a new row of the real leaves the server that it stands for alive.
-    pub(super) fn goes_on(&self, real: u16, row: Option<&RealValue>) -> bool {
+    pub(crate) fn goes_on(&self, real: u16, row: Option<&RealValue>) -> bool {
         let was = self.rows.reals.get(&real);
         was.zip(row).is_some_and(|(was, is)| was.address == is.address && is.flags & REAL_ALIVE != 0)
     }
 
-    pub(super) fn slot_index(&self, key: &FlowKey, slots: usize) -> usize {
+    pub(crate) fn slot_index(&self, key: &FlowKey, slots: usize) -> usize {
         index_of(flow_hash(key), slots)
     }
 
@@ -76,7 +115,7 @@ impl Maps {
     }
 
     /// The real that the packet is sent to, if it is alive, and why.
-    pub(super) fn forward(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
+    pub(crate) fn forward(&mut self, key: &FlowKey, packet: Packet, now_ms: u64) -> Option<(u16, Rule)> {
         let service = service_of(&self.rows, key)?;
         let (real, rule) = self.decide(key, service.id, packet, now_ms)?;
         self.has(real, REAL_ALIVE | REAL_RESOLVED).then_some((real, rule))
@@ -132,6 +171,7 @@ impl Maps {
     fn half_open(&mut self, key: &FlowKey, real: u16, place: Place) {
         let Place { service, slot, now_ms } = place;
         self.half_open.insert(*key, HalfOpenValue { began_ns: now_ms, slot, real, service });
+        self.events.tell_if_there_is_room(Told::HalfOpen(FlowEntry { key: *key, service, real }));
     }
 
     fn remembered(&mut self, key: &FlowKey, packet: Packet, place: Place) -> Option<u16> {
@@ -139,6 +179,7 @@ impl Maps {
         let is_used_anew = packet == Packet::Syn && entry.state != FLOW_OPEN;
         if is_used_anew || entry.service != place.service || !self.is_alive(entry.real) {
             self.flows.remove(key);
+            self.events.tell(Told::Forgotten(*key));
             return None;
         }
         let entry = FlowValue { last_seen_ns: place.now_ms, state: next_state(entry.state, packet), ..entry };
@@ -150,6 +191,7 @@ impl Maps {
         let entry = *self.half_open.get(key)?;
         if entry.service != place.service || !self.is_alive(entry.real) {
             self.half_open.remove(key);
+            self.events.tell_if_there_is_room(Told::Forgotten(*key));
             return None;
         }
         if packet == Packet::Syn {
@@ -158,6 +200,8 @@ impl Maps {
             self.half_open.remove(key);
             if packet != Packet::Rst {
                 self.remember(key, packet, entry.real, place);
+            } else {
+                self.events.tell_if_there_is_room(Told::Forgotten(*key));
             }
         }
         Some(entry.real)
@@ -168,6 +212,33 @@ impl Maps {
         let state = next_state(FLOW_OPEN, packet);
         // The simulation's clock has milliseconds only.
         self.flows.insert(*key, FlowValue { last_seen_ns: now_ms, slot, real, service, state, reserved: [0; 3] });
+        self.events.tell(Told::Remembered(FlowEntry { key: *key, service, real }));
+    }
+
+    /// What the daemon does with the flow tables now and then: what is too old goes. Gives service and slot of each of the rest, and the keys
+    /// of what has gone.
+    pub(crate) fn sweep(&mut self, now_ms: u64) -> (HashSet<(u16, u32)>, Vec<FlowKey>) {
+        let mut gone = Vec::new();
+        self.flows.retain(|key, flow| {
+            let timeout_ms = match flow.state {
+                FLOW_OPEN => IDLE_MS,
+                FLOW_FIN => FIN_MS,
+                _ => 1_000,
+            };
+            let stays = flow.last_seen_ns + timeout_ms > now_ms;
+            gone.extend((!stays).then_some(*key));
+            stays
+        });
+        self.half_open.retain(|key, entry| {
+            let stays = entry.began_ns + HANDSHAKE_TIMEOUT_MS > now_ms;
+            gone.extend((!stays).then_some(*key));
+            stays
+        });
+        let remembered = self.flows.values().map(|flow| (flow.service, flow.slot));
+        let in_use = remembered.chain(self.half_open.values().map(|entry| (entry.service, entry.slot))).collect();
+        // As the kernel hands them out, whatever the hasher: a run follows from its seed.
+        gone.sort_unstable_by_key(|key| (key.client, key.service.port, key.service.protocol));
+        (in_use, gone)
     }
 }
 
@@ -176,7 +247,7 @@ fn index_of(hash: u32, slots: usize) -> usize {
 }
 
 /// The service of the packet's destination.
-pub(super) fn service_of(rows: &Rows, key: &FlowKey) -> Option<ServiceValue> {
+pub(crate) fn service_of(rows: &Rows, key: &FlowKey) -> Option<ServiceValue> {
     let service = key.service;
     if let Some(&found) = rows.services.get(&service) {
         return Some(found);

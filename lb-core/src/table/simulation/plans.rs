@@ -12,7 +12,7 @@ use crate::{
 
 /// A change of the plan in use.
 #[derive(Clone, Debug)]
-pub(super) enum PlanChange {
+pub(crate) enum PlanChange {
     Factor(usize, u32),
     Eased(usize, u32),
     Alive(usize, bool),
@@ -26,7 +26,7 @@ pub(super) enum PlanChange {
     AllWell,
 }
 
-pub(super) fn plan_change() -> impl Strategy<Value = PlanChange> {
+pub(crate) fn plan_change() -> impl Strategy<Value = PlanChange> {
     let real = 0..REALS;
     let factor = prop_oneof![1 => Just(0), 4 => 1..4_000u32, 2 => Just(NEUTRAL_FACTOR)];
     let fallback = prop_oneof![Just(Fallback::Drop), Just(Fallback::Reset)];
@@ -44,7 +44,7 @@ pub(super) fn plan_change() -> impl Strategy<Value = PlanChange> {
     ]
 }
 
-pub(super) fn change(plan: &mut Plan, change: &PlanChange) {
+pub(crate) fn change(plan: &mut Plan, change: &PlanChange) {
     match *change {
         PlanChange::Factor(real, factor) => of_real(plan, real).factor = factor,
         PlanChange::Eased(real, eased) => of_real(plan, real).eased = eased,

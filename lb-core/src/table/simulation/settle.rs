@@ -46,7 +46,7 @@ impl World<'_> {
             self.now_ms += wait_ms;
             let mut next = self.table.clone();
             next.expire(self.now_ms);
-            let in_use = self.sweep();
+            let in_use = self.maps.sweep(self.now_ms).0;
             next.flows_in_use(&in_use, self.now_ms);
             self.table = next;
         }

@@ -1,43 +1,15 @@
 //! The flows of the simulation: they begin, send, and end, and stray packets come between.
 
-use lb_common::{FlowKey, ServiceKey};
+use lb_common::FlowKey;
 use proptest::prelude::*;
 
 use super::{
-    CLIENTS, FIN_MS, IDLE_MS, MOST_FLOWS, Outcome, SLOTS, World,
-    config::{PORTS, VIP, owner},
+    MOST_FLOWS, Outcome, SLOTS, World,
+    config::owner,
+    flow::{Flow, Phase, random_key},
     forward::{Maps, Packet, Rule, service_of},
 };
-use crate::{rows::address_bytes, service::Protocol, table::HANDSHAKE_TIMEOUT_MS};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Handshake,
-    Open,
-    Closing,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Flow {
-    key: FlowKey,
-    pub(super) service: String,
-    pub(super) real: u16,
-    phase: Phase,
-    last_ms: u64,
-    /// Silent most of the time.
-    pub(super) lazy: bool,
-}
-
-impl Flow {
-    /// Silence of this length sets the table free to forget the flow.
-    fn patience_ms(&self) -> u64 {
-        match self.phase {
-            Phase::Handshake => HANDSHAKE_TIMEOUT_MS,
-            Phase::Open => IDLE_MS,
-            Phase::Closing => FIN_MS,
-        }
-    }
-}
+use crate::service::Protocol;
 
 impl World<'_> {
     pub(super) fn something_happens(&mut self) -> Outcome {
@@ -55,13 +27,9 @@ impl World<'_> {
 
     fn free_key(&mut self) -> (FlowKey, (Protocol, u16)) {
         loop {
-            let (protocol, port) = PORTS[self.random.below(PORTS.len() as u64) as usize];
-            let client = address_bytes([203, 0, 113, self.random.below(CLIENTS) as u8].into()).0;
-            let (vip, family) = address_bytes(VIP.parse().unwrap());
-            let service = ServiceKey { vip, port, protocol: protocol.number(), family };
-            let key = FlowKey { client, service, client_port: 40_000, reserved: 0 };
+            let (key, port) = random_key(&mut self.random);
             if self.flows.iter().all(|flow| flow.key != key) {
-                return (key, (protocol, port));
+                return (key, port);
             }
         }
     }
@@ -116,7 +84,7 @@ impl World<'_> {
             self.flows.swap_remove(index);
             return Ok(());
         }
-        let (packet, phase) = self.next_packet(&flow);
+        let (packet, phase) = flow.next_packet(&mut self.random);
         let before = self.maps.clone();
         let real = self.forward(&flow.key, packet).map(|(real, _)| real);
         if real != Some(flow.real) {
@@ -130,19 +98,6 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What the flow sends, and the phase that it is in then; none after its last packet.
-    fn next_packet(&mut self, flow: &Flow) -> (Packet, Option<Phase>) {
-        if flow.key.service.protocol == Protocol::Udp.number() {
-            return (Packet::Udp, Some(Phase::Open));
-        }
-        match (flow.phase, self.random.below(40)) {
-            (_, 0) => (Packet::Rst, None),
-            (Phase::Open, 1 | 2) => (Packet::Fin, Some(Phase::Closing)),
-            (Phase::Handshake, _) => (Packet::Data, Some(Phase::Open)),
-            (phase, _) => (Packet::Data, Some(phase)),
-        }
-    }
-
     fn report(&self, flow: &Flow, packet: Packet, real: Option<u16>, before: &Maps) -> String {
         let slot = before.slot_index(&flow.key, SLOTS as usize);
         let rings: Vec<_> = before.rows.rings.iter().map(|(id, ring)| (id, ring[slot])).collect();
@@ -153,9 +108,4 @@ impl World<'_> {
             before.half_open.get(&flow.key),
         )
     }
-}
-
-pub(super) fn port_of(flow: &Flow) -> (Protocol, u16) {
-    let is_tcp = flow.key.service.protocol == Protocol::Tcp.number();
-    (if is_tcp { Protocol::Tcp } else { Protocol::Udp }, flow.key.service.port)
 }

@@ -1,1 +1,0 @@
-//! What is told of the table, and what another table makes of it.
