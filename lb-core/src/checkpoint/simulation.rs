@@ -186,7 +186,7 @@ impl World {
     fn lead(&mut self) {
         self.epoch += 1;
         let owner = if self.owner == 0 { Role::Primary } else { Role::Standby };
-        let origin = Origin { cluster: 1, owner, boot: self.epoch, epoch: self.epoch.into() };
+        let origin = Origin { cluster: 1, owner, boot: self.epoch, epoch: self.epoch };
         self.versions.clear();
         self.owner_mut().ledger.lead(origin);
         self.follower_mut().ledger.follow();
