@@ -32,7 +32,7 @@ pub(super) struct Control {
     pub(super) committer: Arc<Committer>,
     pub(super) counts: Arc<Counts>,
     /// None for a solo node.
-    pub(super) stream: Option<Stream>,
+    pub(super) stream: Option<Arc<Stream>>,
     pub(super) found: Found,
 }
 

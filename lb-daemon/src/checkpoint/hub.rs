@@ -106,35 +106,54 @@ fn limits(settings: &CheckpointSettings, has_peer: bool) -> Limits {
     }
 }
 
+/// Whether the flow table does not have a flow.
+pub type IsGone = Box<dyn Fn(&FlowKey) -> bool + Send>;
+
 /// The engine's side of the hub.
-pub struct Teller(pub Arc<Hub>);
+pub struct Teller {
+    hub: Arc<Hub>,
+    is_gone: IsGone,
+}
+
+impl Teller {
+    /// The engine's side of this hub.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, is_gone: IsGone) -> Self {
+        Self { hub, is_gone }
+    }
+}
 
 impl Checkpoints for Teller {
     fn is_wanted(&self) -> bool {
-        self.0.look(|ledger, _| ledger.duty() == Duty::Leads)
+        self.hub.look(|ledger, _| ledger.duty() == Duty::Leads)
     }
 
     fn write_ahead(&mut self, entries: Vec<Entry>, generation: u64) {
-        self.0.write_ahead(entries, generation);
+        self.hub.write_ahead(entries, generation);
     }
 
     fn tell(&mut self, entries: Vec<Entry>, generation: u64) {
-        self.0.change(|ledger, now| ledger.append(entries, generation, now));
+        self.hub.change(|ledger, now| ledger.append(entries, generation, now));
     }
 
     fn forgotten(&mut self, flows: &[FlowKey]) {
         for some in flows.chunks(FORGOTTEN_AT_ONCE) {
-            let entries = vec![Entry::Forgotten(some.to_vec())];
-            self.0.change(|ledger, now| ledger.append(entries, ledger.generation(), now));
+            self.hub.change(|ledger, now| {
+                // One that has come back since was told of, or will be after this.
+                let gone: Vec<FlowKey> = some.iter().filter(|key| (self.is_gone)(key)).copied().collect();
+                if !gone.is_empty() {
+                    ledger.append(vec![Entry::Forgotten(gone)], ledger.generation(), now);
+                }
+            });
         }
     }
 
     fn set(&mut self, settings: &CheckpointSettings) {
-        self.0.set(settings.clone());
+        self.hub.set(settings.clone());
     }
 
     fn ask_for_all(&mut self) {
-        self.0.wishes.send_modify(|count| *count += 1);
+        self.hub.wishes.send_modify(|count| *count += 1);
     }
 }
 
@@ -159,6 +178,10 @@ mod tests {
         Arc::new(hub)
     }
 
+    fn teller(hub: &Arc<Hub>) -> Teller {
+        Teller::new(hub.clone(), Box::new(|key| key.client_port != 9))
+    }
+
     fn gone(id: u16) -> Vec<Entry> {
         vec![Entry::RealGone(id)]
     }
@@ -169,7 +192,7 @@ mod tests {
         let visit = hub.change(|ledger, _| ledger.follower_resumes(0));
         hub.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
         let (told, done) = mpsc::channel();
-        let mut teller = Teller(hub.clone());
+        let mut teller = teller(&hub);
         let engine = thread::spawn(move || {
             teller.write_ahead(gone(1), 7);
             told.send(()).unwrap();
@@ -186,31 +209,42 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_peer_that_is_not_there_or_late() {
         let hub = hub(LONG);
-        let mut teller = Teller(hub.clone());
+        let mut teller = teller(&hub);
         teller.write_ahead(gone(1), 7);
         let late = self::hub(Duration::ZERO);
         let visit = late.change(|ledger, _| ledger.follower_resumes(0));
         late.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
-        Teller(late.clone()).write_ahead(gone(1), 7);
+        teller(&late).write_ahead(gone(1), 7);
         assert!(late.look(|ledger, now| ledger.sync(now)).is_err());
     }
 
     #[test]
     fn a_node_that_does_not_lead_tells_nothing() {
         let hub = hub(LONG);
-        assert!(Teller(hub.clone()).is_wanted());
+        assert!(teller(&hub).is_wanted());
         hub.change(|ledger, _| ledger.follow());
-        assert!(!Teller(hub.clone()).is_wanted());
-        Teller(hub.clone()).write_ahead(gone(1), 7);
-        Teller(hub.clone()).tell(gone(1), 7);
+        assert!(!teller(&hub).is_wanted());
+        teller(&hub).write_ahead(gone(1), 7);
+        teller(&hub).tell(gone(1), 7);
         assert_eq!(hub.look(|ledger, _| ledger.last()), 0);
     }
 
     #[test]
     fn many_forgotten_flows_are_several_batches() {
         let hub = hub(LONG);
-        Teller(hub.clone()).forgotten(&vec![FlowKey::default(); 2 * FORGOTTEN_AT_ONCE + 1]);
+        teller(&hub).forgotten(&vec![FlowKey::default(); 2 * FORGOTTEN_AT_ONCE + 1]);
         assert_eq!(hub.look(|ledger, _| ledger.last()), 3);
+    }
+
+    #[test]
+    fn a_flow_that_has_come_back_is_not_told_to_be_forgotten() {
+        let hub = hub(LONG);
+        let key = |client_port| FlowKey { client_port, ..FlowKey::default() };
+        teller(&hub).forgotten(&[key(8), key(9)]);
+        let told = hub.look(|ledger, _| ledger.after(0)).unwrap();
+        assert_eq!(told[0].entries, [Entry::Forgotten(vec![key(8)])]);
+        teller(&hub).forgotten(&[key(9)]);
+        assert_eq!(hub.look(|ledger, _| ledger.last()), 1);
     }
 
     #[test]
@@ -218,7 +252,7 @@ mod tests {
         let hub = hub(LONG);
         let visit = hub.change(|ledger, _| ledger.follower_resumes(0));
         hub.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
-        let mut teller = Teller(hub.clone());
+        let mut teller = teller(&hub);
         teller.set(&CheckpointSettings { write_ahead_timeout: Duration::ZERO, ..settings() });
         teller.write_ahead(gone(1), 7);
         assert_eq!(hub.settings().borrow().write_ahead_timeout, Duration::ZERO);
@@ -228,7 +262,7 @@ mod tests {
     fn a_wish_for_everything_is_heard() {
         let hub = hub(LONG);
         let mut wishes = hub.wishes();
-        Teller(hub.clone()).ask_for_all();
+        teller(&hub).ask_for_all();
         assert!(wishes.has_changed().unwrap());
         wishes.mark_unchanged();
         assert!(!wishes.has_changed().unwrap());

@@ -19,12 +19,12 @@ use super::flows::Listener;
 use super::hub::Hub;
 use super::pieces;
 use super::prepare::Prepared;
-use super::stream;
+use super::stream::{self, Stream};
 use crate::api::CheckpointControl;
 use crate::config::{CheckpointInterval, CheckpointSettings, PairSettings, UdpWay, Way};
 use crate::dataplane::FlowTable;
 use crate::engine::{Engine, Handle, Snapshot, Stopped};
-use crate::peer::Peer;
+use crate::peer::{self, Peer};
 
 /// How often it is looked who serves. Nothing waits for it: packets are forwarded by then.
 const LOOK: Duration = Duration::from_millis(20);
@@ -102,7 +102,6 @@ impl Keeper {
         let committer = Arc::new(committer.context("cannot start the checkpoints' thread")?);
         let mut tasks = JoinSet::new();
         tasks.spawn(count_flows(common.clone()));
-        tasks.spawn(take_settings(hub.clone(), committer.clone()));
         let cluster = settings.cluster_id();
         let stream = match who {
             Who::Solo => {
@@ -115,9 +114,10 @@ impl Keeper {
                 tasks.spawn(duties(common.clone(), peer.clone(), me));
                 tasks.spawn(carried(hub.clone(), peer));
                 let options = stream::Options { me, keys: Arc::new(keys.clone()), paths: udp_paths(&pair) };
-                Some(stream::spawn(options, common.clone()))
+                Some(Arc::new(stream::spawn(options, common.clone())))
             }
         };
+        tasks.spawn(take_settings(hub, committer.clone(), stream.clone()));
         let counts = listener.counts();
         let committed = committer.clone();
         let control = Control { common, keys, committer: committed, counts, stream, found };
@@ -243,12 +243,17 @@ async fn duties(common: Arc<Common>, peer: Peer, me: stream::Me) {
     }
 }
 
-/// Has the thread that commits take over what a reload has changed.
-async fn take_settings(hub: Arc<Hub>, committer: Arc<Committer>) {
+/// Takes over what a reload has changed: the interval, and the keys of the stream.
+async fn take_settings(hub: Arc<Hub>, committer: Arc<Committer>, stream: Option<Arc<Stream>>) {
     let mut settings = hub.settings();
     while settings.changed().await.is_ok() {
-        let interval = interval(&settings.borrow_and_update());
-        committer.set_interval(interval);
+        let now = settings.borrow_and_update().clone();
+        committer.set_interval(interval(&now));
+        match (&stream, peer::read_keys(&now.key_file)) {
+            (Some(stream), Ok(keys)) => stream.set_keys(Arc::new(keys)),
+            (None, Ok(_)) => {}
+            (_, Err(error)) => warn!("checkpoints: the keys in use stay: {error:#}"),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use lb_common::FlowKey;
 use lb_core::auth::Keys;
 use lb_core::checkpoint::Entry;
 use lb_core::pair::Role;
@@ -76,7 +77,10 @@ impl Prepared {
     /// What the engine gets of it, once.
     pub fn engine_parts(&mut self) -> Option<CheckpointParts> {
         let flows = Box::new(self.engine_table.take()?);
-        let checkpoints = Box::new(Teller(self.hub.clone()));
+        let table = self.table.clone();
+        // What cannot be looked up is taken to be there: it is told once more when it is over.
+        let is_gone = move |key: &FlowKey| matches!(table.get(key), Ok(None));
+        let checkpoints = Box::new(Teller::new(self.hub.clone(), Box::new(is_gone)));
         Some(CheckpointParts { checkpoints, flows, restored: self.restored.take() })
     }
 }

@@ -10,8 +10,10 @@ use super::commit::{Done, Progress};
 use super::control::Control;
 use super::files;
 use crate::config::{CheckpointInterval, CheckpointSettings};
+use crate::peer::clock;
 
 const US_PER_MS: f64 = 1_000.0;
+const US_PER_SECOND: f64 = 1_000_000.0;
 const MS_PER_SECOND: f64 = 1_000.0;
 
 /// How the checkpoints are. It waits for neither disk nor peer.
@@ -107,16 +109,16 @@ fn stream(control: &Control, settings: &CheckpointSettings, view: &View) -> Opti
     Some(StreamState {
         connected: stream.connected,
         path: stream.path,
-        connected_seconds: None,
-        format_version: None,
+        connected_seconds: stream.since.map(|since| clock::now().saturating_sub(since) as f64 / US_PER_SECOND),
+        format_version: stream.version,
         applied: if leads { view.applied.unwrap_or(0) } else { view.sequence },
         durable: if leads { view.durable } else { view.committed }.unwrap_or(0),
         lag_ms: view.lag_us as f64 / US_PER_MS,
         backlog_bytes: view.backlog_bytes as u64,
         max_backlog_bytes: settings.max_backlog,
-        connections: 0,
-        fulls: 0,
-        bytes: 0,
+        connections: stream.connections,
+        fulls: stream.fulls,
+        bytes: stream.bytes,
         last_error: stream.trouble,
     })
 }
