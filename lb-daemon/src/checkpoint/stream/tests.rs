@@ -254,7 +254,7 @@ fn who_could_not_apply_something_gets_everything_anew() {
 fn a_wish_for_everything_is_granted() {
     let stage = Stage::build();
     let [_owner, follower] = stage.running(1 << 20);
-    Teller(follower.node.hub.clone()).ask_for_all();
+    Teller::new(follower.node.hub.clone(), Box::new(|_| true)).ask_for_all();
     follower.wait("everything again", |node, view| view.fulls == 2 && node.gone().len() == 20 && node.sync().is_ok());
 }
 
@@ -324,7 +324,7 @@ fn no_more_connections_than_the_limit_are_served() {
 fn how_long_from_append_to_ack() {
     let stage = Stage::build();
     let [owner, _follower] = stage.running(1 << 20);
-    let mut engine = Teller(owner.node.hub.clone());
+    let mut engine = Teller::new(owner.node.hub.clone(), Box::new(|_| true));
     let mut times: Vec<Duration> = (100..1_100)
         .map(|id| {
             let began = std::time::Instant::now();
