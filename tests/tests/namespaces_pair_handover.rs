@@ -46,9 +46,14 @@ fn a_handover_that_cannot_go_well_is_refused_and_it_is_said_why() -> Result<()> 
     stage.network.plug_in(Link::Service, 1)?;
     stage.wait_for_owner(0)?;
 
-    stage.nodes[1].lbd.lbctl(&["weight", "real-1", "50"])?;
-    wait_for_sync(&stage, "slots-differ")?;
-    refused(&stage.nodes[0], &["handover"], "not in sync: the nodes' slots differ")?;
+    let more = format!(
+        "[[service]]\nname = \"more\"\nvip = \"{}\"\nport = 9\nprotocol = \"udp\"\nmode = \"dsr\"\nreals = [\"real-1\"]\n",
+        stage.network.plan.vip_v4(0)
+    );
+    stage.nodes[1].lbd.write_config(&(stage.config.text(&stage.network, 1) + &more))?;
+    stage.nodes[1].lbd.lbctl(&["reload"])?;
+    wait_for_sync(&stage, "services-differ")?;
+    refused(&stage.nodes[0], &["handover"], "not in sync: the nodes have different services")?;
     refused(&stage.nodes[1], &["handover"], "not in sync")?;
     stage.nothing_moved(&start)?;
     traffic.lost_nothing()?;
