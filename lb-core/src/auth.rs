@@ -93,6 +93,14 @@ impl Keys {
         if keys.keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
     }
 
+    /// Whether these are the same keys in the same order.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let known =
+            |keys: &Self| -> Vec<_> { keys.iter().map(|key| (key.id, key.real.clone(), key.tag(&[]))).collect() };
+        known(self) == known(other)
+    }
+
     /// The key that messages are signed with: the first that is good for `real`, or for messages of no real
     /// where there is none.
     #[must_use]

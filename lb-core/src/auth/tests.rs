@@ -114,3 +114,20 @@ fn short_tags_are_the_first_half() {
         assert!(!key.verify_short(&[b"Test With Truncation"], &other), "byte {byte}");
     }
 }
+
+#[test]
+fn keys_are_the_same_with_the_same_ids_secrets_and_reals_in_the_same_order() {
+    let parse = |text: &str| Keys::parse(text).unwrap();
+    let (one, two) = (format!("1 {}\n", "0a".repeat(16)), format!("2 {}\n", "0b".repeat(16)));
+    let keys = parse(&format!("{one}{two}"));
+    assert!(keys.is_same(&parse(&format!("# again\n{one}{two}"))));
+    for other in [
+        format!("{two}{one}"),
+        one.clone(),
+        format!("{one}{two}3 {}\n", "0b".repeat(16)),
+        format!("{one}2 {}\n", "0c".repeat(16)),
+        format!("{one}2 {} web1\n", "0b".repeat(16)),
+    ] {
+        assert!(!keys.is_same(&parse(&other)), "{other}");
+    }
+}

@@ -78,7 +78,10 @@ pub(super) fn warnings(view: &View, handicaps: &[String]) -> Vec<Warning> {
 /// What is wrong with this node itself.
 fn own_warnings(pair: &PairView) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if let Some(reason) = &pair.forbidden {
+    if let Some(reason) = pair.forbidden.as_ref().filter(|_| pair.state == State::Active) {
+        // It goes on: it has the VIPs, and nobody else does.
+        warnings.push(warning("pair", reason.clone(), true));
+    } else if let Some(reason) = &pair.forbidden {
         warnings.push(warning("pair", format!("this node must not serve: {reason}"), true));
     } else if pair.state == State::Fenced {
         warnings.push(warning("pair", "this node is fenced: `lbctl events` says why".to_owned(), true));
@@ -111,15 +114,19 @@ fn peer_warning(pair: &PairView) -> Option<Warning> {
 }
 
 fn path_warning(core: &view::PathView, daemon: &DeviceView) -> Option<Warning> {
-    if words::path_state(core.level, core.usable) != PathState::Down {
-        return None;
-    }
-    let message = match (&daemon.unusable, &daemon.counters.last_refusal) {
-        (Some(problem), _) => problem.clone(),
-        (None, Some(refusal)) if core.heard_us.is_none() => format!("what comes in is refused: {refusal}"),
-        (None, _) => format!("no ack to {} asks in a row: look at its cable, its switch, and the other end", core.run),
+    let is_down = !core.usable || words::path_state(core.level, core.usable) == PathState::Down;
+    let refusal = daemon.refused_lately.or(daemon.counters.last_refusal.filter(|_| core.heard_us.is_none()));
+    let message = match (&daemon.unusable, refusal) {
+        (Some(problem), _) if is_down => problem.clone(),
+        (_, Some(refusal)) if is_down || daemon.refused_lately.is_some() => {
+            format!("what comes in is refused: {refusal}")
+        }
+        _ if is_down => {
+            format!("no ack to {} asks in a row: look at its cable, its switch, and the other end", core.run)
+        }
+        _ => return None,
     };
-    Some(warning(&format!("path {}", daemon.name), message, true))
+    Some(warning(&format!("path {}", daemon.name), message, is_down))
 }
 
 fn lease(lease: &LeaseView) -> Lease {
@@ -172,7 +179,7 @@ fn quality(quality: &QualityView) -> Quality {
 }
 
 fn path(core: &view::PathView, daemon: &DeviceView) -> Path {
-    let DeviceView { name, unusable, counters } = daemon;
+    let DeviceView { name, unusable, counters, .. } = daemon;
     Path {
         id: core.id,
         name: name.clone(),

@@ -9,6 +9,7 @@ mod device;
 mod keeper;
 mod path;
 pub(crate) mod realtime;
+mod remarks;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -94,7 +95,7 @@ pub fn start(parts: Parts) -> io::Result<(Peer, JoinHandle<()>)> {
     let now = clock::now();
     let mut node = Node::new(options, memory, now);
     first.into_iter().for_each(|input| node.handle(input, now));
-    let view = View { pair: node.view(now), devices: paths.iter().map(Path::view).collect() };
+    let view = View { pair: node.view(now), devices: paths.iter().map(|path| path.view(now)).collect() };
     let shared = Arc::new(Shared::new(view));
     let peer = Peer { commands, shared: shared.clone() };
     let thread =

@@ -1,15 +1,19 @@
 //! One path as the heartbeat thread has it: its device, as long as it can be used, and what has gone over it.
 
+use lb_core::pair::Micros;
+use lb_core::pair::wire::Refusal;
 use nix::poll::{PollFd, PollFlags};
 
 use super::device::{Device, Heard, Sent};
 use super::keeper::Returns;
+use super::remarks::Remarks;
 use super::view::{DeviceCounters, DeviceView};
 
 pub(super) struct Path {
     name: String,
     device: Result<Box<dyn Device>, String>,
     returns: Returns,
+    remarks: Remarks,
     pub(super) counters: DeviceCounters,
 }
 
@@ -17,7 +21,7 @@ impl Path {
     /// A path whose device is not open yet.
     pub(super) fn new(name: String, returns: Returns) -> Self {
         let device = Err("it is being opened".to_owned());
-        Self { name, device, returns, counters: DeviceCounters::default() }
+        Self { name, device, returns, remarks: Remarks::default(), counters: DeviceCounters::default() }
     }
 
     /// Replaces the device, or what is said of why there is none.
@@ -35,6 +39,24 @@ impl Path {
 
     pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
         self.device.as_ref().ok().map(|device| PollFd::new(device.fd(), PollFlags::POLLIN))
+    }
+
+    /// What is to be said of why the device cannot be used, if that is news.
+    pub(super) fn problem(&mut self, now: Micros) -> Option<String> {
+        let why = self.device.as_ref().err()?;
+        self.remarks.problem(why, now).then(|| format!("path {}: {why}", self.name))
+    }
+
+    /// Counts a frame that was refused. Returns what is to be said of it, if anything.
+    pub(super) fn refuse(&mut self, refusal: Refusal, now: Micros) -> Option<String> {
+        self.counters.refuse(refusal);
+        let is_news = self.remarks.refusal(refusal, now);
+        is_news.then(|| format!("path {}: what comes in is refused: {refusal}", self.name))
+    }
+
+    /// A frame was taken for one of the peer's.
+    pub(super) fn take(&mut self) {
+        self.remarks.taken();
     }
 
     /// Sends a frame, or loses it. An error says why the device cannot be used any more.
@@ -66,9 +88,14 @@ impl Path {
         Ok(heard)
     }
 
-    pub(super) fn view(&self) -> DeviceView {
+    pub(super) fn view(&self, now: Micros) -> DeviceView {
         let mut counters = self.counters.clone();
         counters.unsent += self.device.as_ref().map_or(0, |device| device.lost());
-        DeviceView { name: self.name.clone(), unusable: self.device.as_ref().err().cloned(), counters }
+        DeviceView {
+            name: self.name.clone(),
+            unusable: self.device.as_ref().err().cloned(),
+            refused_lately: self.remarks.refused_lately(now),
+            counters,
+        }
     }
 }

@@ -111,6 +111,22 @@ impl Member {
         self.done.try_iter().filter(|done| !matches!(done, Done::Told(_))).collect()
     }
 
+    /// The next notice that it has told, once there is one.
+    fn notice(&self) -> String {
+        self.told("a notice", |event| event.what == Happening::Notice)
+    }
+
+    /// What the next such event that it has told says, once there is one.
+    fn told(&self, what: &str, is_it: impl Fn(&Event) -> bool) -> String {
+        let told = wait_for(what, LIMIT, || {
+            Ok(self.done.try_iter().find_map(|done| match done {
+                Done::Told(event) if is_it(&event) => Some(event.reason),
+                _ => None,
+            }))
+        });
+        told.unwrap()
+    }
+
     /// Ends as if it had been killed: without a word.
     fn kill(&mut self) {
         self.peer.end().unwrap();
@@ -223,10 +239,17 @@ fn frames_of_other_keys_move_nothing_until_the_keys_are_the_same() {
     let first = stage.start(0, 1);
     let other = "1 ffffffffffffffffffffffffffffffff\n";
     let second = Member::start(&stage.hosts[1], Role::Standby, 1, other, vec![udp(1)]);
-    second.wait_until("frames are refused", |view| view.devices[0].counters.refused("bad_tag") > 0);
+    second.wait_until("frames are refused", |view| view.devices[0].counters.refused("bad_tag") > 3);
+    assert!(second.notice().starts_with("path udp eth1: what comes in is refused: not signed with the key"));
+    second.wait_until("that is shown", |view| view.devices[0].refused_lately.is_some());
     assert_eq!(second.peer.view().pair.peer.word, None);
-    second.peer.set_keys(Keys::parse(KEYS).unwrap()).unwrap();
+    let both = Keys::parse(&format!("{KEYS}2 {}\n3 {} web1\n", "0b".repeat(16), "0c".repeat(16))).unwrap();
+    second.peer.set_keys(both.clone()).unwrap();
+    assert_eq!(second.notice(), "the keys have changed: key 1 signs; keys that verify: 2");
     second.wait_until("the peer is heard", |view| view.pair.peer.word.is_some());
+    second.peer.set_keys(both).unwrap();
+    second.peer.set_keys(Keys::parse(KEYS).unwrap()).unwrap();
+    assert_eq!(second.notice(), "the keys have changed: key 1 signs; keys that verify: 1", "the same are no news");
     drop(first);
 }
 
@@ -236,14 +259,7 @@ fn two_nodes_of_one_role_say_so() {
     let members = [0, 1].map(|n| Member::start(&stage.hosts[n], Role::Primary, 1 + n as u32, KEYS, vec![udp(n)]));
     for member in &members {
         member.wait_until("the role is noticed", |view| view.pair.peer.same_role_frames > 0);
-        let told = wait_for("a notice", LIMIT, || {
-            Ok(member.done.try_iter().find_map(|done| match done {
-                Done::Told(event) if event.what == Happening::Notice => Some(event.reason),
-                _ => None,
-            }))
-        });
-        let reason = told.unwrap();
-        assert!(reason.contains("role"), "{reason}");
+        member.told("the role", |event| event.reason.contains("another node has the role primary"));
     }
 }
 
@@ -259,6 +275,8 @@ fn a_device_that_goes_and_comes_back_is_used_again() {
     members[1].wait_until("the interface is missed", |view| {
         view.devices[0].unusable.as_deref().is_some_and(|why| why.contains("eth1")) && !view.pair.paths[0].usable
     });
+    let notice = members[1].notice();
+    assert!(notice.starts_with("path udp eth1: there is no interface eth1, or it has another name"), "{notice}");
     host.ip("link set dev other name eth1").unwrap();
     host.up("eth1").unwrap();
     members[1].wait_until("the path is used again", |view| {

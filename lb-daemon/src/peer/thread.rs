@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lb_core::auth::Keys;
 use lb_core::pair::wire::{self, MAX_FRAME_SIZE, Refusal};
-use lb_core::pair::{Action, Answer, Event, Frame, Input, Micros, Node, PathId, Role};
+use lb_core::pair::{Action, Answer, Event, Frame, Happening, Input, Micros, Node, PathId, Role};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use tokio::sync::oneshot;
@@ -97,7 +97,7 @@ impl Thread {
                 self.step(input);
             }
             Command::Device(path, device) => self.set_device(path, device),
-            Command::Keys(keys) => self.keys = keys,
+            Command::Keys(keys) => self.set_keys(keys),
             Command::Options(options) => {
                 self.node.set_options(&options);
                 self.perform();
@@ -118,7 +118,22 @@ impl Thread {
         if let Some(known) = self.paths.get_mut(usize::from(path)) {
             let usable = device.is_ok();
             known.set_device(device);
+            if let Some(problem) = known.problem(clock::now()) {
+                self.notice(problem);
+            }
             self.step(Input::Device { path, usable });
+        }
+    }
+
+    /// Takes other keys over, and says so: who replaces a key must know when this node knows it.
+    fn set_keys(&mut self, keys: Keys) {
+        if keys.is_same(&self.keys) {
+            return;
+        }
+        self.keys = keys;
+        let verifying = self.keys.iter().filter(|key| key.real().is_none()).count();
+        if let Ok(signing) = wire::signing_key(&self.keys) {
+            self.notice(format!("the keys have changed: key {} signs; keys that verify: {verifying}", signing.id()));
         }
     }
 
@@ -139,9 +154,14 @@ impl Thread {
     fn take_in(&mut self, index: usize, bytes: &[u8]) {
         let path = index as PathId;
         match wire::decode(bytes, path, self.role, &self.keys) {
-            Ok(frame) => self.step(Input::Frame { path, frame }),
+            Ok(frame) => {
+                self.paths[index].take();
+                self.step(Input::Frame { path, frame });
+            }
             Err(refusal) => {
-                self.paths[index].counters.refuse(refusal);
+                if let Some(remark) = self.paths[index].refuse(refusal, clock::now()) {
+                    self.notice(remark);
+                }
                 if let Refusal::OwnDirection { boot } = refusal {
                     self.step(Input::SameRole { boot });
                 }
@@ -181,6 +201,11 @@ impl Thread {
         }
     }
 
+    /// Has something told that the node does not know.
+    fn notice(&mut self, reason: String) {
+        self.tell(Event { at: clock::now(), what: Happening::Notice, reason });
+    }
+
     fn tell(&mut self, event: Event) {
         self.next_publish = 0;
         self.hands.tell(event);
@@ -195,7 +220,7 @@ impl Thread {
 
     fn publish(&mut self) {
         let now = clock::now();
-        let view = View { pair: self.node.view(now), devices: self.paths.iter().map(Path::view).collect() };
+        let view = View { pair: self.node.view(now), devices: self.paths.iter().map(|path| path.view(now)).collect() };
         self.shared.publish(view);
         self.next_publish = now + PUBLISH_US;
     }

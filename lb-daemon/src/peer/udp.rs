@@ -41,12 +41,15 @@ pub(super) struct UdpWatch {
 /// # Errors
 /// The interface or the address is not there, the port is taken, or the peer's address is this host's. The text names it.
 pub(super) fn open(way: &UdpWay) -> Result<(UdpPath, UdpWatch), String> {
-    let ifindex = if_nametoindex(way.interface.as_str())
-        .map_err(|_| format!("there is no interface {} (`ip link` shows what there is)", way.interface))?;
+    let ifindex = if_nametoindex(way.interface.as_str()).map_err(|_| missing(&way.interface))?;
     refuse_own(way.peer)?;
     let socket = socket(way).map_err(|error| describe(way, &error))?;
     let watch = UdpWatch { interface: way.interface.clone(), ifindex };
     Ok((UdpPath { socket, control: nix::cmsg_space!(i32) }, watch))
+}
+
+fn missing(interface: &str) -> String {
+    format!("there is no interface {interface}, or it has another name now (`ip link` shows what there is)")
 }
 
 fn refuse_own(peer: SocketAddr) -> Result<(), String> {
@@ -129,7 +132,7 @@ impl Watch for UdpWatch {
         match if_nametoindex(self.interface.as_str()) {
             Ok(ifindex) if ifindex == self.ifindex => None,
             Ok(_) => Some(format!("{} is another interface now", self.interface)),
-            Err(_) => Some(format!("interface {} is gone, or has another name now", self.interface)),
+            Err(_) => Some(missing(&self.interface)),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct DeviceView {
     pub name: String,
     /// Why it cannot be used; none when it can.
     pub unusable: Option<String>,
+    /// What has been refused in the last minute and is more than noise; none where nothing was.
+    pub refused_lately: Option<Refusal>,
     /// What the node is not told of.
     pub counters: DeviceCounters,
 }

@@ -68,7 +68,12 @@ fn view() -> View {
         path.level = Level::Up;
         path.usable = true;
     }
-    let device = |name: &str| DeviceView { name: name.to_owned(), unusable: None, counters: DeviceCounters::default() };
+    let device = |name: &str| DeviceView {
+        name: name.to_owned(),
+        unusable: None,
+        refused_lately: None,
+        counters: DeviceCounters::default(),
+    };
     View { pair, devices: vec![device("udp eth1"), device("udp eth2")] }
 }
 
@@ -149,10 +154,22 @@ async fn troubles(change: Change) -> Vec<(String, String, bool)> {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_pair_makes_the_daemon_degraded() {
-    let cases: [(Change, &str, &str); 7] = [
+    let cases: [(Change, &str, &str); 8] = [
         (|view| view.pair.peer.health = Health::Dead, "peer", "it has not been heard on any path"),
         (|view| view.pair.state = State::Fenced, "pair", "this node is fenced"),
-        (|view| view.pair.forbidden = Some("taken".to_owned()), "pair", "this node must not serve: taken"),
+        (
+            |view| {
+                view.pair.state = State::Fenced;
+                view.pair.forbidden = Some("taken".to_owned());
+            },
+            "pair",
+            "this node must not serve: taken",
+        ),
+        (
+            |view| view.pair.forbidden = Some("another node has the role".to_owned()),
+            "pair",
+            "another node has the role",
+        ),
         (|view| view.pair.lease.remaining_us = 0, "lease", "it has ended"),
         (|view| view.pair.paths[1].level = Level::Down, "path udp eth2", "no ack to 0 asks in a row"),
         (|view| view.pair.sync = core::Sync::VipsDiffer, "pair", "the nodes have different VIPs"),
@@ -186,6 +203,21 @@ async fn a_path_that_is_down_says_why_where_that_is_known() {
         view.devices[0].counters.last_refusal = Some(Refusal::BadTag);
     });
     assert!(refused.await[0].1.starts_with("what comes in is refused: not signed with the key"));
+    let keys_differ_now = troubles(|view| {
+        view.pair.paths[0].level = Level::Down;
+        view.pair.paths[0].heard_us = Some(1);
+        view.devices[0].refused_lately = Some(Refusal::UnknownKey);
+    });
+    assert!(keys_differ_now.await[0].1.starts_with("what comes in is refused: names a key"));
+}
+
+#[tokio::test]
+async fn what_is_refused_on_a_path_that_is_up_is_shown_and_degrades_nothing() {
+    let found = troubles(|view| view.devices[1].refused_lately = Some(Refusal::Version(2))).await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let (subject, message, degraded) = &found[0];
+    assert_eq!((subject.as_str(), *degraded), ("path udp eth2", false));
+    assert!(message.starts_with("what comes in is refused: of version 2 of the frames"), "{message}");
 }
 
 #[tokio::test]

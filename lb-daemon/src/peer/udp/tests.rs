@@ -140,7 +140,8 @@ fn what_is_missing_or_wrong_is_named() {
     let stage = Stage::build();
     let refusal = |way: &UdpWay| stage.open(&stage.a, way).err().unwrap();
     let missing = UdpWay { interface: "eth7".to_owned(), ..a_way() };
-    assert_eq!(refusal(&missing), "there is no interface eth7 (`ip link` shows what there is)");
+    let no_eth7 = "there is no interface eth7, or it has another name now (`ip link` shows what there is)";
+    assert_eq!(refusal(&missing), no_eth7);
     let own = way("192.0.2.1:6721", "192.0.2.1:6721");
     assert_eq!(refusal(&own), "the peer's address 192.0.2.1 is this host's own: `peer` names the other node");
     assert_eq!(refusal(&way("192.0.2.9:6721", "192.0.2.2:6721")), "eth1 has no address 192.0.2.9: add it");
@@ -157,7 +158,8 @@ fn an_interface_that_goes_or_is_renamed_is_noticed() {
     assert_eq!(stale(), None);
     stage.a.ip("link set dev eth1 down").unwrap();
     stage.a.ip("link set dev eth1 name other").unwrap();
-    assert_eq!(stale().as_deref(), Some("interface eth1 is gone, or has another name now"));
+    let no_eth1 = "there is no interface eth1, or it has another name now (`ip link` shows what there is)";
+    assert_eq!(stale().as_deref(), Some(no_eth1));
     stage.a.ip("link add name eth1 type bridge").unwrap();
     assert_eq!(stale().as_deref(), Some("eth1 is another interface now"));
     stage.a.ip("link del dev other").unwrap();
