@@ -93,9 +93,12 @@ impl Node {
     }
 
     fn while_acquiring(&mut self, now: Micros) -> bool {
-        let reason = self.forbidden.clone().or_else(|| self.is_stopping().then(|| "the daemon ends".to_owned()));
-        if let Some(reason) = reason {
-            return self.give_way(Cause::Relinquished, &reason, false, now);
+        if self.forbidden.is_some() {
+            // By what says the line that follows, when it is fenced.
+            return self.give_way(Cause::Relinquished, "it is forbidden to serve", false, now);
+        }
+        if self.is_stopping() {
+            return self.give_way(Cause::Relinquished, "the daemon ends", false, now);
         }
         self.acquiring == 0 && self.turn(Cause::Acquired, "it has the VIPs", now)
     }
@@ -190,7 +193,7 @@ impl Node {
         self.fitness > 0 && !self.held && !self.is_stopping() && self.forbids().is_none()
     }
 
-    /// Why this node must not become active at all.
+    /// Why this node must not become active at all. Two nodes of one role come first: of the other's VIPs it is only what follows.
     pub(super) fn forbids(&self) -> Option<String> {
         let same_role = || {
             let until = self.peer.has_same_role_until().filter(|until| self.now < *until);
@@ -199,7 +202,7 @@ impl Node {
                 format!("another node has the role {role}, too: give one of them the other role")
             })
         };
-        self.forbidden.clone().or_else(same_role)
+        same_role().or_else(|| self.forbidden.clone())
     }
 
     /// The peer is active and offers the VIPs, and this node may take them.

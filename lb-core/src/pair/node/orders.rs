@@ -70,7 +70,10 @@ impl Node {
 
     fn acquired(&mut self, result: Result<(), String>, now: Micros) {
         self.acquiring = self.acquiring.saturating_sub(1);
-        if let Err(what) = result {
+        // What forbids it to serve has been told, or is about to be.
+        if let Err(what) = result
+            && self.forbidden.as_ref() != Some(&what)
+        {
             self.tell(Happening::Notice, format!("the takeover is not complete: {what}"), now);
         }
     }
@@ -113,10 +116,11 @@ impl Node {
         }
     }
 
-    /// Another node has this node's role. One that is not active keeps out; an active one goes on.
+    /// Another node has this node's role. One that is not active keeps out, and says so by that; an active one goes on.
     fn tell_same_role(&mut self, now: Micros) {
         let was_told = std::mem::replace(&mut self.speech.told_same_role, self.peer.has_same_role_until().is_some());
-        if let Some(reason) = self.forbids().filter(|_| !was_told && self.speech.told_same_role) {
+        let is_told = was_told || matches!(self.state, State::Starting | State::Standby);
+        if let Some(reason) = self.forbids().filter(|_| !is_told && self.speech.told_same_role) {
             self.tell(Happening::Notice, reason, now);
         }
     }

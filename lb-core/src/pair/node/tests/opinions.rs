@@ -15,7 +15,12 @@ fn of_two_nodes_of_the_same_role_one_that_is_not_active_keeps_out() {
     lab.start(A, Memory::default());
     hear_same_role(&mut lab, A);
     assert_eq!(lab.node(A).state(), State::Fenced);
-    assert!(lab.has_told(A, "another node has the role primary"));
+    let told = |event: &&Event| event.reason.contains("another node has the role primary");
+    assert_eq!(lab.sides[A].events.iter().filter(told).count(), 1, "once");
+    lab.tell(A, Input::Forbid(Some("another host has a VIP".to_owned())));
+    let shown = lab.node(A).view(lab.now).forbidden.unwrap();
+    assert!(shown.contains("the role primary"), "what has to be mended first: {shown}");
+    lab.tell(A, Input::Forbid(None));
     lab.run(2_500 * MS);
     assert_eq!(lab.node(A).state(), State::Fenced);
     lab.run(1_000 * MS);
