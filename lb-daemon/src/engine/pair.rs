@@ -2,6 +2,7 @@
 
 use lb_core::api::Health;
 use lb_core::pair::digest;
+use lb_core::service::Service;
 use lb_core::table::RealView;
 
 use super::Engine;
@@ -39,9 +40,13 @@ impl Engine {
     /// How many reals no check says to be down.
     #[must_use]
     pub fn healthy_reals(&self) -> u32 {
-        let services: Vec<&str> = self.table.cluster().services().iter().map(|service| service.name.as_str()).collect();
-        let is_healthy =
-            |real: &RealView<'_>| self.real_health(&real.real.name, services.iter().copied()).0 != Health::Down;
+        let services = self.table.cluster().services();
+        let is_healthy = |real: &RealView<'_>| {
+            let name = &real.real.name;
+            let has_it = |service: &&Service| service.reals.iter().any(|member| member.real == *name);
+            let its_services = services.iter().filter(has_it).map(|service| service.name.as_str());
+            self.real_health(name, its_services).0 != Health::Down
+        };
         self.table.reals().filter(is_healthy).count() as u32
     }
 
@@ -83,6 +88,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use lb_core::api::AdminState;
+    use lb_core::check::{CheckResult, Outcome};
 
     use super::super::test_support::{Bench, CONFIG, resolved};
     use super::*;
@@ -160,6 +166,26 @@ mod tests {
     #[test]
     fn reals_that_no_check_says_to_be_down_are_healthy() {
         assert_eq!(Bench::new().start().unwrap().healthy_reals(), 2);
+    }
+
+    #[test]
+    fn a_real_that_is_down_wherever_it_serves_is_not_healthy() {
+        let bench = Bench::new();
+        let other = "[[service]]\nname = \"other\"\nvip = \"198.51.100.2\"\nprotocol = \"tcp\"\nport = 80\nmode = \"dsr\"\n\
+                     reals = [\"web2\"]\n";
+        let check = "[[check]]\nname = \"alive\"\ntype = \"tcp\"\nfall = 1\n";
+        bench.write_config(&format!("{CONFIG}checks = [\"alive\"]\n{other}{check}"));
+        let mut engine = bench.start().unwrap();
+        let failed = |service: &str, real: &str| CheckResult {
+            service: service.to_owned(),
+            real: real.to_owned(),
+            check: "alive".to_owned(),
+            outcome: Outcome::Failed { reason: "connection refused".to_owned() },
+        };
+        engine.take_check_results(&[failed("web", "web1")]);
+        assert_eq!(engine.healthy_reals(), 1);
+        engine.take_check_results(&[failed("web", "web2")]);
+        assert_eq!(engine.healthy_reals(), 1, "it serves elsewhere");
     }
 
     #[test]
