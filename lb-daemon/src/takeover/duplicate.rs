@@ -1,6 +1,7 @@
 //! Looks, before this node may own a VIP for the first time, whether another host has it: by ARP probes (RFC 5227) and neighbour
 //! solicitations (RFC 4862) that claim nothing themselves. While a host answers, this node keeps out, and asks again
-//! now and then.
+//! now and then. A look that has found nobody is good for as long as the peer is heard: a node that is alone looks once more when it is
+//! about to take the VIPs.
 //!
 //! A probe of another host is no answer: the peer looks in the same way when both start together.
 
@@ -37,17 +38,29 @@ pub(super) struct Detection {
     answers: BTreeMap<IpAddr, Mac>,
     /// One look has come to its end.
     has_looked: bool,
+    /// It has found nobody, and waits for a reason to look again.
+    rests: bool,
 }
 
 impl Detection {
     /// The first look begins now.
     pub(super) fn begin(now: Instant) -> Self {
-        Self { sent: 0, due: now, answers: BTreeMap::new(), has_looked: false }
+        Self { sent: 0, due: now, answers: BTreeMap::new(), has_looked: false, rests: false }
     }
 
     /// When the next step is due.
     pub(super) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// The last look has found nobody: there is no other one before [`Detection::begin`], and each step says so again.
+    pub(super) fn rest(&mut self) {
+        self.rests = true;
+    }
+
+    /// Whether it rests.
+    pub(super) fn rests(&self) -> bool {
+        self.rests
     }
 
     /// The first look is still under way, and nobody knows yet.
@@ -62,6 +75,10 @@ impl Detection {
 
     /// The next step. After one that has found somebody there is another look.
     pub(super) fn step(&mut self, now: Instant) -> Step {
+        if self.rests {
+            self.due = now + PROBE_INTERVAL;
+            return Step::Found(None);
+        }
         if self.sent < PROBES {
             self.sent += 1;
             self.due = now + PROBE_INTERVAL;
@@ -103,6 +120,16 @@ mod tests {
         assert_eq!(look(&mut detection), None);
         assert!(!detection.is_open());
         assert_eq!(detection.due() - begun, PROBE_INTERVAL * PROBES + LOOK_AGAIN);
+    }
+
+    #[test]
+    fn one_that_rests_asks_nobody() {
+        let mut detection = Detection::begin(Instant::now());
+        look(&mut detection);
+        detection.rest();
+        let due = detection.due();
+        assert_eq!(detection.step(due), Step::Found(None));
+        assert!(detection.rests() && !detection.is_open() && detection.due() == due + PROBE_INTERVAL);
     }
 
     #[test]

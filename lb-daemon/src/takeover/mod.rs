@@ -77,6 +77,11 @@ pub trait Surroundings: Send + Sync + 'static {
     fn attach(&self, interfaces: Vec<String>) -> Attaching;
     /// Something does not work, or works again.
     fn trouble(&self, trouble: Trouble);
+    /// No other host has a VIP, as far as could be seen: the data plane may serve. Until then it is silent, whatever the node decides;
+    /// where nobody looks, it is not waited for.
+    fn found_nobody(&self);
+    /// The peer is alive, so that the two agree about the VIPs.
+    fn peer_is_heard(&self) -> bool;
     /// The peer is alive and serves, so an answer for a VIP is its own.
     fn peer_serves(&self) -> bool;
     /// The node has last asked for the VIPs, not for their release. It may have asked a moment ago, and the job that says so still

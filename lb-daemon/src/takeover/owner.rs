@@ -163,10 +163,15 @@ impl Owner {
         }
     }
 
-    /// Takes other settings over. An owner then owns just their VIPs.
-    pub(super) async fn set(&mut self, settings: Settings) {
-        let kept = vips_of(&settings);
-        let dropped: Vec<IpAddr> = self.vips().into_iter().filter(|vip| !kept.contains(vip)).collect();
+    /// Whether it owns the VIPs.
+    pub(super) fn is_owner(&self) -> bool {
+        self.owned.is_some()
+    }
+
+    /// Takes other settings over. An owner then owns just their VIPs. Returns whether there are VIPs among them that were none before.
+    pub(super) async fn set(&mut self, settings: Settings) -> bool {
+        let (before, after) = (self.vips(), vips_of(&settings));
+        let dropped: Vec<IpAddr> = before.iter().copied().filter(|vip| !after.contains(vip)).collect();
         self.settings = settings;
         if let Ok(present) = addresses::present(&self.netlink, &dropped).await {
             addresses::remove(&self.netlink, present).await;
@@ -176,6 +181,7 @@ impl Owner {
             self.put_back().await;
             self.announce();
         }
+        after.iter().any(|vip| !before.contains(vip))
     }
 
     /// Asks each VIP's link who has it.

@@ -173,6 +173,9 @@ impl Worker {
 
     /// Goes on with an acquisition, as far as it can go now.
     async fn acquire(&mut self) {
+        if self.acquisition.is_some() {
+            self.look_before();
+        }
         let Some(acquisition) = &mut self.acquisition else { return };
         if self.detection.as_ref().is_some_and(Detection::is_open) {
             return;
@@ -232,15 +235,39 @@ impl Worker {
         let step = if self.surroundings.peer_serves() { Step::Found(None) } else { detection.step(now) };
         match step {
             Step::Probe => self.owner.probe(),
-            Step::Found(found) => {
-                if found.is_none() {
-                    self.detection = None;
-                }
-                self.forbidden.duplicate = found;
+            Step::Found(None) if self.acquisition.is_none() && !self.surroundings.peer_is_heard() => {
+                detection.rest();
+                self.forbidden.duplicate = None;
                 self.tell_forbidden();
+            }
+            Step::Found(found) => {
+                self.looked(found);
                 self.acquire().await;
             }
         }
+    }
+
+    /// The VIPs are asked for. A node that has not heard of its peer looks once more: the peer may have taken them meanwhile, and be heard
+    /// by nobody.
+    fn look_before(&mut self) {
+        if !self.detection.as_ref().is_some_and(Detection::rests) {
+            return;
+        }
+        if self.surroundings.peer_is_heard() {
+            self.looked(None);
+        } else {
+            self.detection = Some(Detection::begin(Instant::now()));
+        }
+    }
+
+    /// A look has ended. While it finds somebody there is another one.
+    fn looked(&mut self, found: Option<String>) {
+        if found.is_none() {
+            self.detection = None;
+            self.surroundings.found_nobody();
+        }
+        self.forbidden.duplicate = found;
+        self.tell_forbidden();
     }
 
     fn hear(&mut self, claim: Claim) {
@@ -268,10 +295,25 @@ impl Worker {
     }
 
     async fn set(&mut self, settings: Settings) {
-        self.owner.set(settings).await;
+        let has_more = self.owner.set(settings).await;
         match Listener::open(&self.owner.vips()) {
             Ok(listener) => self.listener = Some(listener),
             Err(error) => self.lose_socket(&error),
+        }
+        if !self.owner.settings().duplicate_detection {
+            self.looked(None);
+            self.acquire().await;
+        } else if has_more {
+            self.look_for_more();
+        }
+    }
+
+    /// There are new VIPs. An owner asks for them once: it keeps what it has, and who answers is a rival.
+    fn look_for_more(&mut self) {
+        if self.owner.is_owner() {
+            self.owner.probe();
+        } else {
+            self.detection = Some(Detection::begin(Instant::now()));
         }
     }
 

@@ -121,6 +121,7 @@ pub struct Node {
     pub jobs: Jobs,
     pub inputs: Receiver<Input>,
     pub troubles: Receiver<Trouble>,
+    pub found_nobody: Arc<AtomicBool>,
     pub peer_serves: Arc<AtomicBool>,
     pub is_owner: Arc<AtomicBool>,
     pub attached: Receiver<Vec<String>>,
@@ -130,6 +131,7 @@ struct Recorder {
     inputs: Sender<Input>,
     troubles: Sender<Trouble>,
     attached: Sender<Vec<String>>,
+    found_nobody: Arc<AtomicBool>,
     peer_serves: Arc<AtomicBool>,
     is_owner: Arc<AtomicBool>,
 }
@@ -146,6 +148,14 @@ impl Surroundings for Recorder {
 
     fn trouble(&self, trouble: Trouble) {
         let _ = self.troubles.send(trouble);
+    }
+
+    fn found_nobody(&self) {
+        self.found_nobody.store(true, Ordering::Relaxed);
+    }
+
+    fn peer_is_heard(&self) -> bool {
+        self.peer_serves()
     }
 
     fn peer_serves(&self) -> bool {
@@ -167,12 +177,14 @@ impl Node {
         let (inputs_sender, inputs) = channel();
         let (troubles_sender, troubles) = channel();
         let (attached_sender, attached) = channel();
+        let found_nobody = Arc::new(AtomicBool::new(false));
         let peer_serves = Arc::new(AtomicBool::new(false));
         let is_owner = Arc::new(AtomicBool::new(true));
         let recorder = Recorder {
             inputs: inputs_sender,
             troubles: troubles_sender,
             attached: attached_sender,
+            found_nobody: found_nobody.clone(),
             peer_serves: peer_serves.clone(),
             is_owner: is_owner.clone(),
         };
@@ -183,7 +195,7 @@ impl Node {
         }
         let takeover =
             host.run(|| Ok(takeover::start(settings, &loaded, state_dir, queue, Arc::new(recorder))?)).unwrap();
-        Self { takeover, jobs, inputs, troubles, peer_serves, is_owner, attached }
+        Self { takeover, jobs, inputs, troubles, found_nobody, peer_serves, is_owner, attached }
     }
 
     pub fn ask(&self, job: Job) {

@@ -19,11 +19,20 @@ pub(super) struct Deputies {
     journal: Journal,
     /// The node has last asked for the VIPs, not for their release.
     owns: Arc<AtomicBool>,
+    /// No other host has a VIP, as far as is known.
+    is_clear: Arc<AtomicBool>,
 }
 
 impl Deputies {
-    pub(super) fn new(lease: LeaseMap, jiffies: Jiffies, jobs: Jobs, journal: Journal) -> Self {
-        Self { lease, jiffies, told: None, jobs, journal, owns: Arc::default() }
+    /// Until `is_clear` the data plane is silent.
+    pub(super) fn new(
+        lease: LeaseMap,
+        jiffies: Jiffies,
+        jobs: Jobs,
+        journal: Journal,
+        is_clear: Arc<AtomicBool>,
+    ) -> Self {
+        Self { lease, jiffies, told: None, jobs, journal, owns: Arc::default(), is_clear }
     }
 
     /// Whether the node is the owner by what it asked for last, done or not.
@@ -41,14 +50,15 @@ impl Deputies {
 
 impl Hands for Deputies {
     fn lease(&mut self, lease: Lease) {
+        let service = if self.is_clear.load(Ordering::Acquire) { lease.service } else { Service::Silent };
         // A time of its own, not one from now: however late it is stored, it means the same.
-        let until = match lease.service {
+        let until = match service {
             Service::Serving | Service::Draining => self.jiffies.at(lease.until),
             Service::Silent => 0,
         };
-        if self.told != Some((lease.service, until)) {
-            self.lease.store(lease.service, until);
-            self.told = Some((lease.service, until));
+        if self.told != Some((service, until)) {
+            self.lease.store(service, until);
+            self.told = Some((service, until));
         }
     }
 

@@ -7,6 +7,7 @@ mod surroundings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -108,14 +109,16 @@ impl Pair {
         let (jobs, queue) = takeover::channel();
         let (troubles, troubles_told) = mpsc::channel(TROUBLES);
         let journal = journal(pair, boot, state_dir, troubles.clone()).context("cannot start the journal")?;
-        let hands = Box::new(Deputies::new(lease, jiffies, jobs.clone(), journal.clone()));
+        // A daemon that goes on in the place of another one does not look.
+        let is_clear = Arc::new(AtomicBool::new(!pair.duplicate_detection || loaded.memory.resume_until.is_some()));
+        let hands = Box::new(Deputies::new(lease, jiffies, jobs.clone(), journal.clone(), is_clear.clone()));
         let owns = hands.owns();
         let ways = pair.paths.iter().map(|path| path.way.clone()).collect();
         let (tracking, mut fitness) = start_tracking(tracking::Settings::of(pair)).await?;
         let first = first_of(&mut fitness).await;
         let parts = peer::Parts { options: pair.options(boot), memory: loaded.memory, keys, ways, first, hands };
         let (peer, heartbeat) = peer::start(parts).context("cannot start the heartbeats")?;
-        let around = Arc::new(Around::new(peer.clone(), engine.clone(), troubles, owns));
+        let around = Arc::new(Around { peer: peer.clone(), engine: engine.clone(), troubles, owns, is_clear });
         let state_dir = state_dir.to_owned();
         let takeover = start_takeover(takeover::Settings::of(pair), loaded, state_dir, queue, around).await?;
         let (restarting, restart) = watch::channel(false);

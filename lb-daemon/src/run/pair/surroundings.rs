@@ -12,16 +12,13 @@ use crate::peer::Peer;
 use crate::takeover::{Attaching, Surroundings, Trouble};
 
 pub(super) struct Around {
-    peer: Peer,
-    engine: Handle,
-    troubles: mpsc::Sender<Trouble>,
-    owns: Arc<AtomicBool>,
-}
-
-impl Around {
-    pub(super) fn new(peer: Peer, engine: Handle, troubles: mpsc::Sender<Trouble>, owns: Arc<AtomicBool>) -> Self {
-        Self { peer, engine, troubles, owns }
-    }
+    pub(super) peer: Peer,
+    pub(super) engine: Handle,
+    pub(super) troubles: mpsc::Sender<Trouble>,
+    /// See [`Surroundings::is_owner`].
+    pub(super) owns: Arc<AtomicBool>,
+    /// See [`Surroundings::found_nobody`].
+    pub(super) is_clear: Arc<AtomicBool>,
 }
 
 impl Surroundings for Around {
@@ -42,6 +39,14 @@ impl Surroundings for Around {
     fn trouble(&self, trouble: Trouble) {
         // What finds the queue full is told again when it changes.
         let _ = self.troubles.try_send(trouble);
+    }
+
+    fn found_nobody(&self) {
+        self.is_clear.store(true, Ordering::Release);
+    }
+
+    fn peer_is_heard(&self) -> bool {
+        matches!(self.peer.view().pair.peer.health, Health::Alive | Health::Degraded)
     }
 
     fn peer_serves(&self) -> bool {
