@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lb_lab::{Link, Node, output};
-use lb_tests::pair::{PairStage, one_answers_at_a_time};
+use lb_tests::pair::{PairStage, answered, one_answers_at_a_time};
 
 const HANDOVERS: usize = 20;
 /// A move without need comes soon; a node that has yielded forwards for no longer than it has to.
@@ -152,6 +152,32 @@ fn the_fitter_node_serves() -> Result<()> {
     stage.wait_for_owner(1)?;
     ensure!(stage.nodes[1].epoch()? == epoch + 1, "of two that are equally fit the one that serves goes on");
     traffic.lost_nothing()
+}
+
+#[test]
+fn a_node_that_finds_too_few_reals_healthy_hands_over() -> Result<()> {
+    let check = "[[check]]\nname = \"alive\"\ntype = \"icmp\"\ninterval = \"100ms\"\n";
+    let mut stage = PairStage::prepare(&format!("{QUICK}[pair.track]\nmin_healthy_reals = 4\n{check}"))?;
+    for node in 0..2 {
+        stage.configure(node, &[("mode = \"dsr\"", "mode = \"dsr\"\nchecks = [\"alive\"]")])?;
+    }
+    stage.start_both()?;
+    let (probe, epoch) = (stage.probe()?, stage.nodes[0].epoch()?);
+    // The active node's checks of one real get nowhere. It forwards as ever.
+    let real = stage.network.plan.real_addresses(0)[0];
+    let rule = format!("ip daddr {real} ip protocol icmp drop");
+    let rules = format!("table inet lost {{ chain out {{ type filter hook output priority 0; {rule}; }}; }}");
+    output(stage.network.lbs[0].command("nft").arg(rules))?;
+    stage.nodes[1].wait_for_state("active")?;
+    stage.nodes[0].wait_for("too few reals", |node| {
+        let pair = node.pair()?;
+        Ok(pair["state"] == "standby" && pair["lacks"] == "healthy reals: 3, wanted: 4 or more")
+    })?;
+    answered(&probe)?;
+    output(stage.network.lbs[0].command("nft").arg("delete table inet lost"))?;
+    stage.wait_for_owner(1)?;
+    ensure!(stage.nodes[1].epoch()? == epoch + 1, "of two that are equally fit the one that serves goes on");
+    Ok(())
 }
 
 fn nft(stage: &PairStage, rule: &str) -> Result<()> {

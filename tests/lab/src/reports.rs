@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -22,9 +22,13 @@ pub fn key_file(run: &Run) -> PathBuf {
 
 /// Writes the key file of a run, for its owner alone.
 pub fn write_keys(run: &Run, text: &str) -> Result<()> {
-    let path = key_file(run);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))
+    write_key_file(&key_file(run), text)
+}
+
+/// Writes a key file, for its owner alone.
+pub fn write_key_file(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))
         .with_context(|| format!("cannot close {} to others", path.display()))
 }
 

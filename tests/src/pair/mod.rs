@@ -2,8 +2,10 @@
 //! ways to see who has the VIPs and what has happened to the pair since.
 
 mod journal;
+mod stranger;
 mod tap;
 mod traffic;
+mod words;
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,7 @@ use lb_lab::{
 };
 
 pub use journal::Mark;
+pub use stranger::{Stranger, forged, of_another_version};
 pub use tap::{Caught, TTL, Tap, heartbeat};
 pub use traffic::Traffic;
 
@@ -55,6 +58,13 @@ pub struct PairStage {
 impl PairStage {
     /// Builds the network and starts the pair. `more` are lines of `[pair]`, and tables that follow it.
     pub fn set(more: &str) -> Result<PairStage> {
+        let mut stage = PairStage::prepare(more)?;
+        stage.start_both()?;
+        Ok(stage)
+    }
+
+    /// As [`PairStage::set`], with daemons that do not run yet.
+    pub fn prepare(more: &str) -> Result<PairStage> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let network = PairNetwork::build(PairPlan::default())?;
         let mut servers = Vec::new();
@@ -71,10 +81,30 @@ impl PairStage {
             more: format!("{TIMES}{more}{}", ipv6_tables(&network)),
             services: vec![("udp-echo", "udp", ECHO), ("tcp-echo", "tcp", ECHO)],
         };
-        let nodes = Node::start_both(&network, &config)?;
-        let stage = PairStage { _servers: servers, nodes, config, network, _alone: alone };
-        stage.wait_for_owner(0)?;
-        Ok(stage)
+        let nodes = [Node::prepare(&network, 0, &config)?, Node::prepare(&network, 1, &config)?];
+        Ok(PairStage { _servers: servers, nodes, config, network, _alone: alone })
+    }
+
+    /// Starts the pair. The first node becomes active.
+    pub fn start_both(&mut self) -> Result<()> {
+        Node::start_one_after_the_other(&mut self.nodes)?;
+        self.wait_for_owner(0)
+    }
+
+    /// Starts a node's daemon, and waits until it answers.
+    pub fn start(&mut self, node: usize) -> Result<()> {
+        self.nodes[node].lbd.start_again()?;
+        self.nodes[node].wait_for("an answer of the daemon", |node| Ok(node.state().is_ok()))
+    }
+
+    /// Writes a node's configuration anew, with the second text in place of the first one of each change.
+    pub fn configure(&self, node: usize, changes: &[(&str, &str)]) -> Result<()> {
+        let mut text = self.config.text(&self.network, node);
+        for (that, this) in changes {
+            ensure!(text.contains(that), "there is no `{that}` in the configuration: {text}");
+            text = text.replace(that, this);
+        }
+        self.nodes[node].lbd.write_config(&text)
     }
 
     /// Waits until a node is active and the other one its standby, with all paths up, both of them fully fit, and nothing on

@@ -98,13 +98,18 @@ impl Node {
     /// Starts both nodes, the second one once the first is active, and waits until it could take over.
     pub fn start_both(network: &PairNetwork, config: &PairConfig) -> Result<[Node; 2]> {
         let mut nodes = [Node::prepare(network, 0, config)?, Node::prepare(network, 1, config)?];
+        Node::start_one_after_the_other(&mut nodes)?;
+        Ok(nodes)
+    }
+
+    /// As [`Node::start_both`], where both are prepared already.
+    pub fn start_one_after_the_other(nodes: &mut [Node; 2]) -> Result<()> {
         for (node, state) in nodes.iter_mut().zip(["active", "standby"]) {
             node.lbd.start_again()?;
             node.lbd.wait_until_ready()?;
             node.wait_for_state(state)?;
         }
-        nodes.iter().try_for_each(Node::wait_until_ready_for_each_other)?;
-        Ok(nodes)
+        nodes.iter().try_for_each(Node::wait_until_ready_for_each_other)
     }
 
     /// Its name: `lb-1`.
