@@ -82,6 +82,8 @@ pub trait Surroundings: Send + Sync + 'static {
     fn found_nobody(&self);
     /// The peer is alive, so that the two agree about the VIPs.
     fn peer_is_heard(&self) -> bool;
+    /// The peer is alive, and is taking the VIPs or giving them up: an answer for a VIP may be its own.
+    fn peer_is_undecided(&self) -> bool;
     /// The peer is alive and serves, so an answer for a VIP is its own.
     fn peer_serves(&self) -> bool;
     /// The node has last asked for the VIPs, not for their release. It may have asked a moment ago, and the job that says so still

@@ -21,6 +21,8 @@ use super::{Epochs, Job, JobQueue, Settings, Surroundings, Trouble};
 
 /// How long after a fence has failed that was required this node may try to take over again.
 const FENCE_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether the peer has the VIPs now, or not.
+const PEER_LOOK: Duration = Duration::from_millis(250);
 /// How long after a socket has failed another one is opened.
 const REOPEN: Duration = Duration::from_secs(1);
 /// What troubles of the sockets are filed under.
@@ -231,6 +233,11 @@ impl Worker {
 
     async fn look_for_duplicates(&mut self, now: Instant) {
         let Some(detection) = &mut self.detection else { return };
+        if self.surroundings.peer_is_undecided() {
+            // Whether it has the VIPs, and rightly, is not to be known: its own look may still be under way.
+            *detection = Detection::begin(now + PEER_LOOK);
+            return;
+        }
         // What the peer has while it serves is its own, also when it dies a moment later: that look is over, and has found nobody.
         let step = if self.surroundings.peer_serves() { Step::Found(None) } else { detection.step(now) };
         match step {

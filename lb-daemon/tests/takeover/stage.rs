@@ -158,6 +158,10 @@ impl Surroundings for Recorder {
         self.peer_serves()
     }
 
+    fn peer_is_undecided(&self) -> bool {
+        false
+    }
+
     fn peer_serves(&self) -> bool {
         self.peer_serves.load(Ordering::Relaxed)
     }

@@ -21,6 +21,15 @@ pub(super) struct Around {
     pub(super) is_clear: Arc<AtomicBool>,
 }
 
+impl Around {
+    /// Whether the peer is alive, and what it says that it is.
+    fn peer_says(&self, is_it: impl Fn(State) -> bool) -> bool {
+        let view = self.peer.view();
+        let peer = &view.pair.peer;
+        peer.health != Health::Dead && peer.word.is_some_and(|word| is_it(word.state))
+    }
+}
+
 impl Surroundings for Around {
     fn reply(&self, input: Input) {
         if let Err(not_taken) = self.peer.tell(input.clone()) {
@@ -49,11 +58,12 @@ impl Surroundings for Around {
         matches!(self.peer.view().pair.peer.health, Health::Alive | Health::Degraded)
     }
 
+    fn peer_is_undecided(&self) -> bool {
+        self.peer_says(|state| matches!(state, State::TakingOver | State::Yielding))
+    }
+
     fn peer_serves(&self) -> bool {
-        let view = self.peer.view();
-        let peer = &view.pair.peer;
-        let owns = |state| matches!(state, State::TakingOver | State::Active | State::Yielding);
-        peer.health != Health::Dead && peer.word.is_some_and(|word| owns(word.state))
+        self.peer_says(|state| state == State::Active)
     }
 
     fn is_owner(&self) -> bool {
