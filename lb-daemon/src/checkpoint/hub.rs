@@ -178,7 +178,7 @@ mod tests {
         Arc::new(hub)
     }
 
-    fn teller(hub: &Arc<Hub>) -> Teller {
+    fn engine_of(hub: &Arc<Hub>) -> Teller {
         Teller::new(hub.clone(), Box::new(|key| key.client_port != 9))
     }
 
@@ -192,7 +192,7 @@ mod tests {
         let visit = hub.change(|ledger, _| ledger.follower_resumes(0));
         hub.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
         let (told, done) = mpsc::channel();
-        let mut teller = teller(&hub);
+        let mut teller = engine_of(&hub);
         let engine = thread::spawn(move || {
             teller.write_ahead(gone(1), 7);
             told.send(()).unwrap();
@@ -209,30 +209,30 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_peer_that_is_not_there_or_late() {
         let hub = hub(LONG);
-        let mut teller = teller(&hub);
+        let mut teller = engine_of(&hub);
         teller.write_ahead(gone(1), 7);
         let late = self::hub(Duration::ZERO);
         let visit = late.change(|ledger, _| ledger.follower_resumes(0));
         late.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
-        teller(&late).write_ahead(gone(1), 7);
+        engine_of(&late).write_ahead(gone(1), 7);
         assert!(late.look(|ledger, now| ledger.sync(now)).is_err());
     }
 
     #[test]
     fn a_node_that_does_not_lead_tells_nothing() {
         let hub = hub(LONG);
-        assert!(teller(&hub).is_wanted());
+        assert!(engine_of(&hub).is_wanted());
         hub.change(|ledger, _| ledger.follow());
-        assert!(!teller(&hub).is_wanted());
-        teller(&hub).write_ahead(gone(1), 7);
-        teller(&hub).tell(gone(1), 7);
+        assert!(!engine_of(&hub).is_wanted());
+        engine_of(&hub).write_ahead(gone(1), 7);
+        engine_of(&hub).tell(gone(1), 7);
         assert_eq!(hub.look(|ledger, _| ledger.last()), 0);
     }
 
     #[test]
     fn many_forgotten_flows_are_several_batches() {
         let hub = hub(LONG);
-        teller(&hub).forgotten(&vec![FlowKey::default(); 2 * FORGOTTEN_AT_ONCE + 1]);
+        engine_of(&hub).forgotten(&vec![FlowKey::default(); 2 * FORGOTTEN_AT_ONCE + 1]);
         assert_eq!(hub.look(|ledger, _| ledger.last()), 3);
     }
 
@@ -240,10 +240,10 @@ mod tests {
     fn a_flow_that_has_come_back_is_not_told_to_be_forgotten() {
         let hub = hub(LONG);
         let key = |client_port| FlowKey { client_port, ..FlowKey::default() };
-        teller(&hub).forgotten(&[key(8), key(9)]);
+        engine_of(&hub).forgotten(&[key(8), key(9)]);
         let told = hub.look(|ledger, _| ledger.after(0)).unwrap();
         assert_eq!(told[0].entries, [Entry::Forgotten(vec![key(8)])]);
-        teller(&hub).forgotten(&[key(9)]);
+        engine_of(&hub).forgotten(&[key(9)]);
         assert_eq!(hub.look(|ledger, _| ledger.last()), 1);
     }
 
@@ -252,7 +252,7 @@ mod tests {
         let hub = hub(LONG);
         let visit = hub.change(|ledger, _| ledger.follower_resumes(0));
         hub.change(|ledger, now| ledger.acked(visit, Some(0), None, now));
-        let mut teller = teller(&hub);
+        let mut teller = engine_of(&hub);
         teller.set(&CheckpointSettings { write_ahead_timeout: Duration::ZERO, ..settings() });
         teller.write_ahead(gone(1), 7);
         assert_eq!(hub.settings().borrow().write_ahead_timeout, Duration::ZERO);
@@ -262,7 +262,7 @@ mod tests {
     fn a_wish_for_everything_is_heard() {
         let hub = hub(LONG);
         let mut wishes = hub.wishes();
-        teller(&hub).ask_for_all();
+        engine_of(&hub).ask_for_all();
         assert!(wishes.has_changed().unwrap());
         wishes.mark_unchanged();
         assert!(!wishes.has_changed().unwrap());

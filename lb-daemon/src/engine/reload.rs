@@ -132,6 +132,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         ..
     } = new;
     let both = used.pair.is_some() && pair.is_some();
+    let same_pair = used.pair.is_some() == pair.is_some();
     let differs = [
         ("attach_mode", used.attach_mode != *attach_mode),
         ("state_dir", used.state_dir != *state_dir),
@@ -141,7 +142,8 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         ("pair", used.pair.is_some() != pair.is_some()),
         ("pair.role", both && role(&used.pair) != role(pair)),
         ("pair.path", both && paths(&used.pair) != paths(pair)),
-        ("checkpoint", used.checkpoint.is_some() != checkpoint.is_some()),
+        // Those that a pair has by itself come and go with it.
+        ("checkpoint", same_pair && used.checkpoint.is_some() != checkpoint.is_some()),
         ("limits.reals", used.limits.reals != limits.reals),
         ("limits.flows", used.limits.flows != limits.flows),
         ("api.group", used.api_group != *api_group),
