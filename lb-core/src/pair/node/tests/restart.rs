@@ -89,12 +89,12 @@ fn a_peer_that_is_just_coming_back_is_told_of_a_restart_first() {
     assert_eq!(lab.node(A).view(lab.now).peer.health, Peer::Dead);
     lab.tell(A, Input::Restart { grace_us: 500 * MS });
     assert_eq!(lab.sides[A].answers, []);
-    lab.run(20 * MS);
+    lab.run_till(200 * MS, |lab| !lab.sides[A].answers.is_empty());
     assert_eq!(lab.sides[A].answers, [Answer::Done]);
     lab.kill(A);
     lab.run(300 * MS);
-    assert!(!other.serves(B), "it has been told");
-    assert_eq!(other.overlap, 0);
+    assert!(!lab.serves(B), "it has been told");
+    assert_eq!(lab.overlap, 0);
 }
 
 #[test]
