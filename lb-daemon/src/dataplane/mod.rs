@@ -125,6 +125,12 @@ const MAX_FLOW_EVENTS_SIZE: u32 = 1 << 30;
 const PROGRAM: &str = "understudy";
 
 impl Dataplane {
+    /// The id by which the kernel knows the program; none where it does not tell.
+    #[must_use]
+    pub fn program_id(&mut self) -> Option<u32> {
+        self.program().ok()?.info().ok().map(|info| info.id())
+    }
+
     fn program(&mut self) -> Result<&mut Xdp, DataplaneError> {
         let program = self.ebpf.program_mut(PROGRAM).ok_or(DataplaneError::Object { what: PROGRAM })?;
         program.try_into().map_err(|source| DataplaneError::Program { step: "use", source })

@@ -14,9 +14,11 @@ const ATTACH_LIMIT: Duration = Duration::from_millis(500);
 /// Has the program attached where it is missing. Returns what is wrong then; none when it is attached everywhere.
 pub(super) async fn verify<'a>(
     links: impl Iterator<Item = &'a Link>,
+    program: Option<u32>,
     surroundings: &dyn Surroundings,
 ) -> Option<String> {
-    let missing: Vec<String> = links.filter(|link| !link.xdp).map(|link| link.name.clone()).collect();
+    let missing = links.filter(|link| !link.has_program(program));
+    let missing: Vec<String> = missing.map(|link| link.name.clone()).collect();
     if missing.is_empty() {
         return None;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use rtnetlink::packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
 use rtnetlink::sys::{AsyncSocket, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::time::timeout;
@@ -25,28 +25,38 @@ pub(crate) struct Link {
     pub(crate) mac: Option<[u8; 6]>,
     /// It is up, and so is what it is plugged into.
     pub(crate) carrier: bool,
-    /// An XDP program is attached.
-    pub(crate) xdp: bool,
+    /// Ids of the XDP programs that are attached.
+    pub(crate) programs: Vec<u32>,
 }
 
 impl Link {
     pub(crate) fn read(message: &LinkMessage) -> Self {
         let carrier = message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
-        let mut link = Self { name: String::new(), index: message.header.index, mac: None, carrier, xdp: false };
+        let index = message.header.index;
+        let mut link = Self { name: String::new(), index, mac: None, carrier, programs: Vec::new() };
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
                 LinkAttribute::Address(address) => link.mac = address.as_slice().try_into().ok(),
-                LinkAttribute::Xdp(xdp) => link.xdp = is_attached(xdp),
+                LinkAttribute::Xdp(xdp) => link.programs = xdp.iter().filter_map(program).collect(),
                 _ => {}
             }
         }
         link
     }
+
+    /// The XDP program with this id is attached; some program, where none is asked for.
+    pub(crate) fn has_program(&self, id: Option<u32>) -> bool {
+        id.map_or(!self.programs.is_empty(), |id| self.programs.contains(&id))
+    }
 }
 
-fn is_attached(xdp: &[LinkXdp]) -> bool {
-    xdp.iter().any(|attribute| matches!(attribute, LinkXdp::Attached(how) if *how != XdpAttached::None))
+/// The program of one way to be attached.
+fn program(xdp: &LinkXdp) -> Option<u32> {
+    match xdp {
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => Some(*id),
+        _ => None,
+    }
 }
 
 /// One interface; none when it does not exist.

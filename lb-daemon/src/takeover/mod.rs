@@ -48,12 +48,14 @@ pub struct Settings {
     pub role: Role,
     /// The peer's addresses, for the hooks.
     pub peer: Vec<IpAddr>,
+    /// Id of the XDP program that has to be attached; none: any will do.
+    pub program: Option<u32>,
 }
 
 impl Settings {
-    /// What a pair's configuration says of it.
+    /// What a pair's configuration says of it; and the id of this daemon's XDP program.
     #[must_use]
-    pub fn of(pair: &PairSettings) -> Self {
+    pub fn of(pair: &PairSettings, program: Option<u32>) -> Self {
         let peer = pair.paths.iter().filter_map(|path| match &path.way {
             Way::Udp(udp) => Some(udp.peer.ip()),
             Way::Serial(_) => None,
@@ -65,6 +67,7 @@ impl Settings {
             hooks: pair.hooks.clone(),
             role: pair.role,
             peer: peer.collect(),
+            program,
         }
     }
 }

@@ -211,7 +211,7 @@ impl Owner {
     /// Puts the VIPs up. Returns what to announce, and what is wrong.
     async fn put_up(&mut self) -> (Vec<Announced>, Vec<String>) {
         self.look().await;
-        let unattached = attachments::verify(self.links.values(), &*self.surroundings).await;
+        let unattached = attachments::verify(self.links.values(), self.settings.program, &*self.surroundings).await;
         let (vips, missing) = self.places();
         let places: Vec<Place> =
             vips.iter().map(|announced| Place { ifindex: announced.ifindex, vip: announced.vip }).collect();
@@ -246,8 +246,9 @@ impl Owner {
 
     /// What can be announced ahead of its address: the interface is there, and the program is attached to it.
     fn places_ready(&self) -> Vec<Announced> {
+        let has_it = |link: &Link| link.has_program(self.settings.program);
         let attached =
-            |announced: &Announced| self.links.values().any(|link| link.index == announced.ifindex && link.xdp);
+            |announced: &Announced| self.links.values().any(|link| link.index == announced.ifindex && has_it(link));
         self.places().0.into_iter().filter(attached).collect()
     }
 

@@ -31,6 +31,8 @@ pub struct Settings {
     pub interfaces: Vec<String>,
     /// Interfaces that must have the XDP program.
     pub attached: Vec<String>,
+    /// Its id; none: any program will do.
+    pub program: Option<u32>,
     /// Addresses on a link of this host that must answer.
     pub gateways: Vec<IpAddr>,
     /// Between two questions to a gateway.
@@ -42,12 +44,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What a pair's configuration says of it.
+    /// What a pair's configuration says of it; and the id of this daemon's XDP program.
     #[must_use]
-    pub fn of(pair: &PairSettings) -> Self {
+    pub fn of(pair: &PairSettings, program: Option<u32>) -> Self {
         Self {
             interfaces: pair.track.interfaces.clone(),
             attached: pair.vip_groups.iter().map(|group| group.interface.clone()).collect(),
+            program,
             gateways: pair.track.gateways.clone(),
             gateway_interval: pair.track.gateway_interval,
             min_healthy_reals: pair.track.min_healthy_reals,

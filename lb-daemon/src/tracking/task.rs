@@ -139,7 +139,7 @@ impl Task {
 
     /// Looks at all interfaces. One that the kernel says nothing of cannot be relied on.
     async fn look(&mut self) {
-        let Settings { interfaces, attached, .. } = self.settings.borrow().clone();
+        let Settings { interfaces, attached, program, .. } = self.settings.borrow().clone();
         self.carriers.retain(|interface, _| interfaces.contains(interface));
         for interface in &interfaces {
             let link = self.link(interface).await;
@@ -147,7 +147,7 @@ impl Task {
         }
         self.detached.clear();
         for interface in attached {
-            if !self.link(&interface).await.is_some_and(|link| link.xdp) {
+            if !self.link(&interface).await.is_some_and(|link| link.has_program(program)) {
                 self.detached.push(interface);
             }
         }

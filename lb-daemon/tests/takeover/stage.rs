@@ -112,6 +112,7 @@ pub fn settings() -> Settings {
         hooks: HookSettings { notify: None, fence: None, timeout: NEVER, fence_required: false },
         role: Role::Primary,
         peer: vec![ip("192.0.2.3")],
+        program: None,
     }
 }
 

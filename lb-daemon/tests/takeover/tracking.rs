@@ -17,6 +17,7 @@ fn settings() -> Settings {
     Settings {
         interfaces: vec!["eth0".to_owned()],
         attached: Vec::new(),
+        program: None,
         gateways: Vec::new(),
         gateway_interval: Duration::from_millis(50),
         min_healthy_reals: 0,
@@ -106,5 +107,19 @@ fn a_program_that_is_not_attached_makes_it_unfit() {
     let (_tracking, told) = track(&stage.lb, Settings { attached: vec!["eth0".to_owned()], ..settings() });
     assert_eq!(next(&told), (0, "the XDP program is not attached to eth0".to_owned()));
     stage.lb.attach_xdp("eth0", &lb_lab::lab_object().unwrap(), "pass_all").unwrap();
+    assert_eq!(next(&told), fully_fit());
+}
+
+#[test]
+fn a_program_of_somebody_else_does_not_count() {
+    let stage = Stage::new();
+    stage.lb.attach_xdp("eth0", &lb_lab::lab_object().unwrap(), "pass_all").unwrap();
+    let shown = stage.lb.ip("link show dev eth0").unwrap();
+    let id = shown.split("prog/xdp id ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let id: u32 = id.and_then(|id| id.parse().ok()).expect(&shown);
+    let wants = |program| Settings { attached: vec!["eth0".to_owned()], program: Some(program), ..settings() };
+    let (tracking, told) = track(&stage.lb, wants(id + 1));
+    assert_eq!(next(&told), (0, "the XDP program is not attached to eth0".to_owned()));
+    tracking.set(wants(id));
     assert_eq!(next(&told), fully_fit());
 }

@@ -88,6 +88,8 @@ pub(super) struct Users {
     pub(super) tracking: Arc<Tracking>,
     /// This start's generation.
     pub(super) boot: u32,
+    /// Id of this daemon's XDP program.
+    pub(super) program: Option<u32>,
 }
 
 /// Takes over what a reload has changed.
@@ -102,10 +104,10 @@ pub(super) async fn changes(users: Users, mut changes: watch::Receiver<Change>) 
 
 impl Users {
     fn take(&self, settings: &PairSettings, keys: Keys) -> anyhow::Result<()> {
-        self.tracking.set(tracking::Settings::of(settings));
+        self.tracking.set(tracking::Settings::of(settings, self.program));
         self.peer.set_keys(keys)?;
         self.peer.set_options(settings.options(self.boot))?;
-        self.jobs.send(Job::Settings(Box::new(takeover::Settings::of(settings))))?;
+        self.jobs.send(Job::Settings(Box::new(takeover::Settings::of(settings, self.program))))?;
         Ok(())
     }
 }

@@ -47,6 +47,8 @@ pub(super) type Change = Option<(PairSettings, Keys)>;
 pub(super) struct Ground {
     lease: LeaseMap,
     jiffies: Jiffies,
+    /// Id of the XDP program, where the kernel tells.
+    program: Option<u32>,
     loaded: Loaded,
     keys: Keys,
 }
@@ -88,7 +90,8 @@ pub(super) fn prepare(
         lease.store(Service::Silent, 0);
     }
     let jiffies = dataplane.jiffies().context("cannot keep the lease")?;
-    Ok(Some(Ground { lease, jiffies, loaded, keys }))
+    let program = dataplane.program_id();
+    Ok(Some(Ground { lease, jiffies, program, loaded, keys }))
 }
 
 impl Pair {
@@ -103,7 +106,7 @@ impl Pair {
         engine: &Handle,
         changes: watch::Receiver<Change>,
     ) -> anyhow::Result<Self> {
-        let Ground { lease, jiffies, loaded, keys } = ground;
+        let Ground { lease, jiffies, program, loaded, keys } = ground;
         say_detection(pair);
         let boot = loaded.boot;
         let (jobs, queue) = takeover::channel();
@@ -114,13 +117,13 @@ impl Pair {
         let hands = Box::new(Deputies::new(lease, jiffies, jobs.clone(), journal.clone(), is_clear.clone()));
         let owns = hands.owns();
         let ways = pair.paths.iter().map(|path| path.way.clone()).collect();
-        let (tracking, mut fitness) = start_tracking(tracking::Settings::of(pair)).await?;
+        let (tracking, mut fitness) = start_tracking(tracking::Settings::of(pair, program)).await?;
         let first = first_of(&mut fitness).await;
         let parts = peer::Parts { options: pair.options(boot), memory: loaded.memory, keys, ways, first, hands };
         let (peer, heartbeat) = peer::start(parts).context("cannot start the heartbeats")?;
         let around = Arc::new(Around { peer: peer.clone(), engine: engine.clone(), troubles, owns, is_clear });
         let state_dir = state_dir.to_owned();
-        let takeover = start_takeover(takeover::Settings::of(pair), loaded, state_dir, queue, around).await?;
+        let takeover = start_takeover(takeover::Settings::of(pair, program), loaded, state_dir, queue, around).await?;
         let (restarting, restart) = watch::channel(false);
         let control = Arc::new(Control::new(peer.clone(), jobs.clone(), journal, restarting));
         let mut tasks = JoinSet::new();
@@ -128,7 +131,7 @@ impl Pair {
         tasks.spawn(feed::facts(engine.clone(), peer.clone(), pair.path_options()));
         tasks.spawn(feed::fitness(peer.clone(), fitness));
         tasks.spawn(feed::health(engine.clone(), tracking.clone()));
-        tasks.spawn(feed::changes(feed::Users { peer: peer.clone(), jobs, tracking, boot }, changes));
+        tasks.spawn(feed::changes(feed::Users { peer: peer.clone(), jobs, tracking, boot, program }, changes));
         let limit = pair.handover_timeout + pair.drain + PATIENCE;
         Ok(Self { peer, heartbeat, takeover, control, tasks, restart, limit, boot })
     }
