@@ -9,11 +9,13 @@ use std::{io, iter};
 
 use lb_core::checkpoint::ledger::{Duty, Uncommitted};
 use lb_core::checkpoint::{Entry, Origin, Sequence};
+use lb_core::interval::Estimate;
 use lb_store::{Committed, Compacted, Store, StoreError};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::hub::Hub;
+use super::pace::{Pace, cpu_time};
 
 /// How long a write that failed waits for its next try, at least.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -48,6 +50,8 @@ pub struct Progress {
     pub bytes: u64,
     /// The newest commit.
     pub last: Option<Done>,
+    /// What was measured of them by now.
+    pub estimate: Option<Estimate>,
 }
 
 /// A commit that is on the disk.
@@ -71,8 +75,8 @@ enum Order {
     Now(oneshot::Sender<Result<Option<Done>, String>>),
     /// A compaction has come to its end.
     Compacted(Box<Compacted>),
-    /// Commit with another interval.
-    Interval(Duration),
+    /// The settings have changed.
+    Settings,
     /// Commit once more, and end.
     End,
 }
@@ -92,8 +96,8 @@ pub struct Parts {
     pub hub: Arc<Hub>,
     /// Gives everything for a snapshot.
     pub gather: Gather,
-    /// Tc.
-    pub interval: Duration,
+    /// Says Tc.
+    pub pace: Pace,
     /// Both nodes have the disk: who follows does not write.
     pub shared: bool,
 }
@@ -104,7 +108,8 @@ impl Committer {
     /// # Errors
     /// The host has no thread to give.
     pub fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { store, hub, gather, interval, shared } = parts;
+        let Parts { store, hub, gather, mut pace, shared } = parts;
+        let interval = pace.interval();
         let progress = Arc::new(Mutex::new(Progress { interval, bytes: store.size(), ..Progress::default() }));
         let (orders, inbox) = mpsc::channel();
         let sender = orders.clone();
@@ -112,6 +117,7 @@ impl Committer {
             store,
             hub,
             gather,
+            pace,
             interval,
             shared,
             orders: sender,
@@ -139,10 +145,10 @@ impl Committer {
         done.await.map_err(|_| ended())?
     }
 
-    /// Commits with another interval from now on.
-    pub fn set_interval(&self, interval: Duration) {
+    /// Takes over what a reload has changed.
+    pub fn take_settings(&self) {
         // A thread that has ended needs none.
-        let _ = self.orders.send(Order::Interval(interval));
+        let _ = self.orders.send(Order::Settings);
     }
 
     /// Commits once more, and ends. Waits for the disk.
@@ -158,6 +164,7 @@ struct Worker {
     store: Store,
     hub: Arc<Hub>,
     gather: Gather,
+    pace: Pace,
     interval: Duration,
     shared: bool,
     /// For the threads that compact.
@@ -169,25 +176,28 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, inbox: &Receiver<Order>) {
-        let mut due = Instant::now() + self.interval;
+        let mut begun = Instant::now();
         loop {
-            match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            let wake = (begun + self.interval).min(self.pace.next_look());
+            match inbox.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Order::Now(answer)) => {
+                    // What is committed may not be kept for a later look.
+                    self.look();
                     let outcome = self.commit();
                     let _ = answer.send(outcome.map(|()| lock(&self.progress).last));
                 }
                 Ok(Order::Compacted(compacted)) => self.adopt(*compacted),
-                Ok(Order::Interval(interval)) => {
-                    due = due - self.interval + interval;
-                    self.interval = interval;
-                    lock(&self.progress).interval = interval;
-                }
+                Ok(Order::Settings) => self.look(),
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
                     let _ = self.commit();
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    due = Instant::now() + self.interval;
+                    self.look();
+                    if begun.elapsed() < self.interval {
+                        continue;
+                    }
+                    begun = Instant::now();
                     if self.not_before.is_none_or(|at| at <= Instant::now()) {
                         // What fails is told by the progress, and tried again.
                         let _ = self.commit();
@@ -195,6 +205,15 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Measures what has happened, and has the interval follow it.
+    fn look(&mut self) {
+        self.pace.look(&self.hub);
+        self.interval = self.pace.interval();
+        let mut progress = lock(&self.progress);
+        progress.interval = self.interval;
+        progress.estimate = Some(self.pace.estimate());
     }
 
     /// Writes what the disk does not have. An error is told of, and everything else goes on.
@@ -221,9 +240,12 @@ impl Worker {
     }
 
     fn append(&mut self, news: &Uncommitted) -> Result<(), String> {
+        let began = cpu_time();
         let entries = news.entries();
         let committed = self.store.append(news.last(), news.generation(), unix_ms(), &entries).map_err(words)?;
-        self.done(news.origin, news.last(), committed, count(&entries), false);
+        let entries = count(&entries);
+        self.pace.committed(entries, cpu_time().saturating_sub(began));
+        self.done(news.origin, news.last(), committed, entries, false);
         Ok(())
     }
 
@@ -307,7 +329,7 @@ fn words(error: StoreError) -> String {
 }
 
 /// Entries as people count them: each real, slot and flow.
-fn count(entries: &[Entry]) -> u64 {
+pub(super) fn count(entries: &[Entry]) -> u64 {
     let of = |entry: &Entry| match entry {
         Entry::Ring(ring) => ring.slots.len(),
         Entry::Slots { changes, .. } => changes.len(),

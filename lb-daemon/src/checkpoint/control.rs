@@ -12,6 +12,7 @@ use lb_core::api::{
 };
 use lb_core::auth::Keys;
 use lb_core::checkpoint::image::Image;
+use lb_core::interval::advice;
 use tokio::task;
 
 use super::commit::{Committer, Done, unix_ms};
@@ -20,9 +21,9 @@ use super::keeper::Common;
 use super::pieces;
 use super::prepare::Found;
 use super::stream::Stream;
-use super::{files, views};
+use super::{files, pace, views};
 use crate::api::CheckpointControl;
-use crate::config::CheckpointSettings;
+use crate::config::{CheckpointInterval, CheckpointSettings};
 use crate::engine::{Imported, Snapshot};
 
 /// The API's side of the keeper.
@@ -125,7 +126,12 @@ impl CheckpointControl for Control {
     }
 
     fn advise(&self) -> BoxFuture<'_, Result<Advice, ErrorBody>> {
-        async { Err(refused("what checkpoints cost here has not been measured yet")) }.boxed()
+        let (progress, settings) = (self.committer.progress(), self.settings());
+        let auto = settings.interval == CheckpointInterval::Auto;
+        let told = |estimate| advice(&estimate, &pace::limits(&settings), progress.interval.as_secs_f64(), auto);
+        let advice = progress.estimate.map(told);
+        let not_yet = || refused("nothing has been measured yet: ask again in a second");
+        async move { advice.ok_or_else(not_yet) }.boxed()
     }
 }
 

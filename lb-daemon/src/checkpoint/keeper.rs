@@ -17,11 +17,12 @@ use super::commit::{self, Committer, Everything, unix_ms};
 use super::control::Control;
 use super::flows::Listener;
 use super::hub::Hub;
+use super::pace::{Known, Pace};
 use super::pieces;
 use super::prepare::Prepared;
 use super::stream::{self, Stream};
 use crate::api::CheckpointControl;
-use crate::config::{CheckpointInterval, CheckpointSettings, PairSettings, UdpWay, Way};
+use crate::config::{PairSettings, UdpWay, Way};
 use crate::dataplane::FlowTable;
 use crate::engine::{Engine, Handle, Snapshot, Stopped};
 use crate::peer::{self, Peer};
@@ -96,7 +97,7 @@ impl Keeper {
             store,
             hub: hub.clone(),
             gather: gather(common.clone()),
-            interval: interval(&settings),
+            pace: Pace::new(&hub, known(common.clone())),
             shared: settings.place.is_shared(),
         });
         let committer = Arc::new(committer.context("cannot start the checkpoints' thread")?);
@@ -149,17 +150,14 @@ impl Keeper {
     }
 }
 
-/// Tc, as long as it is not worked out.
-fn interval(settings: &CheckpointSettings) -> Duration {
-    match settings.interval {
-        CheckpointInterval::Fixed(interval) => interval,
-        CheckpointInterval::Auto => settings.least_interval.min(settings.max_interval),
-    }
-}
-
 fn udp_paths(pair: &PairSettings) -> Vec<UdpWay> {
     let udp = |way: &Way| if let Way::Udp(way) = way { Some(way.clone()) } else { None };
     pair.paths.iter().filter_map(|path| udp(&path.way)).collect()
+}
+
+/// Tells the thread that commits how many flows there are.
+fn known(common: Arc<Common>) -> Known {
+    Box::new(move || common.flows())
 }
 
 /// Gives the thread that commits everything for a snapshot.
@@ -248,7 +246,7 @@ async fn take_settings(hub: Arc<Hub>, committer: Arc<Committer>, stream: Option<
     let mut settings = hub.settings();
     while settings.changed().await.is_ok() {
         let now = settings.borrow_and_update().clone();
-        committer.set_interval(interval(&now));
+        committer.take_settings();
         match (&stream, peer::read_keys(&now.key_file)) {
             (Some(stream), Ok(keys)) => stream.set_keys(Arc::new(keys)),
             (None, Ok(_)) => {}

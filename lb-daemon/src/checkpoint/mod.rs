@@ -10,6 +10,7 @@ pub mod flows;
 pub mod hub;
 mod keeper;
 mod ledgers;
+mod pace;
 mod pieces;
 mod prepare;
 pub mod stream;
