@@ -1,6 +1,7 @@
 //! The lease: what the program does with packets for the VIPs, and until when at most.
 //!
-//! It lies in a map that is mapped into memory. So a renewal is two stores, and no call that could be held up in the kernel.
+//! It lies in a map that is mapped into memory. So a renewal is two stores, and no call that could be held up in the kernel. The same row
+//! says whether the program tells of flows.
 
 use std::{
     io,

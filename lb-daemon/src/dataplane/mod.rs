@@ -1,5 +1,6 @@
 //! The XDP program and its maps, and the only module that touches aya: loads or adopts them, attaches the program, writes
-//! what the scheduling table says, and reads the counters and the flow table.
+//! what the scheduling table says, reads the counters and the flow table, hears what the program tells of flows, and writes flows that another
+//! node has told of.
 //!
 //! With a pin directory the maps and the attachment outlive the process, and the next one adopts them; without, they go with it.
 

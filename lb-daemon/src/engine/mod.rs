@@ -1,9 +1,11 @@
 //! The one owner of the scheduling table and the data plane. Everything that changes either goes through here, one change
 //! after the other: reloads, what operators ask for, next hops, the passing of time.
 //!
-//! A change is made on a copy of the table, the difference is written to the maps, and only then the copy becomes the table. When
-//! a write fails, the maps are brought back to what the table says. The engine blocks in the kernel and on the disk, so
-//! it has a thread of its own ([`Handle`]).
+//! A change is made on a copy of the table, the peer is told of it, the difference is written to the maps, and only then the copy becomes
+//! the table. When a write fails, the maps are brought back to what the table says. The engine blocks in the kernel, on the disk, and for a
+//! moment on the peer, so it has a thread of its own ([`Handle`]).
+//!
+//! While this node follows another, that one says what the table is (`checkpoint`).
 
 mod balance;
 mod checkpoint;

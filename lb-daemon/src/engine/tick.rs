@@ -1,5 +1,5 @@
 //! What time brings: slots that forget, flows that are over, saving that is tried again, interfaces that come and go, and
-//! a look at the host.
+//! a look at the host. When slots forget and flows are over is the owner's to say, on a node that follows one.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Health and load: what checks, reports and agents say goes to the monitor and the scheduler, and what these make of it
 //! into the scheduling table. A change of health counts at once; weights are decided every `scheduler.interval`.
+//! On a node that follows another, and for a grace after a takeover, what is heard is kept and moves nothing.
 
 mod alarms;
 mod candidates;
