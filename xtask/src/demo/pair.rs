@@ -1,5 +1,6 @@
-//! `cargo xtask demo --pair`: two load balancers, and a client that never stops. The active one is cut off and comes back; then
-//! an operator hands the VIP over. Every step has to happen, or the demo fails.
+//! `cargo xtask demo --pair`: two load balancers, and a client that never stops. An operator shifts weight, so that new connections become exceptions,
+//! which the standby learns by checkpoints. The active node is cut off and comes back; then an operator hands the VIP over. Every step has to happen,
+//! or the demo fails.
 
 mod stage;
 
@@ -17,6 +18,8 @@ use super::{LOAD_PAUSE, answered, failed, reasons};
 const LOAD_THREADS: usize = 2;
 /// TCP connections that stay open through everything.
 const CONNECTIONS: usize = 20;
+/// Another weight for the first real; it had 100.
+const WEIGHT: &str = "25";
 const BEFORE: Duration = Duration::from_secs(2);
 const BETWEEN: Duration = Duration::from_secs(1);
 /// How long the client goes on after the last step.
@@ -50,12 +53,14 @@ pub fn show() -> Result<()> {
     );
     interrupt::pause(BEFORE)?;
     let active = stage.active()?;
+    let exceptions = shift_weight(&stage, active)?;
     let failover = fail_over(&stage, &client, active)?;
     come_back(&stage, active)?;
     interrupt::pause(BETWEEN)?;
     let handover = hand_over(&stage, &client)?;
     interrupt::pause(AFTER)?;
-    let seen = client.stop()?;
+    let mut seen = client.stop()?;
+    seen.add(exceptions.close()?);
     report(&seen, &failover, &handover);
     judge(&seen, &failover, &handover)
 }
@@ -77,6 +82,27 @@ impl Client {
     fn stop(self) -> Result<Seen> {
         Ok(Seen { tallies: self.load.stop()?, talk: self.pinned.close()?, samples: self.probe.stop()? })
     }
+}
+
+impl Seen {
+    fn add(&mut self, talk: Talk) {
+        self.talk.connections += talk.connections;
+        self.talk.answers += talk.answers;
+        self.talk.broken.extend(talk.broken);
+    }
+}
+
+/// Moves slots, and opens connections in them: where each of those goes is in the flow table alone.
+fn shift_weight(stage: &Stage, active: usize) -> Result<Pinned> {
+    println!(
+        "\nAn operator shifts weight, and {CONNECTIONS} more connections begin. {} learns of them:",
+        name(1 - active)
+    );
+    stage.show(active, &["weight", "real-1", WEIGHT])?;
+    let exceptions = Pinned::open(&stage.network.client.handle(), stage.tcp_echo(), CONNECTIONS)?;
+    stage.wait_until_in_sync(1 - active)?;
+    stage.show(1 - active, &["checkpoint", "show"])?;
+    Ok(exceptions)
 }
 
 fn fail_over(stage: &Stage, client: &Client, active: usize) -> Result<Span> {

@@ -76,6 +76,15 @@ impl Stage {
             .wait_for("all paths to be down", |node| Ok(node.paths()?.iter().all(|path| path["state"] == "down")))
     }
 
+    /// Waits until a node has all that the active one has learned.
+    pub fn wait_until_in_sync(&self, node: usize) -> Result<()> {
+        self.nodes[node].wait_for("the checkpoints to be in sync", |node| {
+            // It fails as long as they are not.
+            let shown = node.lbd.lbctl_json(&["checkpoint", "show"]);
+            Ok(shown.is_ok_and(|shown| shown["sync"]["in_sync"] == true))
+        })
+    }
+
     fn at(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.network.plan.vip_v4(0).into(), port)
     }
