@@ -30,13 +30,15 @@ impl<const N: usize> Chain<N> {
         let mut rates = self.rates;
         for gone in (1..N).rev() {
             // The last state is left out: who would go there goes at once where it leads.
-            let out: f64 = rates[gone][..gone].iter().sum();
-            for from in 0..gone {
-                let into = if out > 0.0 { rates[from][gone] / out } else { 0.0 };
-                rates[from][gone] = into;
-                for to in 0..gone {
+            let (left, last) = rates.split_at_mut(gone);
+            let Some(leads) = last.first() else { continue };
+            let out: f64 = leads[..gone].iter().sum();
+            for (from, row) in left.iter_mut().enumerate() {
+                let into = if out > 0.0 { row[gone] / out } else { 0.0 };
+                row[gone] = into;
+                for (to, (rate, lead)) in row.iter_mut().zip(leads).enumerate().take(gone) {
                     if to != from {
-                        rates[from][to] += into * rates[gone][to];
+                        *rate += into * lead;
                     }
                 }
             }

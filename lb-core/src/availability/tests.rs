@@ -84,7 +84,7 @@ fn after_long_it_is_as_in_the_long_run() {
 
 /// It comes in steps: first who is about to take over, then double failures.
 #[test]
-fn unavailability_grows_from_nothing() {
+fn unavailability_grows_recovery() {
     let takeover = USUAL.detection + USUAL.restore;
     close(USUAL.unavailability_after(0.001), 0.001 / USUAL.mtbf, 0.02);
     close(USUAL.unavailability_after(10.0 * takeover), takeover / USUAL.mtbf, 0.01);
@@ -123,11 +123,11 @@ impl World {
     /// The time without service from the main's death until a node serves; the backup lives so long.
     fn takeover(&mut self, lives: f64) -> f64 {
         let takes = self.time(self.pair.detection) + self.time(self.pair.restore);
-        if takes < lives { takes } else { lives + self.from_nothing() }
+        if takes < lives { takes } else { lives + self.recovery() }
     }
 
     /// Both are down: the time until one is mended and has restored.
-    fn from_nothing(&mut self) -> f64 {
+    fn recovery(&mut self) -> f64 {
         let mut down = 0.0;
         loop {
             down += self.time(self.pair.repair);
@@ -148,7 +148,7 @@ impl World {
             if mended < lives {
                 return (down, all);
             }
-            let gap = self.from_nothing();
+            let gap = self.recovery();
             (down, all) = (down + gap, all + gap);
         }
     }
