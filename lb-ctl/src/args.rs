@@ -1,6 +1,7 @@
 //! The command line.
 
 mod checkpoint;
+mod models;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use lb_core::api::{
 };
 
 pub use checkpoint::CheckpointCommand;
+pub use models::{AvailabilityArgs, JobArgs};
 
 /// Shows and steers a running lbd.
 #[derive(Debug, Parser)]
@@ -108,6 +110,8 @@ pub enum Command {
         #[command(subcommand)]
         command: CheckpointCommand,
     },
+    /// How available a pair is, from how often nodes fail and how soon that is mended. Needs no daemon.
+    Availability(AvailabilityArgs),
     /// What has happened to the pair, over restarts too.
     Events {
         /// The most events to show: the newest.

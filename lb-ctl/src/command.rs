@@ -1,15 +1,17 @@
 //! Does what the command line asks, and turns the answer into text.
 
 mod checkpoint;
+mod models;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lb_core::api::{
     AdminState, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged, RealList,
     Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Command, Switch};
@@ -80,6 +82,7 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
             return Ok(Outcome { text: view.text(answer, |paths| render::paths(paths, style)), verdict });
         }
         Command::Checkpoint { command } => return checkpoint::run(&view, command, style).await,
+        Command::Availability(wanted) => models::availability(&view, wanted, style)?,
         Command::Events { limit } => {
             let path = format!("{}?limit={limit}", path::EVENTS);
             view.get(&path, |events: &Events| render::events(events, style)).await?
@@ -152,7 +155,12 @@ impl View<'_> {
     }
 }
 
-fn json_line(rates: &render::Rates) -> String {
+/// What `lbctl` has worked out itself, as JSON.
+fn json_line(value: &impl Serialize) -> String {
     // Numbers and names always have a JSON form.
-    serde_json::to_string(rates).map(|json| json + "\n").unwrap_or_default()
+    serde_json::to_string(value).map(|json| json + "\n").unwrap_or_default()
+}
+
+fn unusable(what: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Failure {
+    move |source| Failure::File { what, file: file.to_owned(), source }
 }

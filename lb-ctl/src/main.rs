@@ -1,11 +1,13 @@
 //! `lbctl`: shows and steers a running `lbd`, through its API and nothing else.
 //!
 //! `args` is the command line, `client` talks HTTP over the daemon's unix socket, `command` does what was asked, and
-//! `render` turns answers into text.
+//! `render` and `plot` turn answers into text. `models` works out what needs no daemon.
 
 mod args;
 mod client;
 mod command;
+mod models;
+mod plot;
 mod render;
 
 use std::io::{ErrorKind, IsTerminal, Write};

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::JobArgs;
+
 /// What to do with checkpoints.
 #[derive(Debug, Subcommand)]
 pub enum CheckpointCommand {
@@ -34,6 +36,12 @@ pub enum CheckpointCommand {
         #[arg(long)]
         until_in_sync: bool,
     },
-    /// How often checkpoints pay.
-    Advise,
+    /// How often checkpoints pay, with the curve.
+    Advise {
+        /// Write the curve to this file, too.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// How often a job that starts again from its last checkpoint should make one. Needs no daemon.
+    Job(JobArgs),
 }

@@ -11,9 +11,10 @@ use lb_core::api::{
 };
 use serde::de::IgnoredAny;
 
-use super::{Failure, Outcome, Verdict, View, watch};
+use super::{Failure, Outcome, Verdict, View, models, unusable, watch};
 use crate::args::CheckpointCommand;
 use crate::client::Answer;
+use crate::plot;
 use crate::render::{self, Style};
 
 /// Flows of clients are nobody else's business.
@@ -27,9 +28,15 @@ pub(super) async fn run(view: &View<'_>, command: &CheckpointCommand, style: Sty
         CheckpointCommand::List => {
             view.get(path::CHECKPOINT_LIST, |files: &CheckpointFiles| render::checkpoint_files(files, style)).await?
         }
-        CheckpointCommand::Advise => {
-            view.get(path::CHECKPOINT_ADVISE, |advice: &Advice| render::advice(advice, style)).await?
+        CheckpointCommand::Advise { svg } => {
+            let answer: Answer<Advice> = view.client.get(path::CHECKPOINT_ADVISE).await?;
+            let drawn = models::draw(svg.as_deref(), || plot::of_advice(&answer.value))?;
+            let show = |advice: &Advice| {
+                format!("{}\n{}{drawn}", render::advice(advice, style), plot::text(&plot::of_advice(advice)))
+            };
+            view.text(answer, show)
         }
+        CheckpointCommand::Job(job) => models::job(view, job, style),
         CheckpointCommand::Now => {
             let answer: Answer<CheckpointTaken> = view.client.post(path::CHECKPOINT_NOW, None::<&()>).await?;
             view.text(answer, render::checkpoint_taken)
@@ -90,8 +97,4 @@ fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes, and {most} MiB can be")));
     }
     fs::read(file)
-}
-
-fn unusable(what: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Failure {
-    move |source| Failure::File { what, file: file.to_owned(), source }
 }

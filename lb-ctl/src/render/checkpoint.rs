@@ -8,7 +8,7 @@ use lb_core::api::{
     RestoredCheckpoint, StoreState, StreamState,
 };
 
-pub use advice::advice;
+pub use advice::{advice, quantity};
 pub use files::{checkpoint_exported, checkpoint_files, checkpoint_imported, checkpoint_taken, checkpoint_verified};
 
 use super::{Style, bytes, count, instant, labelled, milliseconds, short_duration};
@@ -120,7 +120,7 @@ fn interval(interval: &IntervalInUse) -> String {
 }
 
 /// An interval as exactly as one is configured.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         return format!("{:.0} ms", seconds * 1000.0);
     }

@@ -6,6 +6,7 @@ mod counts;
 mod drops;
 mod events;
 mod flows;
+mod models;
 mod pair;
 mod paths;
 mod reals;
@@ -27,11 +28,12 @@ use time::OffsetDateTime;
 pub use changes::{admin, reload, weight};
 pub use checkpoint::{
     advice, checkpoint, checkpoint_exported, checkpoint_files, checkpoint_imported, checkpoint_news, checkpoint_taken,
-    checkpoint_verified,
+    checkpoint_verified, quantity, seconds,
 };
 pub use drops::drops;
 pub use events::events;
 pub use flows::flows;
+pub use models::{availability, job};
 pub use pair::{handed_over, held, pair, restarting};
 pub use paths::paths;
 pub use reals::reals;

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod daemon;
+mod models;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;

@@ -52,7 +52,7 @@ fn verdict(advice: &Advice) -> String {
 }
 
 /// A value with its unit: seconds in what suits them, others with as many digits as they need.
-fn quantity(value: f64, unit: &str) -> String {
+pub fn quantity(value: f64, unit: &str) -> String {
     let (value, unit) = match unit {
         "s" => of_time(value),
         unit => (value, unit),
