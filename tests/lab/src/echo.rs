@@ -40,7 +40,7 @@ impl Server {
     /// of a VIP expect it, so bind one server to each VIP.
     pub fn udp_echo(namespace: &Namespace, name: &str, address: SocketAddr) -> Result<Server> {
         let socket = bind(namespace, address, UdpSocket::bind)?;
-        make_room(&socket).context("cannot make room for datagrams that wait")?;
+        make_room(&socket, WAITING_ROOM).context("cannot make room for datagrams that wait")?;
         socket.set_read_timeout(Some(LOOK_AGAIN)).context("cannot set a time limit")?;
         let prefix = format!("{name} ").into_bytes();
         Ok(Server::spawn(move |stop| echo(&socket, &prefix, stop)))
@@ -103,9 +103,8 @@ fn bind<T: Send>(namespace: &Namespace, address: SocketAddr, open: fn(SocketAddr
     namespace.run(|| wait_for(&format!("{address} to be free"), BIND_LIMIT, open))
 }
 
-/// Gives the socket its [`WAITING_ROOM`], which is more than anybody but root may ask for.
-fn make_room(socket: &UdpSocket) -> io::Result<()> {
-    let bytes = WAITING_ROOM;
+/// Gives a socket room for so many bytes that wait to be read, bookkeeping counted: more than anybody but root may ask for.
+pub fn make_room(socket: &impl AsRawFd, bytes: libc::c_int) -> io::Result<()> {
     // SAFETY: the option is an int, and outlives the call.
     let result = unsafe {
         libc::setsockopt(

@@ -31,7 +31,7 @@ pub use agent::Agent;
 pub use binaries::{lab_object, lb_agent, lbctl, lbd};
 pub use cgroup::SlowMachine;
 pub use command::{describe, output, tool};
-pub use echo::{Server, checksum};
+pub use echo::{Server, checksum, make_room};
 pub use http::{Connection, Load, REQUEST_LIMIT, Tally};
 pub use keepalived::{Keepalived, VrrpPace};
 pub use lbd::Lbd;

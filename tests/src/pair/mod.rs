@@ -2,9 +2,12 @@
 //! ways to see who has the VIPs and what has happened to the pair since.
 
 mod journal;
+mod setting;
 mod stranger;
+mod synthetic;
 mod tap;
 mod traffic;
+mod weights;
 mod words;
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -18,18 +21,15 @@ use lb_lab::{
 };
 
 pub use journal::Mark;
+pub use setting::PairSetting;
 pub use stranger::{Stranger, forged, of_another_version};
+pub use synthetic::{Amount, Change, Synthetic, SyntheticFlow};
 pub use tap::{Caught, TTL, Tap, heartbeat};
 pub use traffic::Traffic;
+pub use weights::MovingWeights;
 
 /// The echoes' port, UDP and TCP.
 const ECHO: u16 = 7;
-/// Tb and n: a peer is dead after 570 ms at the earliest. A busy machine holds up a serial line's bytes for a part of that, and
-/// there are tests in which no other path is left.
-const HEARTBEAT_MS: u32 = 40;
-const MISSED_LIMIT: u32 = 15;
-/// More of `[pair]`: a path is down as soon as it is silent, and a node that starts does not wait for long.
-const TIMES: &str = "fall = 15\nstart_wait = \"700ms\"\n";
 /// TCP connections that stay open through a test.
 const CONNECTIONS: usize = 20;
 /// How long a test waits for what must come.
@@ -58,15 +58,24 @@ pub struct PairStage {
 impl PairStage {
     /// Builds the network and starts the pair. `more` are lines of `[pair]`, and tables that follow it.
     pub fn set(more: &str) -> Result<PairStage> {
-        let mut stage = PairStage::prepare(more)?;
+        PairStage::set_as(PairSetting { more: more.to_string(), ..PairSetting::default() })
+    }
+
+    /// As [`PairStage::set`], with all that can be chosen.
+    pub fn set_as(setting: PairSetting) -> Result<PairStage> {
+        let mut stage = PairStage::prepare_as(setting)?;
         stage.start_both()?;
         Ok(stage)
     }
 
     /// As [`PairStage::set`], with daemons that do not run yet.
     pub fn prepare(more: &str) -> Result<PairStage> {
+        PairStage::prepare_as(PairSetting { more: more.to_string(), ..PairSetting::default() })
+    }
+
+    fn prepare_as(setting: PairSetting) -> Result<PairStage> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let network = PairNetwork::build(PairPlan::default())?;
+        let network = PairNetwork::build(PairPlan { reals: setting.reals, ..PairPlan::default() })?;
         let mut servers = Vec::new();
         for (number, real) in (1..).zip(&network.reals) {
             let name = format!("real-{number}");
@@ -75,12 +84,7 @@ impl PairStage {
                 servers.push(Server::udp_echo(real, &name, SocketAddr::new(vip, ECHO))?);
             }
         }
-        let config = PairConfig {
-            heartbeat_ms: HEARTBEAT_MS,
-            missed_limit: MISSED_LIMIT,
-            more: format!("{TIMES}{more}{}", ipv6_tables(&network)),
-            services: vec![("udp-echo", "udp", ECHO), ("tcp-echo", "tcp", ECHO)],
-        };
+        let config = setting.config(&network);
         let nodes = [Node::prepare(&network, 0, &config)?, Node::prepare(&network, 1, &config)?];
         Ok(PairStage { _servers: servers, nodes, config, network, _alone: alone })
     }
@@ -305,22 +309,4 @@ fn asked(from: &Namespace, target: SocketAddr) -> Result<bool> {
 
 fn service(network: &PairNetwork) -> SocketAddrV4 {
     SocketAddrV4::new(network.plan.vip_v4(0), ECHO)
-}
-
-/// The IPv6 reals and the services of theirs.
-fn ipv6_tables(network: &PairNetwork) -> String {
-    let names: Vec<String> = (1..=network.plan.reals).map(|number| format!("real-{number}-v6")).collect();
-    let mut text = String::new();
-    for (name, index) in names.iter().zip(0..) {
-        let address = network.plan.real_addresses(index)[1];
-        text += &format!("[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
-    }
-    let vip = network.plan.vip_addresses(0)[1];
-    for protocol in ["udp", "tcp"] {
-        text += &format!(
-            "[[service]]\nname = \"{protocol}-echo-v6\"\nvip = \"{vip}\"\nport = {ECHO}\nprotocol = \"{protocol}\"\n\
-             mode = \"dsr\"\nreals = {names:?}\n"
-        );
-    }
-    text
 }

@@ -41,15 +41,8 @@ pub struct Tap {
 impl Tap {
     /// Listens on an interface, to all that goes by it either way.
     pub fn open(namespace: &Namespace, interface: &str) -> Result<Tap> {
-        let index = namespace.ifindex(interface)?;
-        let open = || -> Result<Socket> {
-            let every = libc::ETH_P_ALL.to_be() >> 16;
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(every)))?;
-            socket.set_read_timeout(Some(LOOK_AGAIN))?;
-            socket.bind(&link_address(index))?;
-            Ok(socket)
-        };
-        let socket = namespace.run(open).with_context(|| format!("cannot open a packet socket on {interface}"))?;
+        let socket = packet_socket(namespace, interface)?;
+        socket.set_read_timeout(Some(LOOK_AGAIN)).context("cannot set a time limit")?;
         Ok(Tap { socket })
     }
 
@@ -90,6 +83,18 @@ fn heartbeat_in(packet: &[u8]) -> Option<Caught> {
     let is_heartbeat = packet[12..14] == [8, 0] && ip[0] == 0x45 && ip[9] == 17 && udp[2..4] == PORT.to_be_bytes();
     let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
     is_heartbeat.then(|| Caught { from: address(12), to: address(16), frame: frame.to_vec() })
+}
+
+/// A socket for all that goes by an interface either way.
+pub(super) fn packet_socket(namespace: &Namespace, interface: &str) -> Result<Socket> {
+    let index = namespace.ifindex(interface)?;
+    let open = || -> Result<Socket> {
+        let every = libc::ETH_P_ALL.to_be() >> 16;
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(every)))?;
+        socket.bind(&link_address(index))?;
+        Ok(socket)
+    };
+    namespace.run(open).with_context(|| format!("cannot open a packet socket on {interface}"))
 }
 
 /// The address of an interface, for all protocols.

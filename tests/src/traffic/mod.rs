@@ -5,6 +5,7 @@ mod arrivals;
 mod datagrams;
 mod flood;
 mod flows;
+pub(crate) mod frames;
 mod limits;
 mod pattern;
 mod ping;
