@@ -63,6 +63,9 @@ pub enum StoreError {
         /// The checkpoint's.
         found: u64,
     },
+    /// What was to be written could not be had to its end.
+    #[error("a snapshot would lack something, and is not made: {0}")]
+    NotWhole(String),
     /// There is no snapshot to which something could be added.
     #[error("no log is open for what has changed; begin a new snapshot")]
     NotBegun,

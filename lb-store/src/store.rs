@@ -99,7 +99,8 @@ impl Store {
         Ok(self.recover())
     }
 
-    /// Writes a snapshot of everything known, and begins an empty log. What was there before goes when the snapshot is on the disk.
+    /// Writes a snapshot of everything known, and begins an empty log. What was there before goes when the snapshot is on the disk. A part
+    /// may say why it and what comes after it cannot be had: then there is no snapshot.
     ///
     /// # Errors
     /// It is not on the disk. The one before it counts, and nothing can be appended before another snapshot is begun.
@@ -109,13 +110,13 @@ impl Store {
         sequence: Sequence,
         generation: u64,
         unix_ms: u64,
-        parts: impl Iterator<Item = Vec<Entry>>,
+        parts: impl Iterator<Item = Result<Vec<Entry>, String>>,
     ) -> Result<Committed, StoreError> {
         let started = Instant::now();
         self.writing = None;
         self.take_ownership(&origin)?;
         let stamp = Stamp { origin, sequence, generation, unix_ms };
-        let begun = self.write_snapshot(stamp, parts.flatten());
+        let begun = self.write_snapshot(stamp, parts);
         let mut writing = begun.map_err(|error| self.made_room_after(error))?;
         self.replace_newest(writing.base);
         writing.size = self.directory.size()?;
@@ -301,10 +302,14 @@ impl Store {
     }
 
     /// Writes a snapshot and an empty log beside it.
-    fn write_snapshot(&mut self, stamp: Stamp, entries: impl Iterator<Item = Entry>) -> Result<Writing, StoreError> {
+    fn write_snapshot(
+        &mut self,
+        stamp: Stamp,
+        parts: impl Iterator<Item = Result<Vec<Entry>, String>>,
+    ) -> Result<Writing, StoreError> {
         let number = self.next_number()?;
         let base = Name::new(&stamp.origin, number, FileKind::Snapshot);
-        let written = self.write_files(base, &stamp, entries);
+        let written = self.write_files(base, &stamp, parts);
         if written.is_err() {
             self.directory.remove(base.with(FileKind::Unfinished));
             self.directory.remove(base.with(FileKind::Log));
@@ -320,11 +325,16 @@ impl Store {
         &mut self,
         base: Name,
         stamp: &Stamp,
-        entries: impl Iterator<Item = Entry>,
+        parts: impl Iterator<Item = Result<Vec<Entry>, String>>,
     ) -> Result<(u64, Log), StoreError> {
         let unfinished = base.with(FileKind::Unfinished);
         let room = self.room_for_snapshot()?;
+        let mut failed = None;
+        let entries = parts.map_while(|part| part.map_err(|why| failed = Some(why)).ok()).flatten();
         let size = snapshot::write(&self.directory, unfinished, stamp, entries, room)?;
+        if let Some(why) = failed {
+            return Err(StoreError::NotWhole(why));
+        }
         let log = Log::create(&self.directory, base.with(FileKind::Log))?;
         self.directory.finish(unfinished)?;
         Ok((size, log))

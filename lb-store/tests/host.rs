@@ -54,7 +54,7 @@ fn figures() {
     let open = || Store::open(Arc::new(HostFiles), place.path(), options(Role::Primary, false));
     let (mut store, _) = open();
     let all = vec![Entry::Remembered(flows(0, FLOWS))];
-    let begun = store.begin(origin(Role::Primary, 1, 1), 1, 1, 0, std::iter::once(all)).unwrap();
+    let begun = store.begin(origin(Role::Primary, 1, 1), 1, 1, 0, std::iter::once(Ok(all))).unwrap();
     println!("snapshot of {FLOWS} flows: {:?}, {} bytes", begun.took, begun.bytes);
     let mut commits: Vec<_> = (0..50)
         .map(|index| {

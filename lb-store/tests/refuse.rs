@@ -102,6 +102,18 @@ fn a_torn_tail_is_refused_and_stays_until_there_is_a_new_snapshot() {
 }
 
 #[test]
+fn what_cannot_be_had_to_its_end_makes_no_snapshot() {
+    let (disk, mut store, now) = written();
+    let files: Vec<String> = disk.state().names().map(str::to_owned).collect();
+    let parts = [Ok(Vec::new()), Err("the kernel refuses".to_owned()), Ok(Vec::new())];
+    let begun = store.begin(now.origin, now.sequence + 1, 0, 0, parts.into_iter());
+    assert!(matches!(begun, Err(StoreError::NotWhole(why)) if why == "the kernel refuses"));
+    assert!(store.needs_snapshot());
+    assert_eq!(disk.state().names().collect::<Vec<_>>(), files, "something of it is left");
+    assert_eq!(newest(&recover(&disk)), Some(now));
+}
+
+#[test]
 fn foreign_forged_and_renamed_ones_are_refused() {
     let (disk, _, _) = written();
     let name = names(&disk, ".snapshot").pop().unwrap();

@@ -1,11 +1,11 @@
 //! The thread that owns the store: each Tc it writes what the disk does not have yet, as one commit. A disk that is slow, full or gone
 //! holds up this thread alone.
 
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{io, iter};
 
 use lb_core::checkpoint::ledger::{Duty, Uncommitted};
 use lb_core::checkpoint::{Entry, Origin, Sequence};
@@ -251,23 +251,9 @@ impl Worker {
 
     fn snapshot(&mut self) -> Result<(), String> {
         let Some(Everything { origin, sequence, generation, parts }) = (self.gather)() else { return Ok(()) };
-        let (mut failed, mut entries) = (None, 0);
-        let mut parts = parts;
-        let whole = iter::from_fn(|| match parts.next()? {
-            Ok(part) => {
-                entries += count(&part);
-                Some(part)
-            }
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
-        let begun = self.store.begin(origin, sequence, generation, unix_ms(), whole);
-        if let Some(error) = failed {
-            return Err(format!("the flow table cannot be read: {error}"));
-        }
-        let committed = begun.map_err(words)?;
+        let mut entries = 0;
+        let parts = parts.inspect(|part| entries += part.as_ref().map_or(0, |part| count(part)));
+        let committed = self.store.begin(origin, sequence, generation, unix_ms(), parts).map_err(words)?;
         self.done(origin, sequence, committed, entries, true);
         Ok(())
     }
@@ -302,7 +288,13 @@ impl Worker {
     fn adopt(&mut self, compacted: Compacted) {
         match self.store.adopt(compacted) {
             Ok(()) => lock(&self.progress).bytes = self.store.size(),
-            Err(error) => self.say(&words(error)),
+            Err(error) => {
+                if self.store.needs_snapshot() {
+                    // What is there cannot be added to, also when nothing new comes.
+                    self.hub.change(|ledger, _| ledger.uncommit());
+                }
+                self.say(&words(error));
+            }
         }
     }
 
@@ -348,3 +340,6 @@ pub(super) fn unix_ms() -> u64 {
 fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

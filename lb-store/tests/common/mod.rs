@@ -145,7 +145,7 @@ pub fn real(id: u16, weight: Option<u32>) -> Entry {
 
 /// Begins a snapshot of a state.
 pub fn begin(store: &mut Store, placed: &Placed) -> Result<lb_store::Committed, lb_store::StoreError> {
-    store.begin(placed.origin, placed.sequence, placed.sequence, 0, placed.known.parts().into_iter())
+    store.begin(placed.origin, placed.sequence, placed.sequence, 0, placed.known.parts().into_iter().map(Ok))
 }
 
 /// The path of a file in the tests' directory.
