@@ -20,7 +20,7 @@ impl Ledgers for Common {
             let taken = self.snapshot().await.map_err(|stopped| stopped.to_string())?;
             let (Snapshot { entries, generation, flows }, (origin, sequence)) =
                 taken.ok_or("this node holds nothing yet")?;
-            let parts_estimate = u32::try_from(1 + flows / PIECE as u64).unwrap_or(u32::MAX);
+            let parts_estimate = u32::try_from(2 + flows / PIECE as u64).unwrap_or(u32::MAX);
             let parts = pieces::all(entries, self.table.clone());
             Ok(Full { origin, sequence, generation, parts_estimate, parts })
         }

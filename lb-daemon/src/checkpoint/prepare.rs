@@ -1,6 +1,7 @@
 //! What has to be there before the engine takes the data plane: the ledger, the store with what it has of an earlier daemon, and ways to
 //! the flow table.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 
 use super::commit::unix_ms;
 use super::hub::{Hub, Teller};
+use super::pieces;
 use crate::config::{CheckpointSettings, Settings};
 use crate::dataplane::{Dataplane, FlowEvents, FlowTable};
 use crate::engine::{CheckpointParts, Restored};
@@ -117,6 +119,7 @@ fn restored(found: lb_store::Restored, began: Instant) -> (Newest, Restored) {
         took_ms: began.elapsed().as_secs_f64() * 1_000.0,
     };
     info!("checkpoints: the disk has one of {} flows, {} s old", newest.flows, now_ms.saturating_sub(made_ms) / 1_000);
-    let parts = std::iter::once(table).chain(flows.into_iter().map(|flows| vec![flows]));
+    let (names, slots) = pieces::names_and_slots(table);
+    let parts = iter::once(names).chain(flows.into_iter().map(|flows| vec![flows])).chain(iter::once(slots));
     (newest, Restored { origin, generation, parts: Box::new(parts) })
 }

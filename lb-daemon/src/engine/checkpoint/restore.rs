@@ -15,7 +15,7 @@ pub struct Restored {
     pub origin: Origin,
     /// The table's generation by then, of the daemon that wrote it.
     pub generation: u64,
-    /// The table first, then flows in pieces.
+    /// Names first, then flows in pieces, then slots.
     pub parts: Box<dyn Iterator<Item = Vec<Entry>> + Send>,
 }
 
@@ -95,7 +95,7 @@ impl Engine {
     /// The maps do not say since when slots have been what they are.
     fn recall_ages(&mut self, parts: impl Iterator<Item = Vec<Entry>>) {
         let is_about_flows = |entry: &Entry| matches!(entry, Entry::Remembered(_));
-        let table: Vec<Entry> = parts.take_while(|part| !part.iter().any(is_about_flows)).flatten().collect();
+        let table: Vec<Entry> = parts.filter(|part| !part.iter().any(is_about_flows)).flatten().collect();
         let now_ms = self.now_ms();
         self.table.recall_ages(&table, now_ms);
     }

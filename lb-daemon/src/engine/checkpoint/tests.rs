@@ -332,7 +332,9 @@ fn an_owner_that_was_followed_stays_the_one_while_it_is_not_heard() {
 }
 
 fn restored_from(owner: &mut Node, generation: u64) -> Restored {
-    let parts = vec![owner.engine.checkpoint_all().entries, vec![Entry::Remembered(vec![flow(1, 1)])]];
+    let is_slots = |entry: &Entry| matches!(entry, Entry::Ring(_) | Entry::Slots { .. });
+    let (slots, names) = owner.engine.checkpoint_all().entries.into_iter().partition(is_slots);
+    let parts = vec![names, vec![Entry::Remembered(vec![flow(1, 1)])], slots];
     Restored { origin: ORIGIN, generation, parts: Box::new(parts.into_iter()) }
 }
 
