@@ -22,8 +22,11 @@ impl Config {
         let reports = self.settings.reports.as_ref().and_then(|reports| keys::read(&reports.key_file).err());
         let own: BTreeSet<IpAddr> = source::own_addresses().unwrap_or_default().iter().map(|own| own.address).collect();
         let pair = self.settings.pair.as_ref().map(|pair| pair.unfit_on_host(&own)).unwrap_or_default();
-        // Reports and the pair may well have one key file.
-        let mut keys: Vec<String> = reports.map(|error| error.to_string()).into_iter().chain(pair).collect();
+        let checkpoint = self.settings.checkpoint.as_ref().and_then(|kept| peer::read_keys(&kept.key_file).err());
+        let reports = reports.map(|error| error.to_string());
+        let checkpoint = checkpoint.map(|error| format!("{error:#}"));
+        // Reports, checkpoints and the pair may well have one key file.
+        let mut keys: Vec<String> = reports.into_iter().chain(checkpoint).chain(pair).collect();
         keys.dedup();
         let unfit = |check: &Check| {
             let wrong = checks::look_at_files(check).err()?;
@@ -144,6 +147,28 @@ reals = ["web1"]
             unfit[2],
             format!("check \"secure\" cannot be made: cannot read {}: no such file or directory", path("ca.pem"))
         );
+    }
+
+    #[test]
+    fn the_key_file_of_checkpoints_is_named_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        let others = config.unfit_files().len();
+        config.settings.pair = Some(pair(directory.path()));
+        let with_pair = config.unfit_files().len();
+        let text = format!(
+            "interfaces = [\"eth0\"]\n[checkpoint]\nkey_file = \"{}\"\n",
+            directory.path().join("keys").display()
+        );
+        let kept = Config::parse(Path::new("lbd.toml"), &text, &|_| None).unwrap().settings.checkpoint.unwrap();
+        config.settings.checkpoint = Some(kept.clone());
+        assert_eq!(config.unfit_files().len(), with_pair, "one key file, one line");
+        config.settings.pair = None;
+        config.settings.reports = None;
+        assert_eq!(config.unfit_files().len(), others, "in the place of the line for reports");
+        config.settings.checkpoint =
+            Some(crate::config::CheckpointSettings { key_file: "/nowhere/keys".into(), ..kept });
+        assert!(config.unfit_files()[0].starts_with("cannot use the key file /nowhere/keys: No such file"));
     }
 
     /// A pair whose key file, devices and hook are in `directory`.
