@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lb_core::checkpoint::{Origin, Sequence};
@@ -31,6 +31,8 @@ use crate::peer::{self, Peer};
 const LOOK: Duration = Duration::from_millis(20);
 /// How soon after one another two changes of what the peer has are told, at the soonest.
 const SETTLE: Duration = Duration::from_millis(10);
+/// How often the pair is told whether the peer has everything, if that does not change.
+const REPEAT: Duration = Duration::from_secs(1);
 /// How often flows are counted.
 const COUNT: Duration = Duration::from_secs(1);
 /// How long the last commit may take at a stop.
@@ -190,8 +192,8 @@ impl Common {
             engine.lead();
             hub.change(|ledger, _| ledger.lead(origin));
         };
+        // Whom it followed is kept: that one's last words are still to come.
         self.engine.call(lead).await?;
-        *self.followed() = None;
         info!("checkpoints: leads (epoch {})", origin.epoch);
         Ok(())
     }
@@ -269,11 +271,30 @@ async fn carried(hub: Arc<Hub>, peer: Peer) {
     let mut told = None;
     loop {
         let carried = hub.look(|ledger, now| ledger.sync(now).is_ok());
-        if told != Some(carried) && peer.tell(Input::Carried(carried)).is_ok() {
-            told = Some(carried);
+        if is_to_be_told(told, carried, Instant::now()) && peer.tell(Input::Carried(carried)).is_ok() {
+            told = Some((carried, Instant::now()));
         }
         // Time alone makes a follower late, too.
         let _ = time::timeout(LOOK, changes.changed()).await;
         time::sleep(SETTLE).await;
+    }
+}
+
+/// Each change is told, and each second what has not changed.
+fn is_to_be_told(told: Option<(bool, Instant)>, carried: bool, now: Instant) -> bool {
+    told.is_none_or(|(before, at)| before != carried || now.duration_since(at) >= REPEAT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_peer_has_is_told_at_each_change_and_each_second() {
+        let now = Instant::now();
+        assert!(is_to_be_told(None, false, now));
+        assert!(!is_to_be_told(Some((true, now)), true, now + REPEAT - Duration::from_millis(1)));
+        assert!(is_to_be_told(Some((true, now)), true, now + REPEAT));
+        assert!(is_to_be_told(Some((true, now)), false, now));
     }
 }
