@@ -187,33 +187,44 @@ impl Worker {
 /// What events say, with the last word on each flow only.
 #[derive(Default)]
 struct News {
-    flows: HashMap<FlowKey, Option<FlowEntry>>,
-    half_open: HashMap<FlowKey, FlowEntry>,
+    flows: HashMap<FlowKey, Word>,
+}
+
+/// What became of a flow.
+enum Word {
+    Remembered(FlowEntry),
+    HalfOpen(FlowEntry),
+    Forgotten,
 }
 
 impl News {
     fn add(&mut self, event: &FlowEvent) {
         let flow = FlowEntry { key: event.key, service: event.service, real: event.real };
-        match event.kind {
-            FLOW_EVENT_REMEMBERED => drop(self.flows.insert(flow.key, Some(flow))),
-            FLOW_EVENT_FORGOTTEN => drop(self.flows.insert(flow.key, None)),
-            FLOW_EVENT_HALF_OPEN => drop(self.half_open.insert(flow.key, flow)),
+        let word = match event.kind {
+            FLOW_EVENT_REMEMBERED => Word::Remembered(flow),
+            FLOW_EVENT_FORGOTTEN => Word::Forgotten,
+            FLOW_EVENT_HALF_OPEN => Word::HalfOpen(flow),
             // Of a program that knows more than this daemon.
-            _ => {}
-        }
+            _ => return,
+        };
+        self.flows.insert(flow.key, word);
     }
 
+    /// Flows that are remembered or forgotten.
     fn len(&self) -> usize {
-        self.flows.len()
+        self.flows.values().filter(|word| !matches!(word, Word::HalfOpen(_))).count()
     }
 
-    /// Entries for batches of a bounded size. Half-open flows come first: one that is remembered by now is none any more.
+    /// Entries for batches of a bounded size.
     fn batches(self) -> Vec<Vec<Entry>> {
-        let mut half_open: Vec<FlowEntry> = self.half_open.into_values().collect();
-        half_open.retain(|flow| !self.flows.contains_key(&flow.key));
-        let remembered: Vec<FlowEntry> = self.flows.values().flatten().copied().collect();
-        let forgotten = self.flows.iter().filter(|(_, flow)| flow.is_none()).map(|(key, _)| *key);
-        let forgotten: Vec<FlowKey> = forgotten.collect();
+        let (mut remembered, mut half_open, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, word) in self.flows {
+            match word {
+                Word::Remembered(flow) => remembered.push(flow),
+                Word::HalfOpen(flow) => half_open.push(flow),
+                Word::Forgotten => forgotten.push(key),
+            }
+        }
         let mut batches: Vec<Vec<Entry>> = Vec::new();
         batches.extend(half_open.chunks(AT_ONCE).map(|some| vec![Entry::HalfOpen(some.to_vec())]));
         batches.extend(remembered.chunks(AT_ONCE).map(|some| vec![Entry::Remembered(some.to_vec())]));
@@ -294,6 +305,14 @@ mod tests {
         ];
         assert_eq!(told(&worker), expected);
         assert_eq!(worker.counts.told.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_key_that_is_used_again_is_half_open_and_not_forgotten() {
+        let (given, mut worker) = worker();
+        given.0.lock().unwrap().0 = vec![event(1, FLOW_EVENT_FORGOTTEN, 0), event(1, FLOW_EVENT_HALF_OPEN, 7)];
+        worker.turn(Duration::ZERO);
+        assert_eq!(told(&worker), [Entry::HalfOpen(vec![flow(1, 7)])]);
     }
 
     #[test]

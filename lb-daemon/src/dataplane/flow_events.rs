@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::maps::{Map, MapData, MapError, PerCpuArray, RingBuf};
-use lb_common::{Event, FLOW_EVENT_FORGOTTEN, FLOW_EVENT_REMEMBERED, FlowEvent, map};
+use lb_common::{Event, FLOW_EVENT_FORGOTTEN, FLOW_EVENT_HALF_OPEN, FLOW_EVENT_REMEMBERED, FlowEvent, map};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -60,8 +60,8 @@ impl FlowEvents {
         }
     }
 
-    /// Reads events, and calls `told` with what is true now of each one's flow ([`FlowTable::as_it_is`]; half-open flows as they were
-    /// told). Returns how many: there may be more when it is [`FlowEvents::MOST_AT_ONCE`].
+    /// Reads events, and calls `told` with what is true now of each one's flow ([`FlowTable::as_it_is`]; half-open flows that are not
+    /// remembered by now as they were told). Returns how many: there may be more when it is [`FlowEvents::MOST_AT_ONCE`].
     ///
     /// Two CPUs may tell of one flow in another order than they changed it in. But each tells after its change, so what the table says
     /// when the last event of a flow is read is how it ended.
@@ -71,8 +71,14 @@ impl FlowEvents {
     pub fn drain(&mut self, mut told: impl FnMut(&FlowEvent)) -> Result<usize, DataplaneError> {
         let table = &self.table;
         read(&mut self.ring, |event| {
-            let is_known = matches!(event.kind, FLOW_EVENT_REMEMBERED | FLOW_EVENT_FORGOTTEN);
-            told(&if is_known { table.as_it_is(&event.key)? } else { *event });
+            told(&match event.kind {
+                FLOW_EVENT_REMEMBERED | FLOW_EVENT_FORGOTTEN => table.as_it_is(&event.key)?,
+                FLOW_EVENT_HALF_OPEN => match table.as_it_is(&event.key)? {
+                    remembered if remembered.kind == FLOW_EVENT_REMEMBERED => remembered,
+                    _ => *event,
+                },
+                _ => *event,
+            });
             Ok(())
         })
     }
