@@ -91,9 +91,9 @@ pub struct FullProgress {
     pub parts_estimate: u32,
     /// Entries in these pieces.
     pub entries: u64,
-    /// Bytes of these pieces.
+    /// Bytes that went over the stream meanwhile.
     pub bytes: u64,
-    /// Seconds since the first.
+    /// Seconds since it began.
     pub seconds: f64,
 }
 

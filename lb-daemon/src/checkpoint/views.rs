@@ -4,11 +4,13 @@ use lb_core::api::{
     Checkpoint, CheckpointRole, CheckpointSync, Commit, FlowsKept, FullProgress, IntervalInUse, RestoredCheckpoint,
     StoreState, StreamState,
 };
-use lb_core::checkpoint::ledger::{Duty, NotInSync, View};
+use lb_core::checkpoint::ledger::{Duty, NotInSync, Progress, View};
+use lb_core::pair::Micros;
 
-use super::commit::{Done, Progress};
+use super::commit::{self, Done};
 use super::control::Control;
 use super::files;
+use super::stream::FullView;
 use crate::config::{CheckpointInterval, CheckpointSettings};
 use crate::peer::clock;
 
@@ -29,21 +31,14 @@ pub(super) fn checkpoint(control: &Control) -> Checkpoint {
         sequence: view.sequence,
         generation: view.generation,
         sync: synced(sync, &progress, control.stream.is_none()),
-        full: view.full.map(|full| FullProgress {
-            incoming: view.duty == Duty::Follows,
-            parts: full.done,
-            parts_estimate: full.estimate,
-            entries: 0,
-            bytes: 0,
-            seconds: 0.0,
-        }),
+        full: full(control, &view),
         interval: IntervalInUse {
             seconds: progress.interval.as_secs_f64(),
             auto: settings.interval == CheckpointInterval::Auto,
             least_seconds: settings.least_interval.as_secs_f64(),
             max_seconds: settings.max_interval.as_secs_f64(),
         },
-        commit: progress.last.as_ref().map(commit),
+        commit: progress.last.as_ref().map(committed),
         store: store(control, settings, &progress),
         stream: stream(control, settings, &view),
         flows: FlowsKept { known: control.common.flows(), at_risk: view.flows_at_risk as u64, overruns, resyncs },
@@ -59,8 +54,26 @@ fn role(view: &View, is_solo: bool) -> CheckpointRole {
     }
 }
 
+fn full(control: &Control, view: &View) -> Option<FullProgress> {
+    let Progress { done, estimate } = view.full?;
+    let stream = control.stream.as_ref().map(|stream| stream.view()).unwrap_or_default();
+    let FullView { since, entries, bytes_before } = stream.full;
+    Some(FullProgress {
+        incoming: view.duty == Duty::Follows,
+        parts: done,
+        parts_estimate: estimate,
+        entries,
+        bytes: stream.bytes.saturating_sub(bytes_before),
+        seconds: seconds_since(since),
+    })
+}
+
+fn seconds_since(since: Micros) -> f64 {
+    clock::now().saturating_sub(since) as f64 / US_PER_SECOND
+}
+
 /// A node that is alone has nobody but its disk.
-fn synced(sync: Result<(), NotInSync>, progress: &Progress, is_solo: bool) -> CheckpointSync {
+fn synced(sync: Result<(), NotInSync>, progress: &commit::Progress, is_solo: bool) -> CheckpointSync {
     let why = match sync {
         Err(why) => Some(why.to_string()),
         Ok(()) if is_solo => progress.error.clone(),
@@ -70,7 +83,7 @@ fn synced(sync: Result<(), NotInSync>, progress: &Progress, is_solo: bool) -> Ch
     CheckpointSync { in_sync: why.is_none(), why, confirmed_ms: ago_ms.filter(|_| is_solo) }
 }
 
-fn commit(done: &Done) -> Commit {
+fn committed(done: &Done) -> Commit {
     Commit {
         ago_seconds: done.at.elapsed().as_secs_f64(),
         sequence: done.sequence,
@@ -81,7 +94,7 @@ fn commit(done: &Done) -> Commit {
     }
 }
 
-fn store(control: &Control, settings: &CheckpointSettings, progress: &Progress) -> StoreState {
+fn store(control: &Control, settings: &CheckpointSettings, progress: &commit::Progress) -> StoreState {
     let restored = control.found.newest.as_ref().map(|newest| RestoredCheckpoint {
         origin: files::origin(&newest.origin),
         sequence: newest.sequence,
@@ -109,7 +122,7 @@ fn stream(control: &Control, settings: &CheckpointSettings, view: &View) -> Opti
     Some(StreamState {
         connected: stream.connected,
         path: stream.path,
-        connected_seconds: stream.since.map(|since| clock::now().saturating_sub(since) as f64 / US_PER_SECOND),
+        connected_seconds: stream.since.map(seconds_since),
         format_version: stream.version,
         applied: if leads { view.applied.unwrap_or(0) } else { view.sequence },
         durable: if leads { view.durable } else { view.committed }.unwrap_or(0),
@@ -119,6 +132,42 @@ fn stream(control: &Control, settings: &CheckpointSettings, view: &View) -> Opti
         connections: stream.connections,
         fulls: stream.fulls,
         bytes: stream.bytes,
-        last_error: stream.trouble,
+        last_error: stream.trouble.or(stream.refused),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::checkpoint::Origin;
+    use lb_core::checkpoint::ledger::{Ledger, Limits};
+    use lb_core::pair::Role;
+
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger::new(Limits { max_backlog: 1 << 20, write_ahead_timeout_us: 1, has_peer: true, has_store: true })
+    }
+
+    #[test]
+    fn a_node_is_what_its_ledger_does() {
+        let mut ledger = ledger();
+        assert_eq!(role(&ledger.view(0), true), CheckpointRole::Alone);
+        assert_eq!(role(&ledger.view(0), false), CheckpointRole::Waiting);
+        ledger.follow();
+        assert_eq!(role(&ledger.view(0), false), CheckpointRole::Waiting, "nobody has told it anything");
+        ledger.owner_refills().unwrap();
+        assert_eq!(role(&ledger.view(0), false), CheckpointRole::Following);
+        ledger.lead(Origin { cluster: 1, owner: Role::Primary, boot: 1, epoch: 1 });
+        assert_eq!(role(&ledger.view(0), false), CheckpointRole::Leading);
+    }
+
+    #[test]
+    fn a_bad_disk_matters_to_a_node_that_is_alone() {
+        let progress = commit::Progress { error: Some("the disk is full".to_owned()), ..commit::Progress::default() };
+        let alone = synced(Ok(()), &progress, true);
+        assert_eq!((alone.in_sync, alone.why.as_deref()), (false, Some("the disk is full")));
+        assert!(synced(Ok(()), &progress, false).in_sync, "its peer has everything");
+        let why = synced(Err(NotInSync::FlowsHealing), &progress, true).why.unwrap();
+        assert!(why.starts_with("all flows are being sent"), "{why}");
+    }
 }

@@ -24,7 +24,7 @@ use lb_core::pair::Role;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-pub use view::StreamView;
+pub use view::{FullView, StreamView};
 
 use super::hub::Hub;
 use crate::config::UdpWay;
@@ -58,7 +58,8 @@ pub trait Ledgers: Send + Sync + 'static {
     fn full_part(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<(), String>>;
     /// That was everything: it is in the maps when this is done, and in the ledger.
     fn end_full(&self, sequence: Sequence, generation: u64) -> BoxFuture<'_, Result<(), String>>;
-    /// From the peer: what has changed, in this order. It is in the maps when this is done, and in the ledger.
+    /// From the peer: what has changed, in this order. It is in the maps when this is done, and in the ledger. From one that led before this
+    /// node only flows are taken of which this node knows nothing.
     fn apply(&self, batches: Vec<Batch>) -> BoxFuture<'_, Result<(), String>>;
 }
 

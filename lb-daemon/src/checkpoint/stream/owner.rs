@@ -173,7 +173,7 @@ impl Served<'_> {
         let ledgers = self.common.ledgers.clone();
         let full = Box::pin(async move { ledgers.full().await });
         self.owner.begin_full();
-        self.common.see(|view| view.fulls += 1);
+        self.common.note_full();
         self.stage = Stage::Gathering { told: Told { origin, visit }, full };
     }
 
@@ -230,6 +230,7 @@ impl Served<'_> {
             return Ok(());
         };
         let entries = part.map_err(|why| anyhow!("what there is cannot be read to its end: {why}"))?;
+        self.common.note_part(&entries);
         self.owner.full_part(&entries, full.parts_estimate);
         *done += 1;
         let progress = Progress { done: *done, estimate: full.parts_estimate };

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use lb_core::checkpoint::Entry;
 use lb_core::pair::Micros;
 
 use super::Common;
+use crate::checkpoint::commit::count;
 use crate::peer::clock;
 
 /// How the stream goes, whichever way.
@@ -24,6 +26,8 @@ pub struct StreamView {
     pub connections: u64,
     /// How often everything was sent or fetched.
     pub fulls: u64,
+    /// The last time that everything was sent or fetched.
+    pub full: FullView,
     /// Bytes sent and received in all connections.
     pub bytes: u64,
     /// Entries of the peer's that this program does not know, and left out.
@@ -34,7 +38,31 @@ pub struct StreamView {
     pub trouble: Option<String>,
 }
 
+/// How far the sending or fetching of everything is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FullView {
+    /// When it began, by the pair's clock.
+    pub since: Micros,
+    /// Entries that have gone or come.
+    pub entries: u64,
+    /// Bytes of all connections when it began.
+    pub bytes_before: u64,
+}
+
 impl Common {
+    /// Everything begins to be sent or fetched.
+    pub(super) fn note_full(&self) {
+        self.see(|view| {
+            view.fulls += 1;
+            view.full = FullView { since: clock::now(), entries: 0, bytes_before: view.bytes };
+        });
+    }
+
+    /// A part of everything goes or has come.
+    pub(super) fn note_part(&self, entries: &[Entry]) {
+        self.see(|view| view.full.entries += count(entries));
+    }
+
     /// A connection is there. Gives its number.
     pub(super) fn note_connection(&self, path: &str, peer: SocketAddr, version: u16) -> u64 {
         self.see(|view| {
