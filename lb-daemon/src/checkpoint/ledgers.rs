@@ -77,6 +77,11 @@ impl Ledgers for Common {
 
 /// Applies a batch, and puts it into the ledger in this node's ids.
 fn take(engine: &mut Engine, hub: &Hub, origin: Origin, batch: &Batch) -> Result<(), String> {
+    if engine.has_succeeded(origin) {
+        let new = engine.apply_last_words(origin, &batch.entries).map_err(|error| error.to_string())?;
+        hub.change(|ledger, now| ledger.append(new, ledger.generation(), now));
+        return Ok(());
+    }
     let Applied { entries, generation } = engine.apply_batch(origin, batch).map_err(|error| error.to_string())?;
     let own = Batch { sequence: batch.sequence, generation, entries };
     hub.change(|ledger, now| ledger.received(own, now)).map_err(|misfit| misfit.to_string())

@@ -98,6 +98,33 @@ impl FlowTable {
         put(&self.flows, map::FLOWS, flows)
     }
 
+    /// Writes flows of which the flow table has nothing. Returns those that were written.
+    ///
+    /// # Errors
+    /// The map is full, or the kernel refuses. Those before the refused one are written.
+    pub fn put_new(&self, flows: &[(FlowKey, FlowValue)]) -> Result<Vec<(FlowKey, FlowValue)>, DataplaneError> {
+        put_new(&self.flows, map::FLOWS, flows)
+    }
+
+    /// As [`FlowTable::put_new`], of the half-open flows.
+    ///
+    /// # Errors
+    /// As [`FlowTable::put_new`].
+    pub fn put_new_half_open(
+        &self,
+        flows: &[(FlowKey, HalfOpenValue)],
+    ) -> Result<Vec<(FlowKey, HalfOpenValue)>, DataplaneError> {
+        put_new(&self.half_open, map::HALF_OPEN, flows)
+    }
+
+    /// Deletes flows from the half-open flows alone.
+    ///
+    /// # Errors
+    /// The kernel refuses. Those before the refused one are deleted.
+    pub fn end_half_open(&self, keys: &[FlowKey]) -> Result<(), DataplaneError> {
+        delete_all(self.half_open.as_fd(), map::HALF_OPEN, keys).map(drop)
+    }
+
     /// Writes half-open flows, over what is there of them. The oldest make room.
     ///
     /// # Errors
@@ -118,6 +145,20 @@ impl FlowTable {
 
 fn own(fd: &OwnedFd, map: &'static str) -> Result<OwnedFd, DataplaneError> {
     fd.try_clone().map_err(|source| DataplaneError::MapCall { action: "keep open", map, source })
+}
+
+fn put_new<V: aya::Pod>(
+    fd: &OwnedFd,
+    map: &'static str,
+    entries: &[(FlowKey, V)],
+) -> Result<Vec<(FlowKey, V)>, DataplaneError> {
+    let mut written = Vec::new();
+    for (key, value) in entries {
+        let insert = sys::insert(fd.as_fd(), key, value);
+        let is_new = insert.map_err(|source| DataplaneError::MapCall { action: "write", map, source })?;
+        written.extend(is_new.then_some((*key, *value)));
+    }
+    Ok(written)
 }
 
 fn put<V: aya::Pod>(fd: &OwnedFd, map: &'static str, entries: &[(FlowKey, V)]) -> Result<Put, DataplaneError> {

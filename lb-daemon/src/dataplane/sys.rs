@@ -13,10 +13,13 @@ use std::{
 };
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_LINK_DETACH: libc::c_long = 34;
+/// `flags` of an update: only where there is no entry.
+const BPF_NOEXIST: u64 = 1;
 /// What every page size is a multiple of.
 const SMALLEST_PAGE: u32 = 4_096;
 
@@ -90,6 +93,29 @@ pub(super) fn lookup<K: aya::Pod, V: aya::Pod + Default>(map: BorrowedFd<'_>, ke
     }
     let error = io::Error::last_os_error();
     if error.raw_os_error() == Some(libc::ENOENT) { Ok(None) } else { Err(error) }
+}
+
+/// Writes one entry where there is none; says whether there was none.
+///
+/// # Errors
+/// As bpf(2) gives them, say E2BIG when the map is full.
+pub(super) fn insert<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
+    let attr = ElementAttr {
+        map_fd: map.as_raw_fd() as u32,
+        key: (&raw const *key) as u64,
+        value: (&raw const *value) as u64,
+        flags: BPF_NOEXIST,
+        ..ElementAttr::default()
+    };
+    // SAFETY: the attribute is as long as said, key and value are of the map's sizes (the caller's types are the map's) and outlive the
+    // call, which only reads them.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_ELEM, &raw const attr, size_of::<ElementAttr>()) };
+    if result == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::EEXIST) { Ok(false) } else { Err(error) }
 }
 
 /// Deletes one entry.

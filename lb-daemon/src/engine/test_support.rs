@@ -239,8 +239,30 @@ impl Checkpoints for Fake {
 
 impl Flows for Fake {
     fn put(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<()> {
-        self.forget(&flows.iter().map(|(key, _)| *key).collect::<Vec<_>>())?;
-        self.world().flows.extend_from_slice(flows);
+        let mut world = self.world();
+        world.flows.retain(|(key, _)| flows.iter().all(|(new, _)| new != key));
+        world.flows.extend_from_slice(flows);
+        Ok(())
+    }
+
+    fn put_new(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<Vec<(FlowKey, FlowValue)>> {
+        let mut world = self.world();
+        let is_new = |(key, _): &&(FlowKey, FlowValue)| world.flows.iter().all(|(own, _)| own != key);
+        let new: Vec<_> = flows.iter().filter(is_new).copied().collect();
+        world.flows.extend_from_slice(&new);
+        Ok(new)
+    }
+
+    fn put_new_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()> {
+        let mut world = self.world();
+        let is_new = |(key, _): &&(FlowKey, HalfOpenValue)| world.half_open.iter().all(|(own, _)| own != key);
+        let new: Vec<_> = flows.iter().filter(is_new).copied().collect();
+        world.half_open.extend_from_slice(&new);
+        Ok(())
+    }
+
+    fn end_half_open(&self, flows: &[FlowKey]) -> anyhow::Result<()> {
+        self.world().half_open.retain(|(key, _)| !flows.contains(key));
         Ok(())
     }
 
@@ -251,7 +273,7 @@ impl Flows for Fake {
 
     fn forget(&self, flows: &[FlowKey]) -> anyhow::Result<()> {
         self.world().flows.retain(|(key, _)| !flows.contains(key));
-        Ok(())
+        self.end_half_open(flows)
     }
 
     fn each(&self, visit: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use lb_core::checkpoint::session::{Follower, Has, Told};
 use lb_core::checkpoint::{Batch, Origin, Sequence};
 use lb_core::pair::Epoch;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::wire::Wire;
@@ -21,6 +21,10 @@ use crate::peer::clock;
 
 /// How long what is being applied may take when the connection has ended, before nobody waits for it any more.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// For how long the last words of the owner before this node are heard, at most: longer than any `pair.drain`. That one ends the
+/// connection when it has no more to say.
+const LAST_WORDS: Duration = Duration::from_mins(2);
 
 /// A connection on which the owner has proved itself.
 pub(super) struct Opened {
@@ -75,6 +79,7 @@ pub(super) async fn follow(common: &Arc<Common>, path: &str, peer: SocketAddr, o
         changes: hub.changes(),
         wishes: hub.wishes(),
         skipped: 0,
+        last_words: None,
     };
     let connection = common.note_connection(path, peer, version);
     info!(
@@ -102,6 +107,8 @@ struct Following {
     wishes: watch::Receiver<u64>,
     /// Entries that were left out so far.
     skipped: usize,
+    /// Until when this node, which leads by now, hears the last words.
+    last_words: Option<Instant>,
 }
 
 struct Work {
@@ -136,8 +143,9 @@ impl Following {
                 done = finish(&mut self.work), if !is_idle => self.finished(origin, done)?,
                 changed = self.changes.changed() => {
                     changed?;
-                    self.still_follows()?;
+                    self.still_listens()?;
                 }
+                () = wait_until(self.last_words) => bail!("this node leads, and has heard the last words long enough"),
                 changed = self.wishes.changed() => {
                     changed?;
                     self.has = None;
@@ -151,7 +159,8 @@ impl Following {
     /// Says how far this node is, where that is news.
     fn ack(&mut self) {
         let durable = self.common.ledgers.hub().look(|ledger, _| ledger.durable());
-        self.follower.ack(durable);
+        // What a node that leads has on its disk is its own.
+        self.follower.ack(durable.filter(|_| self.last_words.is_none()));
     }
 
     /// Begins to apply what has come: all batches that are there at once.
@@ -165,10 +174,11 @@ impl Following {
             Told::Welcomed { .. } => return,
             Told::FullBegins(_) => {
                 self.has = None;
-                self.common.see(|view| view.fulls += 1);
+                self.common.note_full();
                 (Box::pin(async move { ledgers.begin_full(origin).await }), Then::Nothing)
             }
             Told::FullPart { entries, progress } => {
+                self.common.note_part(&entries);
                 (Box::pin(async move { ledgers.full_part(entries).await }), Then::Part(progress))
             }
             Told::FullEnds { sequence, generation } => {
@@ -219,9 +229,12 @@ impl Following {
         Ok(())
     }
 
-    fn still_follows(&self) -> anyhow::Result<()> {
-        if self.common.ledgers.hub().look(|ledger, _| ledger.duty() != Duty::Follows) {
-            bail!("this node does not follow any more");
+    /// A node that leads by now still hears what the owner before it has to say, if it has everything else of it.
+    fn still_listens(&mut self) -> anyhow::Result<()> {
+        match (self.common.ledgers.hub().look(|ledger, _| ledger.duty()), self.last_words) {
+            (Duty::Follows, None) | (Duty::Leads, Some(_)) => {}
+            (Duty::Leads, None) if self.has.is_some() => self.last_words = Some(Instant::now() + LAST_WORDS),
+            _ => bail!("this node does not follow any more"),
         }
         Ok(())
     }
@@ -251,6 +264,14 @@ impl Following {
                 _ => None,
             };
         }
+    }
+}
+
+/// Waits for ever where there is no such time.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use lb_core::checkpoint::ledger::NotInSync;
+use lb_core::checkpoint::ledger::{Duty, NotInSync};
 use lb_lab::{Namespace, Run, connect, wait_for};
 use tokio::sync::oneshot;
 
@@ -105,6 +105,9 @@ impl Ledgers for Node {
     fn apply(&self, batches: Vec<Batch>) -> BoxFuture<'_, Result<(), String>> {
         let applied = batches.into_iter().try_for_each(|batch| {
             self.take(&batch.entries)?;
+            if self.hub.look(|ledger, _| ledger.duty() == Duty::Leads) {
+                return Ok(());
+            }
             self.hub.change(|ledger, now| ledger.received(batch, now)).map_err(|misfit| misfit.to_string())
         });
         async move { applied }.boxed()
@@ -282,6 +285,18 @@ fn a_node_that_does_not_lead_tells_nothing_and_says_so() {
     running[1].wait("what it tells then", |node, _| node.gone().len() == 3);
     running[0].node.hub.change(|ledger, _| ledger.rest());
     running[1].wait("the end", |node, _| matches!(node.sync(), Err(NotInSync::NoOwner(_))));
+}
+
+#[test]
+fn the_last_words_of_the_owner_before_are_heard_until_it_follows() {
+    let stage = Stage::build();
+    let [owner, heir] = stage.running(1 << 20);
+    heir.node.lead(Role::Standby, 2);
+    owner.node.tell([900]);
+    heir.wait("the last words", |node, _| node.gone().contains(&900));
+    heir.node.tell([901]);
+    owner.node.hub.change(|ledger, _| ledger.follow());
+    owner.wait("what the heir has", |node, _| node.gone().contains(&901) && node.sync().is_ok());
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Engine {
         }
         let following = Following { origin, dictionary: Dictionary::default(), generation: 0, stamp_ns };
         keeping.standing = Standing::Following(Box::new(following));
+        keeping.predecessor = None;
         self.troubles.clear(STRANGERS);
         self.troubles.clear(FLOWS);
     }
@@ -108,7 +109,7 @@ impl Engine {
         if entries.iter().any(|entry| !is_about_flows(entry)) {
             own = self.apply_to_table(entries, is_wanted)?;
         }
-        match self.write_flows(origin, entries)? {
+        match self.write_flows(origin, entries, is_wanted)? {
             Ok(flows) if is_wanted => own.extend(flows),
             Ok(_) => {}
             Err(error) => self.say_unwritten(&error),
@@ -116,7 +117,12 @@ impl Engine {
         Ok(own)
     }
 
-    fn write_flows(&mut self, origin: Origin, entries: &[Entry]) -> Result<anyhow::Result<Vec<Entry>>, NotApplied> {
+    fn write_flows(
+        &mut self,
+        origin: Origin,
+        entries: &[Entry],
+        is_news: bool,
+    ) -> Result<anyhow::Result<Vec<Entry>>, NotApplied> {
         let keeping = followed(&mut self.keeping, origin)?;
         let Standing::Following(following) = &keeping.standing else { return Err(NotApplied::NotFollowed) };
         if !entries.iter().any(is_about_flows) {
@@ -124,7 +130,7 @@ impl Engine {
         }
         let names = following.dictionary.translation(&self.table);
         let stamp_ns = self.forwarder.now_ns().max(following.stamp_ns);
-        Ok(FlowWriter { flows: &*keeping.flows, names, stamp_ns }.write(entries))
+        Ok(FlowWriter { flows: &*keeping.flows, names, stamp_ns, is_news }.write(entries))
     }
 
     fn apply_to_table(&mut self, entries: &[Entry], is_wanted: bool) -> Result<Vec<Entry>, ChangeError> {
@@ -215,6 +221,9 @@ pub(super) struct FlowWriter<'a> {
     pub(super) names: Translation,
     /// When they were seen last.
     pub(super) stamp_ns: u64,
+    /// They tell what has changed: a flow that is remembered was half-open before. Of everything there is nobody says so, which saves a
+    /// call of the kernel for each flow; a half-open flow that is left ends by itself, and the flow table comes first.
+    pub(super) is_news: bool,
 }
 
 impl FlowWriter<'_> {
@@ -244,13 +253,18 @@ impl FlowWriter<'_> {
             }
         }
         self.flows.put(&rows)?;
+        if self.is_news {
+            self.flows.end_half_open(&rows.iter().map(|(key, _)| *key).collect::<Vec<_>>())?;
+        }
         self.flows.forget(&strange)?;
         let mut own = vec![Entry::Remembered(rows.iter().map(own_entry).collect())];
         own.extend((!strange.is_empty()).then_some(Entry::Forgotten(strange)));
         Ok(own)
     }
 
+    /// One that is half-open is not remembered, also where nobody here knows its real.
     fn half_open(&self, list: &[FlowEntry]) -> anyhow::Result<()> {
+        self.flows.forget(&list.iter().map(|flow| flow.key).collect::<Vec<_>>())?;
         let row = |flow: &FlowEntry| {
             let (key, value) = self.names.half_open(flow)?;
             Some((key, HalfOpenValue { began_ns: self.stamp_ns, ..value }))
@@ -259,6 +273,6 @@ impl FlowWriter<'_> {
     }
 }
 
-fn own_entry((key, value): &(FlowKey, FlowValue)) -> FlowEntry {
+pub(super) fn own_entry((key, value): &(FlowKey, FlowValue)) -> FlowEntry {
     FlowEntry { key: *key, service: value.service, real: value.real }
 }

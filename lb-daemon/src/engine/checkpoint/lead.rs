@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
-use super::follow::{FLOWS, STRANGERS};
+use super::follow::{FLOWS, Following, STRANGERS};
+use super::succeed::Predecessor;
 use super::{CheckpointParts, Keeping, OWNER_PATIENCE, Standing};
 use crate::engine::{Engine, NS_PER_MS};
 
@@ -14,7 +15,9 @@ impl Engine {
         let Some(keeping) = &mut self.keeping else { return };
         let before = std::mem::replace(&mut keeping.standing, Standing::Own);
         if let Standing::Following(following) = before {
-            self.succeed(following.generation);
+            let Following { origin, dictionary, generation, .. } = *following;
+            keeping.predecessor = Some(Predecessor { origin, dictionary });
+            self.succeed(generation);
             self.troubles.clear(STRANGERS);
             self.troubles.clear(FLOWS);
         }

@@ -4,6 +4,7 @@
 mod follow;
 mod lead;
 mod restore;
+mod succeed;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::dataplane::FlowTable;
 use follow::Following;
 pub use follow::{Applied, NotApplied};
 pub use restore::{Imported, Restored};
+use succeed::Predecessor;
 
 /// How long a node of a pair waits to hear what an owner has, before its own checks and reports rule its table.
 pub const OWNER_PATIENCE: Duration = Duration::from_secs(10);
@@ -48,12 +50,27 @@ pub trait Flows: Send {
     /// # Errors
     /// The table is full, or the kernel refuses.
     fn put(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<()>;
+    /// Writes flows of which nothing is known. Gives those.
+    ///
+    /// # Errors
+    /// The table is full, or the kernel refuses.
+    fn put_new(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<Vec<(FlowKey, FlowValue)>>;
+    /// Writes half-open flows of which nothing is known.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn put_new_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()>;
+    /// Flows are half-open no more. Those that are not are no error.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn end_half_open(&self, flows: &[FlowKey]) -> anyhow::Result<()>;
     /// Writes half-open flows.
     ///
     /// # Errors
     /// The kernel refuses.
     fn put_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()>;
-    /// Forgets flows. Those that are not there are no error.
+    /// Forgets flows, half-open ones too. Those that are not there are no error.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -70,6 +87,19 @@ impl Flows for FlowTable {
         let put = self.put_batch(flows)?;
         anyhow::ensure!(put.refused.is_empty(), "the flow table is full: raise limits.flows");
         Ok(())
+    }
+
+    fn put_new(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<Vec<(FlowKey, FlowValue)>> {
+        Ok(Self::put_new(self, flows)?)
+    }
+
+    fn put_new_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()> {
+        Self::put_new_half_open(self, flows)?;
+        Ok(())
+    }
+
+    fn end_half_open(&self, flows: &[FlowKey]) -> anyhow::Result<()> {
+        Ok(Self::end_half_open(self, flows)?)
     }
 
     fn put_half_open(&self, flows: &[(FlowKey, HalfOpenValue)]) -> anyhow::Result<()> {
@@ -113,6 +143,8 @@ pub(super) struct Keeping {
     checkpoints: Box<dyn Checkpoints>,
     flows: Box<dyn Flows>,
     standing: Standing,
+    /// Whom this node followed before it led.
+    predecessor: Option<Predecessor>,
     /// What was told last of the reals, beside the table.
     known: BTreeMap<String, RealKnown>,
 }
@@ -132,7 +164,7 @@ enum Standing {
 
 impl Keeping {
     fn new(checkpoints: Box<dyn Checkpoints>, flows: Box<dyn Flows>) -> Self {
-        Self { checkpoints, flows, standing: Standing::Own, known: BTreeMap::new() }
+        Self { checkpoints, flows, standing: Standing::Own, predecessor: None, known: BTreeMap::new() }
     }
 }
 

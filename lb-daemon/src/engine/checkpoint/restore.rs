@@ -51,7 +51,9 @@ impl Engine {
         let stamp_ns = self.forwarder.now_ns();
         let Some(keeping) = &mut self.keeping else { return Err(ChangeError::NoCheckpoints) };
         keeping.known = dictionary.known();
-        let flows = FlowWriter { flows: &*keeping.flows, names, stamp_ns }.write(entries).map_err(ChangeError::Maps)?;
+        let flows = FlowWriter { flows: &*keeping.flows, names, stamp_ns, is_news: false }
+            .write(entries)
+            .map_err(ChangeError::Maps)?;
         let strangers = dictionary.strangers(&self.table);
         let is_here = |name: &String| !strangers.contains(name);
         let imported = Imported {

@@ -190,6 +190,55 @@ fn flows_are_remembered_and_forgotten_as_the_owner_says() {
 }
 
 #[test]
+fn a_flow_is_remembered_or_half_open_and_not_both() {
+    let mut owner = Node::start();
+    let mut follower = Node::following(&mut owner);
+    let half_open = |node: &Node| node.bench.fake.world().half_open.len();
+    follower.apply(vec![Entry::HalfOpen(vec![flow(1, 1)])]);
+    follower.apply(vec![Entry::Remembered(vec![flow(1, 1)])]);
+    assert_eq!((follower.flows().len(), half_open(&follower)), (1, 0));
+    follower.apply(vec![Entry::HalfOpen(vec![flow(1, 2)])]);
+    assert_eq!((follower.flows().len(), half_open(&follower)), (0, 1));
+    follower.apply(vec![Entry::Forgotten(vec![key(1)])]);
+    assert_eq!((follower.flows().len(), half_open(&follower)), (0, 0));
+}
+
+#[test]
+fn flows_of_a_service_that_is_gone_or_another_are_forgotten() {
+    let mut owner = Node::start();
+    let mut follower = Node::following(&mut owner);
+    follower.apply(vec![Entry::Remembered(vec![flow(1, 1)])]);
+    follower.apply(vec![Entry::ServiceGone(0)]);
+    assert!(follower.flows().is_empty());
+}
+
+#[test]
+fn the_last_words_of_the_owner_before_count_where_nothing_is_known() {
+    let mut owner = Node::start();
+    let mut heir = Node::following(&mut owner);
+    heir.apply(vec![Entry::Remembered(vec![flow(1, 1)])]);
+    assert!(!heir.engine.has_succeeded(ORIGIN), "it follows still");
+    heir.engine.lead();
+    assert!(heir.engine.has_succeeded(ORIGIN) && !heir.engine.has_succeeded(OTHER));
+    let before = heir.slots();
+    owner.told();
+    owner.engine.set_admin("web2", AdminState::Drained).unwrap();
+    let mut last = owner.told();
+    let flows = vec![flow(1, 2), flow(2, 2), flow(3, 77)];
+    last.extend([Entry::Remembered(flows), Entry::Forgotten(vec![key(1)]), Entry::HalfOpen(vec![flow(4, 1)])]);
+    let new = heir.engine.apply_last_words(ORIGIN, &last).unwrap();
+    assert_eq!(new, [Entry::Remembered(vec![flow(2, 2)])]);
+    let known: Vec<_> = heir.flows().iter().map(|(port, value)| (*port, value.real)).collect();
+    assert_eq!(known, [(1, 1), (2, 2)]);
+    assert_eq!(heir.flows()[1].1.last_seen_ns, heir.bench.fake.world().now_ns);
+    assert_eq!(heir.bench.fake.world().half_open.len(), 1);
+    assert_eq!(heir.slots(), before);
+    assert!(matches!(heir.engine.apply_last_words(OTHER, &last), Err(NotApplied::NotFollowed)));
+    heir.engine.begin_full(OTHER);
+    assert!(matches!(heir.engine.apply_last_words(ORIGIN, &last), Err(NotApplied::NotFollowed)));
+}
+
+#[test]
 fn a_full_leaves_no_flow_that_it_does_not_name() {
     let mut owner = Node::start();
     let mut follower = Node::following(&mut owner);
