@@ -66,7 +66,7 @@ fn nothing_that_was_established_breaks_when_the_active_node_is_cut_off_again_and
     let synthetic = stage.synthetic(DISCARD, amount, 0)?;
     let connections = open(&stage, &weights, scale.connections)?;
     synthetic.wait_for_flows(scale.flows).with_context(|| stage.story())?;
-    wait_for_sync(&stage)?;
+    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
     let mut cuts = Vec::new();
     for _ in 0..scale.failovers {
         cuts.push(fail_over(&stage, &weights, &synthetic, &connections)?);
@@ -124,24 +124,16 @@ fn fail_over(
     connections.wait_for_round()?;
     stage.network.mend(&Cut::node(owner))?;
     stage.wait_for_owner(standby)?;
-    wait_for_sync(stage)?;
+    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
     Ok(CutOff { at, acked })
 }
 
 /// Up to when a node has told its standby everything, by its own record: nothing from after this has been acked.
 fn acked(node: &Node) -> Result<Instant> {
     let asked = Instant::now();
-    let shown = node.lbd.lbctl_json(&["checkpoint", "show"])?;
+    let shown = node.checkpoint()?;
     let lag_ms = shown["stream"]["lag_ms"].as_f64().with_context(|| format!("no lag in {shown}"))?;
     asked.checked_sub(Duration::from_secs_f64(lag_ms / 1e3)).context("the lag is longer than this host is up")
-}
-
-fn wait_for_sync(stage: &PairStage) -> Result<()> {
-    stage.nodes.iter().try_for_each(|node| {
-        node.wait_for("the checkpoints to be in sync", |node| {
-            Ok(node.lbd.lbctl_json(&["checkpoint", "show"])?["sync"]["in_sync"] == true)
-        })
-    })
 }
 
 fn start_web(stage: &PairStage) -> Result<Vec<WebServer>> {

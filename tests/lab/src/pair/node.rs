@@ -139,6 +139,11 @@ impl Node {
         paths["paths"].as_array().cloned().context("`lbctl paths` names no paths")
     }
 
+    /// What `lbctl checkpoint show` says.
+    pub fn checkpoint(&self) -> Result<Value> {
+        self.lbd.lbctl_json(&["checkpoint", "show"])
+    }
+
     /// What the node is: `active`, `standby` and so on.
     pub fn state(&self) -> Result<String> {
         let pair = self.pair()?;
@@ -188,6 +193,11 @@ impl Node {
             let says = &node.pair()?["peer"]["says"];
             Ok(says["fitness"].as_u64() > Some(0) && says["unable"] == false && says["in_sync"] == true)
         })
+    }
+
+    /// Waits until the node says that the standby has everything that the active node has learned.
+    pub fn wait_for_checkpoints(&self) -> Result<()> {
+        self.wait_for("the checkpoints to be in sync", |node| Ok(node.checkpoint()?["sync"]["in_sync"] == true))
     }
 
     /// Waits until something holds. While the daemon does not answer, it does not.
