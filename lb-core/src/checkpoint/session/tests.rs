@@ -52,23 +52,23 @@ impl Pair {
     /// After the handshake.
     fn open(has: Has, resume: Option<Sequence>) -> Self {
         let mut pair = Self::new(has);
-        pair.to_owner().expect("a good first message");
+        pair.bring_to_owner().expect("a good first message");
         assert!(matches!(pair.owner.poll(), Some(Heard::Asked(_))));
         pair.owner.welcome(origin(), resume).expect("it has asked");
-        pair.to_follower().expect("a good answer");
+        pair.bring_to_follower().expect("a good answer");
         assert!(matches!(pair.follower.poll(), Some(Told::Welcomed { .. })));
         pair.follower.ack(resume);
-        pair.to_owner().expect("a good ack");
+        pair.bring_to_owner().expect("a good ack");
         assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: resume, durable: resume }));
         pair
     }
 
-    fn to_owner(&mut self) -> Result<(), SessionError> {
+    fn bring_to_owner(&mut self) -> Result<(), SessionError> {
         let bytes = std::mem::take(self.follower.output());
         self.owner.input(&bytes, 0)
     }
 
-    fn to_follower(&mut self) -> Result<(), SessionError> {
+    fn bring_to_follower(&mut self) -> Result<(), SessionError> {
         let bytes = std::mem::take(self.owner.output());
         self.follower.input(&bytes, 0)
     }

@@ -38,7 +38,7 @@ fn each_flipped_bit_of_a_handshake_is_refused() {
         let refused = owner.input(&changed, 0).is_err();
         assert!(refused || owner.poll().is_none(), "bit {bit}");
     }
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     pair.owner.welcome(origin(), Some(12)).expect("it has asked");
     let welcome = pair.owner.output().clone();
     for bit in 0..welcome.len() * 8 {
@@ -54,10 +54,10 @@ fn each_flipped_bit_of_a_handshake_is_refused() {
 fn with_a_channel() -> (Follower, seal::Channel) {
     let mut pair = Pair::new(Some((origin(), 4)));
     let hello = pair.follower.output().clone();
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     pair.owner.welcome(origin(), Some(4)).expect("it has asked");
     let welcome = pair.owner.output().clone();
-    pair.to_follower().expect("a good answer");
+    pair.bring_to_follower().expect("a good answer");
     pair.told();
     let [hello, welcome] = [&hello, &welcome].map(|frame| seal::unopened(&frame[4..]).expect("a message and a tag"));
     let key = keys().get(1).expect("key 1").clone();

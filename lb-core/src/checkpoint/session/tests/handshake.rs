@@ -12,17 +12,17 @@ fn asked(pair: &mut Pair) -> Asked {
 /// What both ends say where the owner refuses by itself.
 fn refused(owner: Me, follower: Me) -> (SessionError, SessionError) {
     let mut pair = Pair { owner: owner_of(owner), follower: follower_of(follower, None) };
-    let at_owner = pair.to_owner().expect_err("refused");
-    (at_owner, pair.to_follower().expect_err("it is told"))
+    let at_owner = pair.bring_to_owner().expect_err("refused");
+    (at_owner, pair.bring_to_follower().expect_err("it is told"))
 }
 
 #[test]
 fn a_follower_says_what_it_has_and_goes_on_from_there() {
     let mut pair = Pair::new(Some((origin(), 12)));
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     assert_eq!(asked(&mut pair), Asked { boot: 9, has: Some((origin(), 12)), version: FORMAT_VERSION });
     pair.owner.welcome(origin(), Some(12)).expect("it has asked");
-    pair.to_follower().expect("a good answer");
+    pair.bring_to_follower().expect("a good answer");
     assert_eq!(pair.told(), [Told::Welcomed { origin: origin(), version: FORMAT_VERSION, resume: Some(12) }]);
 }
 
@@ -31,11 +31,11 @@ fn what_a_follower_has_is_read_as_it_was_written() {
     for owner in [Role::Primary, Role::Standby] {
         let has = Some((Origin { owner, boot: 1, epoch: 2, cluster: 77 }, u64::MAX));
         let mut pair = Pair::new(has);
-        pair.to_owner().expect("a good first message");
+        pair.bring_to_owner().expect("a good first message");
         assert_eq!(asked(&mut pair).has, has);
     }
     let mut pair = Pair::new(None);
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     assert_eq!(asked(&mut pair).has, None);
 }
 
@@ -45,7 +45,7 @@ fn the_lesser_version_is_spoken_and_without_a_common_one_nothing() {
         let owner = Me { versions: owners, ..owner_me() };
         let follower = Me { versions: followers, ..follower_me() };
         let mut pair = Pair { owner: owner_of(owner), follower: follower_of(follower, None) };
-        pair.to_owner().expect("a good first message");
+        pair.bring_to_owner().expect("a good first message");
         assert_eq!(asked(&mut pair).version, spoken);
     }
     let (owner, follower) = refused(Me { versions: 1..=2, ..owner_me() }, Me { versions: 3..=4, ..follower_me() });
@@ -66,9 +66,9 @@ fn an_owner_whose_epoch_is_older_serves_nobody() {
     // A node that has led itself has nothing of anybody, and knows of a newer epoch all the same.
     let follower = Follower::new(follower_me(), &keys(), [0; 16], None, 4, 0).expect("there is a key");
     let mut pair = Pair { owner: owner_of(owner_me()), follower };
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     assert_eq!(pair.owner.welcome(origin(), None), Err(SessionError::Stale { owner: 3, known: 4 }));
-    assert!(pair.to_follower().is_err_and(|why| why.to_string().contains("older than epoch 4")));
+    assert!(pair.bring_to_follower().is_err_and(|why| why.to_string().contains("older than epoch 4")));
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn a_follower_takes_no_answer_that_does_not_fit() {
         (Origin { cluster: 1, ..origin() }, None, SessionError::Cluster),
     ] {
         let mut pair = Pair::new(held);
-        pair.to_owner().expect("a good first message");
+        pair.bring_to_owner().expect("a good first message");
         pair.owner.welcome(answer, resume).expect("it has asked");
-        assert_eq!(pair.to_follower(), Err(wanted));
+        assert_eq!(pair.bring_to_follower(), Err(wanted));
     }
     let older = Follower::new(follower_me(), &keys(), [0; 16], None, 9, 0);
     let mut pair = Pair { owner: owner_of(owner_me()), follower: older.expect("there is a key") };
@@ -116,7 +116,7 @@ fn only_keys_of_the_pair_count() {
 #[test]
 fn an_answer_to_another_question_is_refused() {
     let mut old = Pair::new(None);
-    old.to_owner().expect("a good first message");
+    old.bring_to_owner().expect("a good first message");
     old.owner.welcome(origin(), None).expect("it has asked");
     let recorded = std::mem::take(old.owner.output());
     let mut new = Follower::new(follower_me(), &keys(), [1; 16], None, 0, 0).expect("there is a key");
@@ -127,9 +127,9 @@ fn an_answer_to_another_question_is_refused() {
 fn a_recorded_connection_gets_nowhere() {
     let mut real = Pair::new(None);
     let hello = real.follower.output().clone();
-    real.to_owner().expect("a good first message");
+    real.bring_to_owner().expect("a good first message");
     real.owner.welcome(origin(), None).expect("it has asked");
-    real.to_follower().expect("a good answer");
+    real.bring_to_follower().expect("a good answer");
     real.told();
     real.follower.ack(None);
     let ack = std::mem::take(real.follower.output());

@@ -29,7 +29,7 @@ fn batches_come_as_they_were_told_whatever_the_bytes_come_in() {
 fn a_batch_without_entries_is_one() {
     let mut pair = Pair::open(Some((origin(), 4)), Some(4));
     pair.owner.batch(&batch(5, Vec::new()));
-    pair.to_follower().expect("a good batch");
+    pair.bring_to_follower().expect("a good batch");
     assert_eq!(pair.told(), [Told::Batch(batch(5, Vec::new()))]);
 }
 
@@ -41,7 +41,7 @@ fn a_long_batch_goes_in_several_messages_and_comes_as_one() {
     let messages = frames(pair.owner.output());
     assert!(messages.len() > 2, "{}", messages.len());
     assert!(messages.iter().all(|message| message.len() <= 4 + MAX_MESSAGE_SIZE));
-    pair.to_follower().expect("a good batch");
+    pair.bring_to_follower().expect("a good batch");
     let [Told::Batch(got)] = &pair.told()[..] else { panic!("one batch") };
     let count = |entry: &Entry| if let Entry::Remembered(flows) = entry { flows.len() } else { 0 };
     assert_eq!((got.sequence, got.entries.iter().map(count).sum::<usize>()), (5, 30_000));
@@ -57,7 +57,7 @@ fn everything_comes_in_parts_and_then_what_is_new() {
     pair.owner.full_part(&[Entry::Forgotten(vec![key(1)])], 2);
     pair.owner.end_full(70, 8);
     pair.owner.batch(&small(71));
-    pair.to_follower().expect("good messages");
+    pair.bring_to_follower().expect("good messages");
     let part = |done, entry| Told::FullPart { entries: vec![entry], progress: Progress { done, estimate: 2 } };
     assert_eq!(
         pair.told(),
@@ -79,7 +79,7 @@ fn acks_say_what_has_changed_and_nothing_twice() {
     pair.follower.applied(6);
     pair.follower.ack(Some(4));
     pair.follower.ack(Some(5));
-    pair.to_owner().expect("good acks");
+    pair.bring_to_owner().expect("good acks");
     assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: Some(6), durable: Some(4) }));
     assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: Some(6), durable: Some(5) }));
 }
@@ -90,18 +90,18 @@ fn an_ack_from_before_everything_began_anew_says_nothing() {
     pair.follower.applied(5);
     pair.follower.ack(Some(5));
     pair.owner.begin_full();
-    pair.to_owner().expect("a good ack");
+    pair.bring_to_owner().expect("a good ack");
     assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: None, durable: None }));
     pair.owner.end_full(9, 1);
-    pair.to_follower().expect("good messages");
+    pair.bring_to_follower().expect("good messages");
     assert_eq!(pair.follower.poll(), Some(Told::FullBegins(origin())));
     pair.follower.ack(Some(9));
-    pair.to_owner().expect("a good ack");
+    pair.bring_to_owner().expect("a good ack");
     assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: None, durable: None }), "not applied yet");
     pair.follower.poll();
     pair.follower.applied(9);
     pair.follower.ack(None);
-    pair.to_owner().expect("a good ack");
+    pair.bring_to_owner().expect("a good ack");
     assert_eq!(pair.owner.poll(), Some(Heard::Acked { applied: Some(9), durable: None }));
 }
 
@@ -135,11 +135,11 @@ fn what_is_out_of_order_ends_it() {
     for (say, wanted) in cases {
         let mut pair = Pair::open(Some((origin(), 4)), Some(4));
         say(&mut pair.owner);
-        assert_eq!(pair.to_follower(), Err(wanted));
+        assert_eq!(pair.bring_to_follower(), Err(wanted));
     }
     let mut pair = Pair::open(None, None);
     pair.owner.batch(&small(1));
-    assert_eq!(pair.to_follower(), Err(SessionError::Order("a batch")));
+    assert_eq!(pair.bring_to_follower(), Err(SessionError::Order("a batch")));
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn what_is_sent_back_or_of_another_session_ends_it() {
     assert_eq!(pair.owner.input(&sent, 0), Err(SessionError::BadTag(1)));
     let mut other =
         Pair { owner: Owner::new(owner_me(), keys(), [0xa1; 16], 0), follower: follower_of(follower_me(), None) };
-    other.to_owner().expect("a good first message");
+    other.bring_to_owner().expect("a good first message");
     other.owner.welcome(origin(), None).expect("it has asked");
-    other.to_follower().expect("a good answer");
+    other.bring_to_follower().expect("a good answer");
     assert_eq!(other.follower.input(&sent, 0), Err(SessionError::BadTag(0)));
 }
 
@@ -211,10 +211,10 @@ fn who_sends_need_not_ping() {
 fn an_end_says_why() {
     let mut pair = Pair::open(None, None);
     pair.owner.refuse("this node does not lead any more");
-    assert_eq!(pair.to_follower(), Err(SessionError::Refused("this node does not lead any more".to_owned())));
+    assert_eq!(pair.bring_to_follower(), Err(SessionError::Refused("this node does not lead any more".to_owned())));
     let mut pair = Pair::open(None, None);
     pair.follower.end(&"ä".repeat(MAX_REASON_SIZE));
-    assert_eq!(pair.to_owner(), Err(SessionError::Refused("ä".repeat(MAX_REASON_SIZE / 2))));
+    assert_eq!(pair.bring_to_owner(), Err(SessionError::Refused("ä".repeat(MAX_REASON_SIZE / 2))));
 }
 
 #[test]
@@ -245,11 +245,11 @@ fn no_message_may_be_longer_than_the_limit() {
 fn an_older_peer_is_told_what_it_knows() {
     let older = Me { versions: 1..=1, ..follower_me() };
     let mut pair = Pair { owner: owner_of(owner_me()), follower: follower_of(older, Some((origin(), 4))) };
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     pair.owner.poll();
     pair.owner.welcome(origin(), Some(4)).expect("it has asked");
     pair.owner.batch(&batch(5, vec![Entry::HalfOpen(flows(1)), Entry::Remembered(flows(2))]));
-    pair.to_follower().expect("good messages");
+    pair.bring_to_follower().expect("good messages");
     let told = pair.told();
     assert_eq!(told[0], Told::Welcomed { origin: origin(), version: 1, resume: Some(4) });
     assert_eq!(told[1..], [Told::Batch(batch(5, vec![Entry::Remembered(flows(2))]))]);

@@ -11,19 +11,19 @@ fn the_page_says_what_is_sent() {
     let page = &fields(PAGE, "stream")[0];
     let mut pair = Pair::new(Some((origin(), 12)));
     assert_eq!(*pair.follower.output(), page.bytes("hello"));
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     pair.owner.welcome(origin(), Some(12)).expect("it has asked");
     assert_eq!(*pair.owner.output(), page.bytes("welcome"));
-    pair.to_follower().expect("a good answer");
+    pair.bring_to_follower().expect("a good answer");
     pair.follower.ack(Some(12));
     assert_eq!(*pair.follower.output(), page.bytes("ack"));
     pair.owner.batch(&batch(13, vec![Entry::RealGone(7)]));
     assert_eq!(*pair.owner.output(), page.bytes("batch"));
-    pair.to_follower().expect("a good batch");
+    pair.bring_to_follower().expect("a good batch");
     pair.owner.tick(PING_INTERVAL_US).expect("a ping is due");
     assert_eq!(*pair.owner.output(), page.bytes("ping"));
     let mut pair = Pair::new(Some((origin(), 12)));
-    pair.to_owner().expect("a good first message");
+    pair.bring_to_owner().expect("a good first message");
     pair.owner.refuse("this node does not lead");
     assert_eq!(*pair.owner.output(), page.bytes("refusal"));
 }
