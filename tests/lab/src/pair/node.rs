@@ -15,6 +15,8 @@ use crate::reports::{key_file, write_keys};
 const PORT: u16 = 6721;
 /// How long a node may take for any change of its state that does not wait for a timer of the configuration.
 const LIMIT: Duration = Duration::from_secs(20);
+/// The same where a checkpoint of a hundred thousand flows has to go from one node to the other.
+const FULL_LIMIT: Duration = Duration::from_secs(120);
 
 /// How the nodes of a pair are configured.
 #[derive(Clone, Debug)]
@@ -197,12 +199,17 @@ impl Node {
 
     /// Waits until the node says that the standby has everything that the active node has learned.
     pub fn wait_for_checkpoints(&self) -> Result<()> {
-        self.wait_for("the checkpoints to be in sync", |node| Ok(node.checkpoint()?["sync"]["in_sync"] == true))
+        let in_sync = |node: &Node| Ok(node.checkpoint()?["sync"]["in_sync"] == true);
+        self.wait_within(FULL_LIMIT, "the checkpoints to be in sync", in_sync)
     }
 
     /// Waits until something holds. While the daemon does not answer, it does not.
     pub fn wait_for(&self, what: &str, holds: impl Fn(&Node) -> Result<bool>) -> Result<()> {
-        let outcome = wait_for(what, LIMIT, || Ok(holds(self).unwrap_or(false).then_some(())));
+        self.wait_within(LIMIT, what, holds)
+    }
+
+    fn wait_within(&self, limit: Duration, what: &str, holds: impl Fn(&Node) -> Result<bool>) -> Result<()> {
+        let outcome = wait_for(what, limit, || Ok(holds(self).unwrap_or(false).then_some(())));
         outcome.with_context(|| self.story())
     }
 }
