@@ -80,7 +80,7 @@ impl Control {
         let (summary, entries) = task::spawn_blocking(read).await.map_err(refused)??;
         let hub = self.common.hub.clone();
         let import = move |engine: &mut crate::engine::Engine| {
-            let imported = engine.import(&entries)?;
+            let imported = engine.import(entries)?;
             hub.change(|ledger, now| ledger.tell_all_anew(now));
             Ok::<_, crate::engine::ChangeError>(imported)
         };

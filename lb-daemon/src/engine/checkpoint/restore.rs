@@ -39,21 +39,22 @@ impl Engine {
     /// after it.
     ///
     /// # Errors
-    /// This node follows another, or the maps cannot be written.
-    pub fn import(&mut self, entries: &[Entry]) -> Result<Imported, ChangeError> {
+    /// This node follows another, or the maps cannot be written. Some of it may be there then.
+    pub fn import(&mut self, entries: Vec<Entry>) -> Result<Imported, ChangeError> {
         self.refuse_unless_owner()?;
         let mut dictionary = Dictionary::default();
-        self.change(|table, now_ms| {
-            table.follow(entries, &mut dictionary, now_ms);
-            Ok(())
-        })?;
+        let is_slots = |entry: &Entry| matches!(entry, Entry::Ring(_) | Entry::Slots { .. });
+        let (slots, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_slots);
+        self.take_table(&entries, &mut dictionary)?;
         let names = dictionary.translation(&self.table);
         let stamp_ns = self.forwarder.now_ns();
         let Some(keeping) = &mut self.keeping else { return Err(ChangeError::NoCheckpoints) };
         keeping.known = dictionary.known();
         let flows = FlowWriter { flows: &*keeping.flows, names, stamp_ns, is_news: false }
-            .write(entries)
+            .write(&entries)
             .map_err(ChangeError::Maps)?;
+        // Flows that the slots no longer send where they are have been written by now.
+        self.take_table(&slots, &mut dictionary)?;
         let strangers = dictionary.strangers(&self.table);
         let is_here = |name: &String| !strangers.contains(name);
         let imported = Imported {
@@ -68,6 +69,14 @@ impl Engine {
         };
         self.succeed(imported.generation);
         Ok(imported)
+    }
+
+    fn take_table(&mut self, entries: &[Entry], dictionary: &mut Dictionary) -> Result<(), ChangeError> {
+        self.change(|table, now_ms| {
+            table.follow(entries, dictionary, now_ms);
+            Ok(())
+        })
+        .map(drop)
     }
 
     /// Takes over what the disk has, where the maps have nothing. Maps that were adopted know better. `saved_generation` is of the state

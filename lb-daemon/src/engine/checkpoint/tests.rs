@@ -388,6 +388,21 @@ fn restored_from(owner: &mut Node, generation: u64) -> Restored {
 }
 
 #[test]
+fn an_import_brings_the_table_and_the_flows() {
+    let mut from = Node::start();
+    from.engine.set_weight("web1", Some(3)).unwrap();
+    let mut entries = from.engine.checkpoint_all().entries;
+    entries.push(Entry::Remembered(vec![flow(1, 1), flow(2, 77)]));
+    let mut node = Node::start();
+    let imported = node.engine.import(entries.clone()).unwrap();
+    assert_eq!((imported.services, imported.reals, imported.flows), (1, 2, 1));
+    assert!(node.bench.fake.world().rows.rings == from.bench.fake.world().rows.rings);
+    assert_eq!(node.flows().len(), 1);
+    let mut follower = Node::following(&mut from);
+    assert!(matches!(follower.engine.import(entries), Err(ChangeError::Follows)));
+}
+
+#[test]
 fn a_cold_start_goes_on_with_what_the_disk_has() {
     let mut owner = Node::start();
     owner.engine.set_weight("web1", Some(3)).unwrap();
