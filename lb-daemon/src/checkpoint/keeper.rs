@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lb_core::checkpoint::{Origin, Sequence};
-use lb_core::pair::view::PairView;
 use lb_core::pair::{Epoch, Input, Role, Service, State};
 use tokio::runtime::Handle as Runtime;
 use tokio::task::{self, JoinSet};
@@ -214,10 +213,10 @@ impl Common {
 }
 
 /// What the node's state wants of it. One that gives the VIPs up goes on with what it did.
-fn duty_of(view: &PairView) -> Option<Duty> {
-    match view.state {
-        State::Active => Some(Duty::Lead(view.epoch)),
-        State::TakingOver if view.lease.service == Service::Serving => Some(Duty::Lead(view.epoch)),
+fn duty_of(state: State, service: Service, epoch: Epoch) -> Option<Duty> {
+    match state {
+        State::Active => Some(Duty::Lead(epoch)),
+        State::TakingOver if service == Service::Serving => Some(Duty::Lead(epoch)),
         State::Starting | State::Standby | State::Fenced => Some(Duty::Follow),
         State::TakingOver | State::Yielding => None,
     }
@@ -227,7 +226,10 @@ fn duty_of(view: &PairView) -> Option<Duty> {
 async fn duties(common: Arc<Common>, peer: Peer, me: stream::Me) {
     let mut current = None;
     loop {
-        let wanted = duty_of(&peer.view().pair);
+        let wanted = {
+            let view = peer.view();
+            duty_of(view.pair.state, view.pair.lease.service, view.pair.epoch)
+        };
         if let Some(duty) = wanted.filter(|duty| current != Some(*duty)) {
             let stream::Me { cluster, role, boot } = me;
             let done = match duty {
@@ -288,6 +290,18 @@ fn is_to_be_told(told: Option<(bool, Instant)>, carried: bool, now: Instant) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_serves_leads_and_who_yields_goes_on_with_it() {
+        let (serving, silent) = (Service::Serving, Service::Silent);
+        assert_eq!(duty_of(State::Active, serving, 7), Some(Duty::Lead(7)));
+        assert_eq!(duty_of(State::TakingOver, serving, 7), Some(Duty::Lead(7)));
+        assert_eq!(duty_of(State::TakingOver, silent, 7), None);
+        assert_eq!(duty_of(State::Yielding, serving, 7), None);
+        for state in [State::Starting, State::Standby, State::Fenced] {
+            assert_eq!(duty_of(state, silent, 7), Some(Duty::Follow));
+        }
+    }
 
     #[test]
     fn what_the_peer_has_is_told_at_each_change_and_each_second() {
