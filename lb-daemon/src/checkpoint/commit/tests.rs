@@ -22,7 +22,7 @@ struct Bench {
 
 fn options(shared: bool) -> Options {
     let keys = Keys::parse("1 000102030405060708090a0b0c0d0e0f").unwrap();
-    Options { cluster: 1, keys, max_size: 1 << 20, owner: Role::Primary, shared }
+    Options { cluster: 1, keys, max_size: 16 << 10, owner: Role::Primary, shared }
 }
 
 impl Bench {
