@@ -99,7 +99,7 @@ fn nothing_that_was_established_breaks_when_the_active_node_is_cut_off_again_and
 #[derive(Clone, Copy, Debug)]
 struct CutOff {
     at: Instant,
-    /// The standby had applied what the active node had told it before this.
+    /// The standby had applied what the active node had told it before this, as it said just before the cut.
     acked: Instant,
 }
 
@@ -113,9 +113,9 @@ fn fail_over(
 ) -> Result<CutOff> {
     let owner = stage.wait_for_any_owner()?;
     let standby = 1 - owner;
+    let acked = acked(&stage.nodes[owner])?;
     let at = Instant::now();
     stage.network.cut(&Cut::node(owner))?;
-    let acked = acked(&stage.nodes[owner])?.min(at);
     stage.nodes[standby].wait_for_state("active")?;
     synthetic.aim(stage.network.mac(standby)?);
     weights.follow(standby);
@@ -128,7 +128,7 @@ fn fail_over(
     Ok(CutOff { at, acked })
 }
 
-/// Up to when a node has told its standby everything, by its own record: nothing from after this has been acked.
+/// Up to when the standby has acked everything, by the active node's own record.
 fn acked(node: &Node) -> Result<Instant> {
     let asked = Instant::now();
     let shown = node.checkpoint()?;
