@@ -1,6 +1,7 @@
 //! Next hops against the kernel's own neighbours, routes and links, in network namespaces of the test's own.
 //! Needs root.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::net::IpAddr;
@@ -163,26 +164,52 @@ fn dsr(real: &str, address: &str) -> Watch {
     Watch { needs_tunnel: false, needs_same_link: true, ..tunnel(real, address) }
 }
 
+/// What has been found, in order. What came of other reals than the one that was waited for stays until it is asked for.
+struct Updates {
+    arriving: Receiver<Update>,
+    passed_over: VecDeque<Update>,
+}
+
+fn start(watches: Vec<Watch>) -> (NextHops, Updates) {
+    let (task, arriving) = NextHops::start(watches, quick()).unwrap();
+    (task, Updates { arriving, passed_over: VecDeque::new() })
+}
+
+impl Updates {
+    async fn recv(&mut self) -> Option<Update> {
+        match self.passed_over.pop_front() {
+            None => self.arriving.recv().await,
+            update => update,
+        }
+    }
+}
+
 /// Reads updates until one of the real is as wanted.
-async fn until(updates: &mut Receiver<Update>, real: &str, wanted: impl Fn(&Update) -> bool) -> Update {
-    let mut seen = Vec::new();
+async fn until(updates: &mut Updates, real: &str, wanted: impl Fn(&Update) -> bool) -> Update {
+    let (mut seen, mut of_others) = (Vec::new(), VecDeque::new());
     let search = async {
         while let Some(update) = updates.recv().await {
-            if update.real == real && wanted(&update) {
+            if update.real != real {
+                of_others.push_back(update);
+            } else if wanted(&update) {
                 return Some(update);
+            } else {
+                seen.push(update);
             }
-            seen.push(update);
         }
         None
     };
-    match tokio::time::timeout(PATIENCE / 2, search).await {
+    let found = tokio::time::timeout(PATIENCE / 2, search).await;
+    of_others.append(&mut updates.passed_over);
+    updates.passed_over = of_others;
+    match found {
         Ok(Some(update)) => update,
-        _ => panic!("no such update of {real} came, but: {seen:#?}"),
+        _ => panic!("no such update of {real} came, but: {seen:#?}; of others: {:#?}", updates.passed_over),
     }
 }
 
 /// The next hop of the first update that has one and nothing to complain of.
-async fn resolved(updates: &mut Receiver<Update>, real: &str) -> NextHop {
+async fn resolved(updates: &mut Updates, real: &str) -> NextHop {
     let update = until(updates, real, |update| update.next_hop.is_some() && update.note.is_empty()).await;
     update.next_hop.unwrap()
 }
@@ -196,7 +223,7 @@ fn reals_on_the_link_are_found() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.lb.run(|| async {
         let watches = vec![tunnel("v4", "192.0.2.11"), tunnel("v6", "2001:db8::11")];
-        let (_task, mut updates) = NextHops::start(watches, quick()).unwrap();
+        let (_task, mut updates) = start(watches);
         for (real, source) in [("v4", "192.0.2.1"), ("v6", "2001:db8::1")] {
             let found = resolved(&mut updates, real).await;
             assert_eq!(found.next_hop_mac, REAL_MAC, "{real}");
@@ -215,7 +242,7 @@ fn reals_behind_a_gateway_are_found_with_the_mtu_of_their_route() {
     pair.lb.ip("-6 route add 2001:db8:b::/48 via 2001:db8::fe mtu 1320");
     pair.lb.run(|| async {
         let watches = vec![tunnel("v4", "198.51.100.11"), tunnel("v6", "2001:db8:b::11")];
-        let (_task, mut updates) = NextHops::start(watches, quick()).unwrap();
+        let (_task, mut updates) = start(watches);
         for (real, mtu, source) in [("v4", 1400, "192.0.2.1"), ("v6", 1320, "2001:db8::1")] {
             let found = resolved(&mut updates, real).await;
             assert_eq!(found.next_hop_mac, GATEWAY_MAC, "{real}");
@@ -224,7 +251,7 @@ fn reals_behind_a_gateway_are_found_with_the_mtu_of_their_route() {
         }
     });
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![dsr("dsr", "198.51.100.12")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![dsr("dsr", "198.51.100.12")]);
         let update = until(&mut updates, "dsr", |update| update.next_hop.is_some()).await;
         assert!(update.note.contains("behind the gateway 192.0.2.254"), "{}", update.note);
     });
@@ -239,7 +266,7 @@ fn a_neighbour_that_changes_its_mac_is_followed() {
     pair.lb.set("ipv4/neigh/lb0/locktime", "0");
     pair.lb.run(|| async {
         let watches = vec![tunnel("v4", "192.0.2.11"), tunnel("v6", "2001:db8::11")];
-        let (_task, mut updates) = NextHops::start(watches, quick()).unwrap();
+        let (_task, mut updates) = start(watches);
         assert_eq!(resolved(&mut updates, "v4").await.next_hop_mac, REAL_MAC);
         assert_eq!(resolved(&mut updates, "v6").await.next_hop_mac, REAL_MAC);
         pair.far.ip("link set far0 address 02:00:00:00:00:12");
@@ -253,7 +280,7 @@ fn a_neighbour_that_changes_its_mac_is_followed() {
 fn a_link_that_flaps_keeps_the_next_hop_and_says_so() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         let found = resolved(&mut updates, "web").await;
 
         pair.far.ip("link set far0 down");
@@ -275,7 +302,7 @@ fn a_link_that_flaps_keeps_the_next_hop_and_says_so() {
 fn a_link_that_changes_its_mtu_or_mac_is_followed() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         let found = resolved(&mut updates, "web").await;
         pair.lb.ip("link set lb0 mtu 1400");
         until(&mut updates, "web", |update| update.next_hop == Some(NextHop { mtu: 1400, ..found })).await;
@@ -294,7 +321,7 @@ fn a_changed_route_is_followed_to_another_gateway() {
     other.ip("addr add 203.0.113.254/24 dev other0");
     pair.lb.ip("route add 198.51.100.0/24 via 192.0.2.254");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "198.51.100.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "198.51.100.11")]);
         let first = resolved(&mut updates, "web").await;
         assert_eq!(first.next_hop_mac, GATEWAY_MAC);
 
@@ -322,7 +349,7 @@ fn a_real_that_is_absent_is_found_when_it_appears() {
     pair.lb.set("ipv6/neigh/lb0/retrans_time_ms", "100");
     pair.lb.run(|| async {
         let watches = vec![tunnel("v4", "192.0.2.11"), tunnel("v6", "2001:db8::11")];
-        let (_task, mut updates) = NextHops::start(watches, quick()).unwrap();
+        let (_task, mut updates) = start(watches);
         let silent = |update: &Update| update.next_hop.is_none() && update.note.starts_with("no ");
         let note = until(&mut updates, "v4", silent).await.note;
         assert!(note.starts_with("no ARP answer from 192.0.2.11 on lb0"), "{note}");
@@ -341,7 +368,7 @@ fn a_neighbour_that_falls_silent_keeps_its_mac() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.lb.set("ipv4/neigh/lb0/retrans_time_ms", "100");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         let found = resolved(&mut updates, "web").await;
         pair.far.ip("addr del 192.0.2.11/24 dev far0");
         pair.lb.ip("neigh del 192.0.2.11 dev lb0");
@@ -355,7 +382,7 @@ fn a_stale_neighbour_is_confirmed_by_the_kernel() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.lb.set("ipv4/neigh/lb0/delay_first_probe_time", "0");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         let found = resolved(&mut updates, "web").await;
         // The entry goes stale with a wrong MAC: only a probe, whose answer has the right one, can mend it.
         pair.lb.ip("neigh replace 192.0.2.11 lladdr 02:00:00:00:00:99 nud stale dev lb0");
@@ -369,7 +396,7 @@ fn a_permanent_neighbour_is_used_and_left_alone() {
     let pair = Pair::new(REAL_MAC);
     pair.lb.ip("neigh add 192.0.2.11 lladdr 02:00:00:00:00:77 nud permanent dev lb0");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         assert_eq!(resolved(&mut updates, "web").await.next_hop_mac, [2, 0, 0, 0, 0, 0x77]);
     });
     let output = Command::new("ip").args(["-n", &pair.lb.0, "neigh", "show", "192.0.2.11"]).output().unwrap();
@@ -390,7 +417,7 @@ fn addresses_that_cannot_be_reals_are_named() {
     ];
     pair.lb.run(|| async {
         let watches = cases.iter().map(|(real, address, _)| tunnel(real, address)).collect();
-        let (_task, mut updates) = NextHops::start(watches, quick()).unwrap();
+        let (_task, mut updates) = start(watches);
         for _ in &cases {
             let update = updates.recv().await.unwrap();
             let wanted = cases.iter().find(|(real, ..)| *real == update.real).unwrap().2;
@@ -406,7 +433,7 @@ fn a_tunnel_needs_a_source_address_and_takes_one_that_appears() {
     pair.lb.ip("addr flush dev lb0");
     pair.lb.ip("route add 192.0.2.0/24 dev lb0");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         until(&mut updates, "web", |update| update.note.starts_with("no IPv4 address to send tunnel packets from"))
             .await;
         // No route to the real comes with this address: only the news of the address itself tells.
@@ -420,7 +447,7 @@ fn a_new_set_of_reals_keeps_what_is_known() {
     let pair = Pair::new(REAL_MAC).with_real();
     pair.far.ip("addr add 192.0.2.12/24 dev far0");
     pair.lb.run(|| async {
-        let (task, mut updates) = NextHops::start(vec![tunnel("a", "192.0.2.11")], quick()).unwrap();
+        let (task, mut updates) = start(vec![tunnel("a", "192.0.2.11")]);
         resolved(&mut updates, "a").await;
         task.watch(vec![tunnel("a", "192.0.2.11"), tunnel("b", "192.0.2.12")]);
         resolved(&mut updates, "b").await;
@@ -440,7 +467,7 @@ fn the_next_hop_of_an_earlier_daemon_stays_until_another_is_found() {
     let known = NextHop { ifindex: 7, next_hop_mac: REAL_MAC, source_mac: LB_MAC, tunnel_source, mtu: 1500 };
     pair.lb.run(|| async {
         let watch = Watch { known: Some(known), ..tunnel("web", "192.0.2.11") };
-        let (_task, mut updates) = NextHops::start(vec![watch], quick()).unwrap();
+        let (_task, mut updates) = start(vec![watch]);
         let update = updates.recv().await.unwrap();
         assert_eq!(update.next_hop, Some(known));
         assert!(update.note.starts_with("waiting for an ARP answer from 192.0.2.11"), "{}", update.note);
@@ -455,7 +482,7 @@ fn news_that_the_kernel_could_not_deliver_is_made_up_for() {
     // The end of duplicate address detection would be news that is delivered, and looked into.
     pair.lb.ip("-6 addr flush dev lb0");
     pair.lb.run(|| async {
-        let (_task, mut updates) = NextHops::start(vec![tunnel("web", "192.0.2.11")], quick()).unwrap();
+        let (_task, mut updates) = start(vec![tunnel("web", "192.0.2.11")]);
         resolved(&mut updates, "web").await;
         // This runtime has one thread, which is here: nothing is read while the socket overflows, and the change that
         // matters comes last.
