@@ -55,12 +55,20 @@ impl Stranger<'_> {
         self.wait_for_refusals(node, Link::Service, reason, counted + frames.len() as u64)
     }
 
-    /// The same on the serial line.
+    /// The same on the serial line. What finds no room at its ends is lost, so each frame is sent until it is counted.
     pub fn send_by_serial(&self, node: usize, frames: &[Vec<u8>], reason: &str) -> Result<()> {
-        let counted = self.stage.refused(node, Link::Serial, reason)?;
-        let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode_stream(frame)).collect();
-        self.stage.network.serial.inject(1 - node, &bytes)?;
-        self.wait_for_refusals(node, Link::Serial, reason, counted + frames.len() as u64)
+        let refused = || self.stage.refused(node, Link::Serial, reason);
+        for frame in frames {
+            let counted = refused()?;
+            wait_for(&format!("lb-{} to count a frame of the serial line under {reason}", node + 1), LIMIT, || {
+                if refused()? > counted {
+                    return Ok(Some(()));
+                }
+                self.stage.network.serial.inject(1 - node, &encode_stream(frame))?;
+                Ok(None)
+            })?;
+        }
+        Ok(())
     }
 
     fn wait_for_refusals(&self, node: usize, link: Link, reason: &str, count: u64) -> Result<()> {
