@@ -88,6 +88,23 @@ fn a_flow_is_told_as_it_is_when_its_event_is_read() {
 }
 
 #[test]
+fn what_is_known_already_is_not_written_over() {
+    let (dataplane, _) = Dataplane::open(&options(None)).unwrap();
+    let table = dataplane.flow_table().unwrap();
+    table.put_batch(&[(flow_key(1), value(1, 1))]).unwrap();
+    let new = table.put_new(&[(flow_key(1), value(1, 9)), (flow_key(2), value(2, 9))]).unwrap();
+    assert_eq!(new, [(flow_key(2), value(2, 9))]);
+    assert_eq!(table.get(&flow_key(1)).unwrap(), Some(value(1, 1)));
+    assert_eq!(table.get(&flow_key(2)).unwrap(), Some(value(2, 9)));
+    let half = HalfOpenValue { real: REAL, service: SERVICE, ..HalfOpenValue::default() };
+    assert_eq!(table.put_new_half_open(&[(flow_key(1), half)]).unwrap().len(), 1);
+    assert_eq!(table.put_new_half_open(&[(flow_key(1), half)]).unwrap().len(), 0);
+    table.end_half_open(&[flow_key(1), flow_key(3)]).unwrap();
+    assert_eq!(dataplane.get_half_open(&flow_key(1)).unwrap(), None);
+    assert_eq!(table.get(&flow_key(1)).unwrap(), Some(value(1, 1)));
+}
+
+#[test]
 fn a_new_daemon_reads_what_was_told_before_it() {
     let bpffs = Bpffs::new();
     let pinned = options(Some(bpffs.dir()));
