@@ -6,11 +6,12 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
     iter,
     sync::Arc,
 };
 
-use lb_common::{FlowKey, SLOT_CLEAN, Slot};
+use lb_common::{FlowKey, SLOT_CLEAN, ServiceKey, Slot};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, FlowEntry, RealEntry, RingEntry, ServiceEntry, SlotChange, codec::MAX_FLOWS};
@@ -21,7 +22,7 @@ pub struct Image {
     services: BTreeMap<u16, ServiceEntry>,
     reals: BTreeMap<u16, RealEntry>,
     rings: BTreeMap<u16, Ring>,
-    flows: HashMap<FlowKey, Target>,
+    flows: HashMap<Key, Target>,
     /// Which instant it shows, in milliseconds since 1970.
     unix_ms: u64,
 }
@@ -45,6 +46,11 @@ struct Ring {
     /// By index, for each slot that is not clean: since when, in milliseconds since 1970. It may have been before.
     since_ms: BTreeMap<u32, i64>,
 }
+
+/// A flow's key that is hashed by one write of all its bytes: there are millions of them at a cold start, and field by field takes three
+/// times as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(FlowKey);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Target {
@@ -81,11 +87,12 @@ impl Image {
             Entry::Ring(ring) => self.set_ring(ring),
             Entry::Slots { service, changes } => self.change_slots(*service, changes),
             Entry::Remembered(flows) => {
-                let targets = flows.iter().map(|&FlowEntry { key, service, real }| (key, Target { service, real }));
+                let targets =
+                    flows.iter().map(|&FlowEntry { key, service, real }| (Key(key), Target { service, real }));
                 self.flows.extend(targets);
             }
             Entry::Forgotten(keys) => keys.iter().for_each(|key| {
-                self.flows.remove(key);
+                self.flows.remove(&Key(*key));
             }),
             Entry::HalfOpen(_) => {}
         }
@@ -106,7 +113,7 @@ impl Image {
 
     /// The flows, in no order.
     pub fn flows(&self) -> impl Iterator<Item = FlowEntry> + '_ {
-        self.flows.iter().map(|(&key, &Target { service, real })| FlowEntry { key, service, real })
+        self.flows.iter().map(|(&Key(key), &Target { service, real })| FlowEntry { key, service, real })
     }
 
     /// How much there is.
@@ -146,6 +153,20 @@ impl Image {
                 ring.since_ms.insert(index, since(self.unix_ms, age_ms));
             }
         }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let FlowKey { client, service: ServiceKey { vip, port, protocol, family }, client_port, reserved } = self.0;
+        let mut bytes = [0; size_of::<FlowKey>()];
+        let (addresses, rest) = bytes.split_at_mut(client.len() + vip.len());
+        addresses[..client.len()].copy_from_slice(&client);
+        addresses[client.len()..].copy_from_slice(&vip);
+        let words = u64::from(port) | u64::from(client_port) << 16 | u64::from(reserved) << 32;
+        let words = words | u64::from(protocol) << 48 | u64::from(family) << 56;
+        rest.copy_from_slice(&words.to_ne_bytes());
+        state.write(&bytes);
     }
 }
 

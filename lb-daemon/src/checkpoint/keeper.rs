@@ -1,11 +1,13 @@
 //! Runs everything that keeps checkpoints, and has it follow the pair: who serves leads, who does not follows.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lb_core::checkpoint::{Origin, Sequence};
+use lb_core::pair::view::Level;
 use lb_core::pair::{Epoch, Input, Role, Service, State};
 use tokio::runtime::Handle as Runtime;
 use tokio::task::{self, JoinSet};
@@ -114,9 +116,11 @@ impl Keeper {
             Who::Paired { peer, settings: pair, boot } => {
                 let me = stream::Me { cluster, role: pair.role, boot };
                 tasks.spawn(duties(common.clone(), peer.clone(), me));
-                tasks.spawn(carried(hub.clone(), peer));
+                tasks.spawn(carried(hub.clone(), peer.clone()));
                 let options = stream::Options { me, keys: Arc::new(keys.clone()), paths: udp_paths(&pair) };
-                Some(Arc::new(stream::spawn(options, common.clone())))
+                let stream = Arc::new(stream::spawn(options, common.clone()));
+                tasks.spawn(paths(stream.clone(), peer, pair));
+                Some(stream)
             }
         };
         tasks.spawn(take_settings(hub, committer.clone(), stream.clone()));
@@ -267,6 +271,32 @@ async fn count_flows(common: Arc<Common>) {
     }
 }
 
+/// Tells the stream which paths are down.
+async fn paths(stream: Arc<Stream>, peer: Peer, pair: Box<PairSettings>) {
+    let interfaces: Vec<Option<String>> = pair.paths.iter().map(|path| interface_of(&path.way)).collect();
+    loop {
+        let view = peer.view();
+        let levels = view.pair.paths.iter().map(|path| path.level);
+        let paths: Vec<(Level, &str)> =
+            levels.zip(&interfaces).filter_map(|(level, interface)| Some((level, interface.as_deref()?))).collect();
+        stream.set_down(down(&paths));
+        time::sleep(LOOK).await;
+    }
+}
+
+fn interface_of(way: &Way) -> Option<String> {
+    if let Way::Udp(way) = way { Some(way.interface.clone()) } else { None }
+}
+
+/// The interfaces of the paths that are down, where the stream could go by another one.
+fn down(paths: &[(Level, &str)]) -> BTreeSet<String> {
+    if !paths.iter().any(|(level, _)| *level == Level::Up) {
+        return BTreeSet::new();
+    }
+    let down = paths.iter().filter(|(level, _)| *level == Level::Down);
+    down.map(|(_, interface)| (*interface).to_owned()).collect()
+}
+
 /// Tells the pair whether the peer has all that the active node has learned.
 async fn carried(hub: Arc<Hub>, peer: Peer) {
     let mut changes = hub.changes();
@@ -290,6 +320,15 @@ fn is_to_be_told(told: Option<(bool, Instant)>, carried: bool, now: Instant) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_given_up_where_another_one_is_up() {
+        let down = |paths: &[(Level, &str)]| down(paths).into_iter().collect::<Vec<_>>();
+        assert_eq!(down(&[(Level::Down, "eth0"), (Level::Up, "eth1")]), ["eth0"]);
+        assert!(down(&[(Level::Up, "eth0"), (Level::Unknown, "eth1")]).is_empty());
+        assert!(down(&[(Level::Down, "eth0"), (Level::Down, "eth1")]).is_empty(), "there is no better one");
+        assert!(down(&[(Level::Down, "eth0"), (Level::Unknown, "eth1")]).is_empty());
+    }
 
     #[test]
     fn who_serves_leads_and_who_yields_goes_on_with_it() {

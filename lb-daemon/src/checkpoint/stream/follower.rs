@@ -1,10 +1,11 @@
 //! The follower's side of a connection: what comes is applied as it comes, and acked at once.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use futures_util::future::BoxFuture;
 use lb_core::checkpoint::ledger::{Duty, Progress};
 use lb_core::checkpoint::session::{Follower, Has, Told};
@@ -78,6 +79,8 @@ pub(super) async fn follow(common: &Arc<Common>, path: &str, peer: SocketAddr, o
         has: resume.map(|at| (origin, at)),
         changes: hub.changes(),
         wishes: hub.wishes(),
+        down: common.down.subscribe(),
+        path: path.to_owned(),
         skipped: 0,
         last_words: None,
     };
@@ -105,6 +108,10 @@ struct Following {
     has: Has,
     changes: watch::Receiver<u64>,
     wishes: watch::Receiver<u64>,
+    /// See [`super::Stream::set_down`].
+    down: watch::Receiver<BTreeSet<String>>,
+    /// The interface by which the connection goes.
+    path: String,
     /// Entries that were left out so far.
     skipped: usize,
     /// Until when this node, which leads by now, hears the last words.
@@ -144,6 +151,10 @@ impl Following {
                 changed = self.changes.changed() => {
                     changed?;
                     self.still_listens()?;
+                }
+                changed = self.down.changed() => {
+                    changed?;
+                    ensure!(!self.down.borrow_and_update().contains(&self.path), "the heartbeats by this path have stopped");
                 }
                 () = wait_until(self.last_words) => bail!("this node leads, and has heard the last words long enough"),
                 changed = self.wishes.changed() => {

@@ -14,6 +14,7 @@ mod tests;
 mod view;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -98,6 +99,8 @@ struct Common {
     view: Mutex<StreamView>,
     /// Grows with each follower that takes the place of the one before.
     followers: watch::Sender<u64>,
+    /// Interfaces of paths that are down while another one is up.
+    down: watch::Sender<BTreeSet<String>>,
 }
 
 /// Begins to listen on all paths, and to connect whenever this node follows. To be called within a runtime.
@@ -110,6 +113,7 @@ pub fn spawn(options: Options, ledgers: Arc<dyn Ledgers>) -> Stream {
         ledgers,
         view: Mutex::default(),
         followers: watch::Sender::new(0),
+        down: watch::Sender::new(BTreeSet::new()),
     });
     let mut tasks = JoinSet::new();
     let places = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
@@ -125,6 +129,16 @@ impl Stream {
     #[must_use]
     pub fn view(&self) -> StreamView {
         self.common.see(|view| view.clone())
+    }
+
+    /// The heartbeats say that the paths by these interfaces are down, and another one is up: a connection that goes by one of them is given up at
+    /// once, and made by the other.
+    pub fn set_down(&self, interfaces: BTreeSet<String>) {
+        self.common.down.send_if_modified(|before| {
+            let is_new = *before != interfaces;
+            *before = interfaces;
+            is_new
+        });
     }
 
     /// Takes other keys for the connections from now on.

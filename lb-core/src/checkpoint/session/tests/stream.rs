@@ -192,7 +192,7 @@ fn who_is_silent_pings_and_who_is_not_heard_is_given_up() {
     assert_eq!((pair.owner.tick(end - 1), pair.follower.tick(end - 1)), (Ok(()), Ok(())));
     assert_eq!(
         (pair.owner.tick(end), pair.follower.tick(end)),
-        (Err(SessionError::Silent(200)), Err(SessionError::Silent(200)))
+        (Err(SessionError::Silent(SILENCE_US / 1_000)), Err(SessionError::Silent(SILENCE_US / 1_000)))
     );
     pair.follower.listens_again(end);
     assert_eq!(pair.follower.tick(end + SILENCE_US - 1), Ok(()));
