@@ -194,7 +194,7 @@ impl Worker {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.look();
-                    if begun.elapsed() < self.interval {
+                    if begun.elapsed() < self.interval && !self.is_first_due() {
                         continue;
                     }
                     begun = Instant::now();
@@ -205,6 +205,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Nothing of what this node has is on the disk: the first checkpoint does not wait for its interval.
+    fn is_first_due(&self) -> bool {
+        self.hub.look(|ledger, _| ledger.held().is_some() && ledger.durable().is_none())
     }
 
     /// Measures what has happened, and has the interval follow it.

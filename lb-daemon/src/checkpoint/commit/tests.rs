@@ -83,6 +83,16 @@ fn everything_comes_first_and_then_what_is_new() {
 }
 
 #[test]
+fn the_first_checkpoint_does_not_wait_for_its_interval() {
+    let mut bench = Bench::new(false, &[Ok(vec![Entry::RealGone(1)])]);
+    assert!(bench.worker.is_first_due());
+    bench.worker.commit().unwrap();
+    assert!(!bench.worker.is_first_due(), "what is new waits");
+    bench.hub.change(|ledger, _| ledger.lead(Origin { epoch: 2, ..ORIGIN }));
+    assert!(bench.worker.is_first_due(), "nothing of this epoch is there");
+}
+
+#[test]
 fn a_disk_that_takes_nothing_is_told_of_until_it_does() {
     let mut bench = Bench::new(false, &[Ok(Vec::new())]);
     fs::write(bench.store(), "in the way").unwrap();
