@@ -43,9 +43,7 @@ struct Scale {
 impl Scale {
     fn get() -> Scale {
         match std::env::var_os("UNDERSTUDY_CHECKPOINT_FULL") {
-            Some(_) => {
-                Scale { connections: 2_000, flows: 100_000, failovers: 10, heartbeat_ms: 10, missed_limit: 3 }
-            }
+            Some(_) => Scale { connections: 2_000, flows: 100_000, failovers: 10, heartbeat_ms: 10, missed_limit: 3 },
             // As the other tests have it: a busy machine is no dead peer.
             None => Scale { connections: 300, flows: 10_000, failovers: 3, heartbeat_ms: 40, missed_limit: 15 },
         }
