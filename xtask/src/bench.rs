@@ -20,6 +20,8 @@ pub enum Bench {
     Failover(Failover),
     /// How often a pair takes over without need: under CPU hogs and a flood, and when heartbeats are lost
     Soak(Soak),
+    /// What checkpoints cost and how soon a successor forwards with them, beside redb, SQLite, conntrack and nftables
+    Checkpoint(Checkpoint),
 }
 
 /// How to measure packets.
@@ -84,6 +86,17 @@ pub struct Soak {
     only: Option<String>,
 }
 
+/// How to measure checkpoints.
+#[derive(Args)]
+pub struct Checkpoint {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fewer rounds, and no million of flows: a first look
+    #[arg(long)]
+    quick: bool,
+}
+
 /// Runs the bench.
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
@@ -92,6 +105,7 @@ pub fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Balance(options) => balance(root, options),
         Bench::Failover(options) => failover(root, options),
         Bench::Soak(options) => soak(root, options),
+        Bench::Checkpoint(options) => checkpoint(root, options),
     }
 }
 
@@ -145,6 +159,14 @@ fn soak(root: &Path, soak: &Soak) -> Result<()> {
         command.arg("--only").arg(only);
     }
     run_command(&mut command)
+}
+
+/// With the daemon's own parts in the bench's processes: no program beside it is needed but for the comparison.
+fn checkpoint(root: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain, Need::Conntrack])?;
+    let json = checkpoint.json.as_deref();
+    run_command(&mut bench(root, "lb-bench-checkpoint", &[], json, checkpoint.quick)?)
 }
 
 /// Builds the programs that run in a network of namespaces, for release.

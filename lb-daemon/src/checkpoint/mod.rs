@@ -11,7 +11,7 @@ pub mod hub;
 mod keeper;
 mod ledgers;
 mod pace;
-mod pieces;
+pub mod pieces;
 mod prepare;
 pub mod stream;
 #[cfg(test)]

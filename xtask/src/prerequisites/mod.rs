@@ -19,6 +19,8 @@ pub enum Need {
     Network,
     /// The program that failover is compared with.
     Keepalived,
+    /// The program that dumps and loads the kernel's connections.
+    Conntrack,
 }
 
 /// Makes sure that everything in `needs` is there, cheap looks first.
@@ -31,6 +33,9 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
     }
     if needs.contains(&Need::Keepalived) {
         packages::ensure(&packages::KEEPALIVED)?;
+    }
+    if needs.contains(&Need::Conntrack) {
+        packages::ensure(&packages::CONNTRACK)?;
     }
     if needs.contains(&Need::Lints) {
         toolchain::ensure_component(root, "clippy", "cargo-clippy")?;

@@ -22,6 +22,8 @@ pub const NETWORK: [Program; 8] = [
 ];
 /// What the bench of failover compares with.
 pub const KEEPALIVED: [Program; 1] = [("keepalived", "keepalived")];
+/// What the bench of checkpoints compares with.
+pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];
 /// Where programs for administration lie, beside PATH.
 const MORE_PLACES: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
