@@ -59,8 +59,9 @@ fn a_node_whose_disk_takes_nothing_serves_on_and_says_so() -> Result<()> {
     std::fs::create_dir(&disk).context("cannot make a directory")?;
     mount(&["-t", "tmpfs", "-o", "size=4m", "none"], &disk)?;
     stage.nodes[1].lbd.stop()?;
-    let text =
-        stage.config.text(&stage.network, 1) + &format!("[checkpoint]\ndirectory = \"{}/own\"\n", disk.display());
+    // By itself a node that is seldom lost would write once a minute.
+    let checkpoint = format!("[checkpoint]\ninterval = \"1100ms\"\ndirectory = \"{}/own\"\n", disk.display());
+    let text = stage.config.text(&stage.network, 1) + &checkpoint;
     stage.nodes[1].lbd.write_config(&text)?;
     stage.nodes[1].lbd.start_again()?;
     stage.nodes[1].lbd.wait_until_ready()?;
