@@ -4,6 +4,7 @@
 //! `UNDERSTUDY_CHECKPOINT_FULL=1` makes it 2,000 connections, 100,000 synthetic flows and 10 failovers with heartbeats each 10 ms, and prints what came
 //! of them (with `--nocapture`). It wants a machine that does nothing else: where the heartbeats' thread is held up, the nodes take over by themselves.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -90,9 +91,15 @@ fn nothing_that_was_established_breaks_when_the_active_node_is_cut_off_again_and
     );
     ensure!(changes as usize > scale.failovers, "weights have hardly moved: {changes} changes");
     ensure!(verdict.at_risk < flows.len() / 2, "most flows were at risk: nothing is tested");
-    ensure!(broken.is_empty(), "{} connections broke: {:?}", broken.len(), &broken[..broken.len().min(5)]);
-    let some = &verdict.broken[..verdict.broken.len().min(5)];
-    ensure!(some.is_empty(), "{} flows went to another real server, cuts at {cuts:?}: {some:?}", verdict.broken.len());
+    let some = &broken[..broken.len().min(5)];
+    ensure!(
+        broken.is_empty(),
+        "{} connections broke: {some:?}; {}\n{}",
+        broken.len(),
+        verdict.told(&cuts),
+        stage.story()
+    );
+    ensure!(verdict.broken.is_empty(), "{}\n{}", verdict.told(&cuts), stage.story());
     Ok(())
 }
 
@@ -221,6 +228,30 @@ impl Verdict<'_> {
             }
         }
         verdict
+    }
+}
+
+impl Verdict<'_> {
+    /// When flows went elsewhere, beside the cuts.
+    fn told(&self, cuts: &[CutOff]) -> String {
+        let Some(first) = cuts.first().map(|cut| cut.at) else { return String::new() };
+        let mut moves: BTreeMap<(i128, usize, usize), usize> = BTreeMap::new();
+        for change in self.broken.iter().flat_map(|flow| &flow.changes) {
+            *moves.entry((ms_after(first, change.seen), change.from, change.to)).or_default() += 1;
+        }
+        let moves: Vec<String> =
+            moves.iter().map(|((ms, from, to), count)| format!("{ms} ms: {count} from {from} to {to}")).collect();
+        let cuts: Vec<i128> = cuts.iter().map(|cut| ms_after(first, cut.at)).collect();
+        let (count, some) = (self.broken.len(), &self.broken[..self.broken.len().min(3)]);
+        format!("{count} flows went to another real server; cuts at {cuts:?} ms; {}; {some:?}", moves.join(", "))
+    }
+}
+
+/// Milliseconds from one instant to another, which may be the earlier one.
+fn ms_after(from: Instant, to: Instant) -> i128 {
+    match to.checked_duration_since(from) {
+        Some(after) => after.as_millis() as i128,
+        None => -(from.duration_since(to).as_millis() as i128),
     }
 }
 
