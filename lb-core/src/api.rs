@@ -22,6 +22,8 @@
 //! | `GET /v1/checkpoint/list` | [`CheckpointFiles`] |
 //! | `GET /v1/checkpoint/content` | all that the checkpoint says: docs/reference/api.md |
 //! | `GET /v1/checkpoint/advise` | [`Advice`] |
+//! | `GET /v1/history?since=UNIX_MS` (optional) | [`History`] |
+//! | `GET /metrics` | text for Prometheus: docs/reference/metrics.md |
 //! | `POST /v1/reals/NAME/admin` with [`SetAdmin`] | [`RealChanged`] |
 //! | `POST /v1/reals/NAME/weight` with [`SetWeight`] | [`RealChanged`] |
 //! | `POST /v1/pair/handover` with [`Handover`] | [`PairChanged`] |
@@ -40,6 +42,9 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant,)+ }
 
         impl $name {
+            /// Every value, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
             /// The word that JSON has for it.
             #[must_use]
             pub const fn word(self) -> &'static str {
@@ -57,6 +62,7 @@ macro_rules! words {
 
 mod checkpoint;
 mod events;
+mod history;
 mod pair;
 mod paths;
 mod reals;
@@ -73,6 +79,7 @@ pub use checkpoint::{
     StoreState, StreamState, ValueOrigin, VerifiedFile, VerifyCheckpoint,
 };
 pub use events::{Event, Events, Happening};
+pub use history::{History, Series, SeriesOf};
 pub use pair::{
     Detection, Handover, Hold, Lease, LeaseService, NodeState, Pair, PairChanged, PairPeer, PairStatus, PeerHealth,
     PeerSays, Restart, Role, Stalls, Sync, SyncState,
@@ -146,6 +153,10 @@ pub mod path {
     pub const CHECKPOINT_VERIFY: &str = "/v1/checkpoint/verify";
     /// Where to post what [`CHECKPOINT_CONTENT`] answers.
     pub const CHECKPOINT_IMPORT: &str = "/v1/checkpoint/import";
+    /// [`super::History`].
+    pub const HISTORY: &str = "/v1/history";
+    /// All that is counted and measured, in the text format of Prometheus.
+    pub const METRICS: &str = "/metrics";
     /// [`super::Reloaded`].
     pub const RELOAD: &str = "/v1/reload";
 

@@ -18,3 +18,4 @@ pub mod source;
 pub mod state;
 pub mod takeover;
 pub mod tracking;
+pub mod web;

@@ -23,7 +23,7 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::reports::Updates;
-use crate::{api, peer, preflight};
+use crate::{api, peer, preflight, web};
 use pair::{Ground, Pair};
 use watchers::{Everyone, News};
 
@@ -118,7 +118,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
     let pair_changes = news.pair.clone();
-    let feeders = feed(&engine, news);
+    let mut feeders = feed(&engine, news);
     let pair = match (ground, &settings.pair) {
         (Some(ground), Some(pair)) => {
             wait_until_attached(&engine).await?;
@@ -134,14 +134,18 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         engine: engine.clone(),
         pair: pair.as_ref().map(Pair::control),
         checkpoint: keeper.as_ref().map(Keeper::control),
+        history: api::Recording::default(),
     };
+    let recording = served.history.clone().keep(served.clone(), stopped.clone());
+    let web = tokio::spawn(web::serve(settings.http.clone(), served.clone(), stopped.clone()));
+    feeders.spawn(recording);
     let server = tokio::spawn(api::serve(socket, served, stopped));
     let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);
     if let Some(pair) = &pair {
         pair.hand_over().await;
     }
-    let running = Running { stop, server, feeders, pair, keeper, thread };
+    let running = Running { stop, server, web, feeders, pair, keeper, thread };
     stop_all(engine, running).await?;
     outcome
 }
@@ -247,6 +251,7 @@ async fn step(engine: Handle) {
 struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
+    web: JoinHandle<()>,
     feeders: JoinSet<()>,
     pair: Option<Pair>,
     keeper: Option<Keeper>,
@@ -254,13 +259,14 @@ struct Running {
 }
 
 async fn stop_all(engine: Handle, running: Running) -> anyhow::Result<()> {
-    let Running { stop, mut server, mut feeders, pair, keeper, thread } = running;
+    let Running { stop, mut server, web, mut feeders, pair, keeper, thread } = running;
     // Nobody listens any more when the server has ended by itself.
     let _ = stop.send(true);
     if time::timeout(STOP_PATIENCE, &mut server).await.is_err() {
         server.abort();
         warn!("requests that did not end were cut off");
     }
+    web.abort();
     feeders.abort_all();
     while feeders.join_next().await.is_some() {}
     if let Some(pair) = pair {

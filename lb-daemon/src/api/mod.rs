@@ -2,11 +2,14 @@
 //! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
 
 mod checkpoint;
+mod history;
 mod listener;
+mod metrics;
 mod pair;
+pub(crate) mod snapshot;
 mod steer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod words;
 
 use std::io;
@@ -32,6 +35,7 @@ use crate::config::Group;
 use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
 
 pub use checkpoint::CheckpointControl;
+pub use history::Recording;
 use listener::Peer;
 pub use listener::Socket;
 pub use steer::PairControl;
@@ -48,6 +52,8 @@ pub struct Served {
     pub pair: Option<Arc<dyn PairControl>>,
     /// Whoever keeps the checkpoints; `None`: none are kept.
     pub checkpoint: Option<Arc<dyn CheckpointControl>>,
+    /// How it was over the last minutes.
+    pub history: Recording,
 }
 
 impl FromRef<Served> for Handle {
@@ -78,13 +84,12 @@ pub fn bind(path: &Path, group: Option<&Group>) -> io::Result<Socket> {
     Socket::bind(path, group)
 }
 
-fn router(served: Served, group: Option<u32>) -> Router {
-    let import = post(checkpoint::import).layer(DefaultBodyLimit::max(MAX_CHECKPOINT_CONTENT));
+/// What may be read from the network, too: how the cluster is; nothing of its clients, and nothing that costs much.
+pub(crate) fn public() -> Router<Served> {
     Router::new()
         .route(path::STATUS, get(status))
         .route(path::SERVICES, get(services))
         .route(path::REALS, get(reals))
-        .route(path::FLOWS, get(flows))
         .route(path::STATS, get(stats))
         .route(path::DROPS, get(drops))
         .route(path::TABLE, get(table))
@@ -94,9 +99,17 @@ fn router(served: Served, group: Option<u32>) -> Router {
         .route(path::PATHS, get(steer::show_paths))
         .route(path::EVENTS, get(steer::show_events))
         .route(path::CHECKPOINT, get(checkpoint::show))
+        .route(path::CHECKPOINT_ADVISE, get(checkpoint::advise))
+        .route(path::HISTORY, get(history::show))
+        .route(path::METRICS, get(metrics::show))
+}
+
+fn router(served: Served, group: Option<u32>) -> Router {
+    let import = post(checkpoint::import).layer(DefaultBodyLimit::max(MAX_CHECKPOINT_CONTENT));
+    public()
+        .route(path::FLOWS, get(flows))
         .route(path::CHECKPOINT_LIST, get(checkpoint::list))
         .route(path::CHECKPOINT_CONTENT, get(checkpoint::content))
-        .route(path::CHECKPOINT_ADVISE, get(checkpoint::advise))
         .route(&path::admin("{real}"), post(set_admin))
         .route(&path::weight("{real}"), post(set_weight))
         .route(path::HANDOVER, post(steer::handover))
@@ -118,13 +131,13 @@ type Outcome<T> = Result<Json<T>, Failure>;
 
 /// A request that failed.
 #[derive(Debug)]
-struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     body: ErrorBody,
 }
 
 impl Failure {
-    fn new(status: StatusCode, error: impl ToString, hint: Option<&str>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: impl ToString, hint: Option<&str>) -> Self {
         Self { status, body: ErrorBody { error: error.to_string(), hint: hint.map(str::to_owned) } }
     }
 }
@@ -212,17 +225,7 @@ fn warning(subject: &str, message: String, degraded: bool) -> Warning {
 
 async fn status(State(served): State<Served>) -> Outcome<lb_core::api::Status> {
     let mut status = served.engine.call(|engine| engine.status()).await?;
-    if let Some(control) = &served.pair {
-        let view = control.view();
-        status.pair = Some(pair::status(&view));
-        status.warnings.extend(pair::warnings(&view, &control.handicaps()));
-    }
-    if let Some(control) = &served.checkpoint {
-        let view = control.view();
-        status.warnings.extend(checkpoint::warnings(&view));
-        status.checkpoint = Some(view.status());
-    }
-    status.degraded |= status.warnings.iter().any(|warning| warning.degraded);
+    served.complete(&mut status);
     Ok(Json(status))
 }
 

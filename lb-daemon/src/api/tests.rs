@@ -16,15 +16,16 @@ use super::*;
 use crate::engine::test_support::{Bench, CONFIG};
 
 /// A served API. The engine ends with it.
-struct Api {
-    bench: Bench,
+pub(crate) struct Api {
+    pub(crate) bench: Bench,
+    pub(crate) served: Served,
     socket: PathBuf,
     stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
 }
 
 impl Api {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::serving(None, None)
     }
 
@@ -42,12 +43,13 @@ impl Api {
         let socket = bench.directory.path().join("lbd.sock");
         let bound = bind(&socket, None).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(serve(bound, Served { engine, pair, checkpoint }, stopped));
-        Self { bench, socket, stop, server }
+        let served = Served { engine, pair, checkpoint, history: Recording::default() };
+        let server = tokio::spawn(serve(bound, served.clone(), stopped));
+        Self { bench, served, socket, stop, server }
     }
 
     /// One request on a connection of its own: the status and the body.
-    async fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(crate) async fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = UnixStream::connect(&self.socket).await.unwrap();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let length = body.len();
@@ -71,6 +73,11 @@ impl Api {
         let (status, body) = self.request(method, path, body).await;
         (status, serde_json::from_str(&body).unwrap())
     }
+}
+
+/// A node in a pair that keeps checkpoints.
+pub(crate) fn everything() -> Api {
+    Api::serving(Some(Arc::new(pair::Steered::default())), Some(Arc::new(checkpoint::Keeper::with_everything())))
 }
 
 #[tokio::test]
@@ -115,6 +122,8 @@ async fn the_reference_has_every_path_and_field() {
         path::CHECKPOINT_LIST,
         path::CHECKPOINT_CONTENT,
         path::CHECKPOINT_ADVISE,
+        path::HISTORY,
+        path::METRICS,
     ];
     let steering = [
         path::HANDOVER,
@@ -131,8 +140,7 @@ async fn the_reference_has_every_path_and_field() {
     headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
     assert_eq!(documented, headings);
-    let api =
-        Api::serving(Some(Arc::new(pair::Steered::default())), Some(Arc::new(checkpoint::Keeper::with_everything())));
+    let api = everything();
     let gets = [
         path::STATUS,
         path::SERVICES,
@@ -147,6 +155,7 @@ async fn the_reference_has_every_path_and_field() {
         path::CHECKPOINT,
         path::CHECKPOINT_LIST,
         path::CHECKPOINT_ADVISE,
+        path::HISTORY,
     ];
     let posts = [(path::CHECKPOINT_NOW, ""), (path::CHECKPOINT_VERIFY, "{}"), (path::CHECKPOINT_IMPORT, "{}")];
     let mut answers: Vec<(&str, Value)> = Vec::new();
@@ -248,7 +257,7 @@ async fn the_socket_is_for_root_and_the_group_and_replaces_a_stale_one() {
 async fn a_stranger_is_refused() {
     let bench = Bench::new();
     let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
-    let app = router(Served { engine, pair: None, checkpoint: None }, Some(4))
+    let app = router(Served { engine, pair: None, checkpoint: None, history: Recording::default() }, Some(4))
         .layer(axum::Extension(ConnectInfo(Peer::default())));
     let request = Request::builder().uri(path::STATUS).body(axum::body::Body::empty()).unwrap();
     let response = tower::ServiceExt::oneshot(app, request).await.unwrap();

@@ -60,6 +60,9 @@ pub const DEFAULT_STATUSES: RangeInclusive<u16> = 200..=399;
 /// Most entries of a check's `command`.
 pub const MAX_ARGUMENTS: usize = 64;
 
+/// Most addresses of `http.listen`.
+pub const MAX_HTTP_LISTEN: usize = 16;
+
 /// Most addresses of `reports.listen`.
 pub const MAX_LISTEN: usize = 16;
 /// `reports.listen` unless the file says otherwise.

@@ -19,6 +19,7 @@ pub const TOP: TableKeys = TableKeys {
         "bpf_log",
         "limits",
         "api",
+        "http",
         "reports",
         "scheduler",
         "check",
@@ -34,6 +35,9 @@ pub const LIMITS: TableKeys = TableKeys { title: "`[limits]`", prefix: "limits."
 
 /// Keys of `[api]`.
 pub const API: TableKeys = TableKeys { title: "`[api]`", prefix: "api.", keys: &["group"] };
+
+/// Keys of `[http]`.
+pub const HTTP: TableKeys = TableKeys { title: "`[http]`", prefix: "http.", keys: &["listen"] };
 
 /// Keys of `[reports]`.
 pub const REPORTS: TableKeys =
@@ -190,10 +194,11 @@ pub const CHECKPOINT: TableKeys = TableKeys {
 };
 
 /// Every table.
-pub const ALL: [&TableKeys; 16] = [
+pub const ALL: [&TableKeys; 17] = [
     &TOP,
     &LIMITS,
     &API,
+    &HTTP,
     &REPORTS,
     &SCHEDULER,
     &CHECK,

@@ -67,6 +67,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may use the API beside root.
     pub api_group: Option<Group>,
+    /// Where the status page and the metrics are served over TCP; empty: nowhere.
+    pub http: Vec<SocketAddr>,
     /// What is logged.
     pub log: LogLevel,
     /// The XDP program logs its own decisions.

@@ -4,6 +4,7 @@
 mod check;
 mod checkpoint;
 mod cluster;
+mod http;
 mod load;
 mod pair;
 mod text;
@@ -16,6 +17,7 @@ use lb_config::{DeValue, Problems, Spanned, Table, array, document, string, word
 pub(super) use self::check::RawCheck;
 pub(super) use self::checkpoint::RawCheckpoint;
 pub(super) use self::cluster::{RawMember, RawReal, RawService};
+pub(super) use self::http::RawHttp;
 pub(super) use self::load::{RawReports, RawScheduler};
 pub(super) use self::pair::{RawHooks, RawPair, RawPath, RawTiming, RawTrack, RawVipGroup, RawWay};
 use super::{AttachMode, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, LogLevel, MONITOR_INTERVAL_RANGE, REALS_RANGE, keys};
@@ -36,6 +38,7 @@ pub(super) struct RawConfig {
     pub(super) max_reals: Option<u32>,
     pub(super) max_flows: Option<u32>,
     pub(super) api_group: Option<Spanned<String>>,
+    pub(super) http: Option<RawHttp>,
     pub(super) monitor_interval: Option<Duration>,
     pub(super) reports: Option<RawReports>,
     pub(super) scheduler: RawScheduler,
@@ -72,6 +75,7 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         max_reals,
         max_flows,
         api_group: top.table("api", &keys::API, problems).and_then(|api| api.string("group", "\"adm\"", problems)),
+        http: top.table("http", &keys::HTTP, problems).map(|table| http::http(&table, problems)),
         monitor_interval: top
             .duration("monitor_interval", MONITOR_INTERVAL_RANGE, "\"1s\"", problems)
             .map(Spanned::into_inner),

@@ -96,6 +96,7 @@ fn a_right_file_gives_what_it_says() {
         checkpoint: None,
         limits: Limits { reals: 4_095, flows: 262_144 },
         api_group: None,
+        http: Vec::new(),
         log: LogLevel::Info,
         bpf_log: false,
     };
@@ -106,7 +107,7 @@ fn a_right_file_gives_what_it_says() {
 fn every_setting_is_read() {
     let settings = "attach_mode = \"generic\"\nstate_dir = \"/a\"\nrun_dir = \"/b\"\nbpf_dir = \"/c\"\n\
                     flow_idle_timeout = \"90s\"\nmonitor_interval = \"500ms\"\nlog = \"debug\"\nbpf_log = true\n";
-    let tables = "[limits]\nreals = 10\nflows = 2048\n[api]\ngroup = \"adm\"\n[reports]\n\
+    let tables = "[limits]\nreals = 10\nflows = 2048\n[api]\ngroup = \"adm\"\n[http]\nlisten = \"192.0.2.2:6780\"\n[reports]\n\
                   listen = [\"192.0.2.2:6720\", \"[2001:db8::2]:7\"]\nkey_file = \"/d\"\nrate_limit = 7\n";
     let config = parse(&format!("{settings}{GOOD}{tables}")).unwrap();
     let expected = Settings {
@@ -126,6 +127,7 @@ fn every_setting_is_read() {
         checkpoint: None,
         limits: Limits { reals: 10, flows: 2_048 },
         api_group: Some(Group { name: "adm".to_owned(), gid: 4 }),
+        http: vec!["192.0.2.2:6780".parse().unwrap()],
         log: LogLevel::Debug,
         bpf_log: true,
     };
@@ -174,7 +176,7 @@ fn unknown_keys() {
     let line = "1:1 the file has no key `interface` | did you mean `interfaces`?";
     assert_eq!(with_line("interface = 1"), [line]);
     let keys = "`interfaces`, `attach_mode`, `state_dir`, `run_dir`, `bpf_dir`, `flow_idle_timeout`, \
-                `monitor_interval`, `log`, `bpf_log`, `limits`, `api`, `reports`, `scheduler`, `check`, `real`, `service`, \
+                `monitor_interval`, `log`, `bpf_log`, `limits`, `api`, `http`, `reports`, `scheduler`, `check`, `real`, `service`, \
                 `pair`, `checkpoint`";
     assert_eq!(with_line("color = 1"), [format!("1:1 the file has no key `color` | its keys are {keys}")]);
     assert_eq!(with_line("limits.flow = 1"), ["1:8 `[limits]` has no key `flow` | did you mean `flows`?"]);

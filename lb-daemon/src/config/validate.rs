@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use lb_config::{Diagnostic, Problems, Spanned, absolute_path, refuse_repeated};
 
-use super::raw::{RawConfig, RawReports};
+use super::raw::{RawConfig, RawHttp, RawReports};
 use super::{
     AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE,
     DEFAULT_LISTEN, DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
@@ -69,6 +69,7 @@ fn settings(
         checkpoint,
         limits,
         api_group: raw.api_group.and_then(|name| group(name, group_id, problems)),
+        http: raw.http.map(|http| http_addresses(http, problems)).unwrap_or_default(),
         log: raw.log.unwrap_or(LogLevel::Info),
         bpf_log: raw.bpf_log.unwrap_or(false),
     }
@@ -149,6 +150,11 @@ fn report_settings(raw: RawReports, problems: &mut Problems) -> ReportSettings {
         key_file: path("key_file", raw.key_file, DEFAULT_KEY_FILE, problems),
         rate_limit: raw.rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
     }
+}
+
+fn http_addresses(raw: RawHttp, problems: &mut Problems) -> Vec<SocketAddr> {
+    refuse_repeated("address", &raw.listen, problems);
+    raw.listen.into_iter().map(Spanned::into_inner).collect()
 }
 
 fn group(name: Spanned<String>, group_id: &dyn Fn(&str) -> Option<u32>, problems: &mut Problems) -> Option<Group> {

@@ -13,6 +13,7 @@ mod explain;
 mod forwarder;
 mod host;
 mod interfaces;
+mod listeners;
 mod pair;
 mod reload;
 #[cfg(test)]

@@ -127,6 +127,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         checkpoint,
         limits,
         api_group,
+        http,
         log,
         bpf_log,
         ..
@@ -147,6 +148,7 @@ fn waiting_keys(used: &Settings, new: &Settings) -> Vec<&'static str> {
         ("limits.reals", used.limits.reals != limits.reals),
         ("limits.flows", used.limits.flows != limits.flows),
         ("api.group", used.api_group != *api_group),
+        ("http.listen", used.http != *http),
         ("log", used.log != *log),
         ("bpf_log", used.bpf_log != *bpf_log),
     ];
