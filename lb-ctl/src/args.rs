@@ -1,6 +1,7 @@
 //! The command line.
 
 mod checkpoint;
+mod import;
 mod models;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use lb_core::api::{
 };
 
 pub use checkpoint::CheckpointCommand;
+pub use import::ImportArgs;
 pub use models::{AvailabilityArgs, JobArgs};
 
 /// Shows and steers a running lbd.
@@ -112,6 +114,8 @@ pub enum Command {
     },
     /// How available a pair is, from how often nodes fail and how soon that is mended. Needs no daemon.
     Availability(AvailabilityArgs),
+    /// Make a configuration of lbd from one of keepalived or IPVS. Needs no daemon.
+    Import(ImportArgs),
     /// What has happened to the pair, over restarts too.
     Events {
         /// The most events to show: the newest.

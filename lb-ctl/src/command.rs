@@ -1,6 +1,7 @@
 //! Does what the command line asks, and turns the answer into text.
 
 mod checkpoint;
+mod import;
 mod models;
 mod watch;
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Command, Switch};
 use crate::client::{Answer, Client, ClientError};
+use crate::import::ImportError;
 use crate::render::{self, Style};
 
 /// What to print, and what it comes to.
@@ -52,6 +54,9 @@ pub enum Failure {
     /// A file cannot be used.
     #[error("cannot {what} {}: {source}", file.display())]
     File { what: &'static str, file: PathBuf, source: io::Error },
+    /// A file cannot be imported.
+    #[error("cannot import {}: {source}", file.display())]
+    Import { file: PathBuf, source: ImportError },
     /// Nothing can be printed.
     #[error("cannot write the answer: {0}")]
     Output(io::Error),
@@ -83,6 +88,7 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
         }
         Command::Checkpoint { command } => return checkpoint::run(&view, command, style).await,
         Command::Availability(wanted) => models::availability(&view, wanted, style)?,
+        Command::Import(wanted) => import::run(&view, wanted)?,
         Command::Events { limit } => {
             let path = format!("{}?limit={limit}", path::EVENTS);
             view.get(&path, |events: &Events| render::events(events, style)).await?

@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod command;
+mod import;
 mod models;
 mod plot;
 mod render;

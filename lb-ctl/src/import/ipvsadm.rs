@@ -1,0 +1,214 @@
+//! Reads the output of `ipvsadm -Sn`: a line `-A` for each virtual service, and a line `-a` for each of its real servers.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use lb_core::service::{Mode, Protocol};
+
+use super::draft::{Draft, Member, Service, ports};
+use super::remarks::Remarks;
+use super::schedulers;
+
+/// Which virtual service a line is about.
+type Key = (Protocol, SocketAddr);
+
+pub(super) fn read(text: &str, remarks: &mut Remarks) -> Draft {
+    let mut services = Services::default();
+    for (line, words) in (1..).zip(text.lines()) {
+        let words: Vec<&str> = words.split_whitespace().skip_while(|word| *word == "ipvsadm").collect();
+        match words.first() {
+            None => {}
+            Some(first) if first.starts_with('#') => {}
+            Some(&("-A" | "--add-service")) => services.add(line, &words[1..], remarks),
+            Some(&("-a" | "--add-server")) => services.add_real(line, &words[1..], remarks),
+            Some(&("-C" | "--clear")) => {}
+            Some(_) => remarks.add(line, "this is no line of `ipvsadm -Sn`: left out"),
+        }
+    }
+    if !services.list.is_empty() {
+        remarks.in_general("IPVS checks no reals, so the services have no `checks`: a real that dies still gets flows. Add a [[check]]");
+    }
+    Draft { services: services.list, ..Draft::default() }
+}
+
+/// Virtual services as they come up.
+#[derive(Debug, Default)]
+struct Services {
+    list: Vec<Service>,
+    /// Places in the list; none: the service was left out, and that was said.
+    places: HashMap<Key, Option<usize>>,
+    /// Beside the list: whether a service's scheduler takes no account of weights.
+    ignores_weights: Vec<bool>,
+}
+
+impl Services {
+    fn add(&mut self, line: usize, words: &[&str], remarks: &mut Remarks) {
+        let options = Options::read(line, words, remarks);
+        let Some((protocol, address)) = options.key(line, remarks) else { return };
+        if self.places.contains_key(&(protocol, address)) {
+            remarks.add(line, "this service has been there before: left out");
+            return;
+        }
+        let scheduler = schedulers::look_up(options.value("-s").unwrap_or("wlc"), line, remarks);
+        self.places.insert((protocol, address), Some(self.list.len()));
+        self.ignores_weights.push(scheduler.ignores_weights);
+        self.list.push(Service {
+            line,
+            vip: address.ip(),
+            protocol,
+            ports: ports(address.port()),
+            mode: Mode::Dsr,
+            follows_load: scheduler.follows_load,
+            checks: Vec::new(),
+            reals: Vec::new(),
+        });
+    }
+
+    fn add_real(&mut self, line: usize, words: &[&str], remarks: &mut Remarks) {
+        let options = Options::read(line, words, remarks);
+        let Some(key) = options.key(line, remarks) else { return };
+        let Some(&Some(place)) = self.places.get(&key) else {
+            return remarks.add(line, "the service of this real server was left out, or is not there");
+        };
+        let Some(address) = options.value("-r").and_then(address) else {
+            return remarks.add(line, "-r is no address: write numbers, as `ipvsadm -Sn` does; left out");
+        };
+        let Some(weight) = options.value("-w").map_or(Some(1), weight) else {
+            return remarks.add(line, "-w is no weight from 0 to 65535: left out");
+        };
+        let mode = options.mode(line, remarks);
+        let service = &mut self.list[place];
+        if service.reals.is_empty() {
+            service.mode = mode;
+        } else if service.mode != mode {
+            remarks.add(
+                line,
+                format!("the service has one `mode` for all its reals, which is that of the first: {}", service.mode),
+            );
+        }
+        if address.port() != 0 && key.1.port() != 0 && address.port() != key.1.port() {
+            remarks.add(line, "ports are not rewritten: the real has to listen on the port of the service");
+        }
+        let weight = if self.ignores_weights[place] { weight.min(1) } else { weight };
+        service.reals.push(Member { line, address: address.ip(), weight });
+    }
+}
+
+/// The options of a line, by their short names.
+#[derive(Debug)]
+struct Options<'a>(Vec<(&'static str, &'a str)>);
+
+/// Options that are followed by a value: what each is called here, and what else it is called.
+const WITH_VALUE: [(&str, &[&str]); 13] = [
+    ("-t", &["--tcp-service"]),
+    ("-u", &["--udp-service"]),
+    ("-f", &["--fwmark-service"]),
+    ("--sctp-service", &[]),
+    ("-s", &["--scheduler"]),
+    ("-M", &["--netmask"]),
+    ("--pe", &[]),
+    ("-b", &["--sched-flags"]),
+    ("-r", &["--real-server"]),
+    ("-w", &["--weight"]),
+    ("-x", &["--u-threshold"]),
+    ("-y", &["--l-threshold"]),
+    ("--tun-type", &[]),
+];
+
+/// Options that stand alone.
+const ALONE: [(&str, &[&str]); 6] = [
+    ("-g", &["--gatewaying"]),
+    ("-i", &["--ipip"]),
+    ("-m", &["--masquerading"]),
+    ("-o", &["--ops"]),
+    ("-6", &["--ipv6"]),
+    ("-n", &["--numeric"]),
+];
+
+/// What is said of options.
+const REMARKS: [(&str, &str); 8] = [
+    ("-p", "-p (persistence) has no counterpart: the flows of one client may go to different reals"),
+    ("-M", "-M has no counterpart, as persistence has none"),
+    ("-o", "-o (one packet) has no counterpart: a UDP flow stays with its real"),
+    ("--pe", "--pe has no counterpart: flows are told apart by addresses and ports only"),
+    ("-b", "-b has no counterpart"),
+    ("-x", "-x and -y (thresholds) have no counterpart: lb-agent tells lbd how busy a real is"),
+    ("-y", "-x and -y (thresholds) have no counterpart: lb-agent tells lbd how busy a real is"),
+    ("--tun-type", "--tun-type: tunnels are ipip here"),
+];
+
+impl<'a> Options<'a> {
+    fn read(line: usize, words: &[&'a str], remarks: &mut Remarks) -> Self {
+        let mut found = Vec::new();
+        let mut words = words.iter().copied().peekable();
+        while let Some(word) = words.next() {
+            if let Some(name) = named(&WITH_VALUE, word) {
+                found.push((name, words.next().unwrap_or_default()));
+            } else if let Some(name) = named(&ALONE, word) {
+                found.push((name, ""));
+            } else if word == "-p" || word == "--persistent" {
+                // Its value may be missing.
+                found.push(("-p", words.next_if(|next| !next.starts_with('-')).unwrap_or_default()));
+            } else {
+                remarks.add(line, format!("`{word}` has no counterpart"));
+            }
+        }
+        let options = Self(found);
+        REMARKS.iter().filter(|(name, _)| options.has(name)).for_each(|(_, text)| remarks.add(line, *text));
+        options
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    fn key(&self, line: usize, remarks: &mut Remarks) -> Option<Key> {
+        let (protocol, service) = match (self.value("-t"), self.value("-u")) {
+            (Some(service), _) => (Protocol::Tcp, service),
+            (None, Some(service)) => (Protocol::Udp, service),
+            (None, None) => {
+                remarks.add(line, self.unfit_service());
+                return None;
+            }
+        };
+        let address = address(service);
+        if address.is_none() {
+            remarks.add(line, "the service is no address and port: write numbers, as `ipvsadm -Sn` does; left out");
+        }
+        Some((protocol, address?))
+    }
+
+    fn unfit_service(&self) -> &'static str {
+        if self.has("-f") {
+            "a service of a firewall mark has no counterpart: left out. Write a service for each VIP and port"
+        } else if self.has("--sctp-service") {
+            "SCTP has no counterpart: left out"
+        } else {
+            "a line without -t or -u has no counterpart: left out"
+        }
+    }
+
+    fn mode(&self, line: usize, remarks: &mut Remarks) -> Mode {
+        if self.has("-m") {
+            remarks.add(line, super::NAT);
+        }
+        if self.has("-i") { Mode::Ipip } else { Mode::Dsr }
+    }
+}
+
+fn named(known: &[(&'static str, &[&str])], word: &str) -> Option<&'static str> {
+    known.iter().find(|(name, others)| *name == word || others.contains(&word)).map(|(name, _)| *name)
+}
+
+/// An address with a port, or alone: then the port is 0.
+fn address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, 0)))
+}
+
+fn weight(text: &str) -> Option<u32> {
+    text.parse::<u16>().ok().map(u32::from)
+}

@@ -1,0 +1,208 @@
+//! `virtual_server`, `virtual_server_group` and `real_server`.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use lb_core::service::{Mode, Protocol};
+
+use super::check::{self, Defaults};
+use super::no_counterpart;
+use super::parse::Statement;
+use crate::import::draft::{Check, Draft, Member, Service, address_and_port, ports};
+use crate::import::remarks::Remarks;
+use crate::import::{NAT, schedulers};
+
+/// Most addresses of one range of a group: as many as one byte can tell apart.
+const MAX_RANGE: u32 = 256;
+/// Most checks of a service.
+const MAX_CHECKS: usize = 16;
+
+/// Virtual services by their group's name, each with its line.
+pub(super) type Groups = HashMap<String, Vec<(usize, SocketAddr)>>;
+
+/// All groups of a file.
+pub(super) fn groups(statements: &[Statement], remarks: &mut Remarks) -> Groups {
+    let mut groups = Groups::new();
+    for group in statements.iter().filter(|statement| statement.word() == "virtual_server_group") {
+        let entry = groups.entry(group.value().unwrap_or_default().to_owned()).or_default();
+        for inner in group.block() {
+            match range(&inner.words) {
+                _ if inner.word() == "fwmark" => remarks.add(inner.line, FWMARK),
+                Some(addresses) => entry.extend(addresses.into_iter().map(|address| (inner.line, address))),
+                None => remarks.add(inner.line, "not an address or a range of them, and a port: left out"),
+            }
+        }
+    }
+    groups
+}
+
+const FWMARK: &str = "a service of a firewall mark has no counterpart: left out. Write a service for each VIP and port";
+
+/// `192.0.2.1-9 80`: addresses up to another last part, all with one port.
+fn range(words: &[String]) -> Option<Vec<SocketAddr>> {
+    let Some((first, last)) = words.first()?.split_once('-') else { return Some(vec![address_and_port(words)?]) };
+    let port = words.get(1).map_or(Some(0), |port| port.parse().ok())?;
+    let addresses: Vec<IpAddr> = match first.parse().ok()? {
+        IpAddr::V4(first) => {
+            let [a, b, c, d] = first.octets();
+            let last: u8 = last.parse().ok()?;
+            (d..=last).map(|d| Ipv4Addr::new(a, b, c, d).into()).collect()
+        }
+        IpAddr::V6(first) => {
+            let last = u128::from(u16::from_str_radix(last, 16).ok()?);
+            let (base, first) = (first.to_bits() & !0xffff, first.to_bits() & 0xffff);
+            (first..=last).take(MAX_RANGE as usize).map(|part| Ipv6Addr::from_bits(base | part).into()).collect()
+        }
+    };
+    Some(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+/// What the lines of a virtual server come to, but for its address.
+struct Common {
+    protocol: Protocol,
+    mode: Mode,
+    follows_load: bool,
+    checks: Vec<Check>,
+    reals: Vec<Member>,
+}
+
+/// Reads a `virtual_server`: one service, or one for each address of its group.
+pub(super) fn read(server: &Statement, groups: &Groups, draft: &mut Draft, remarks: &mut Remarks) {
+    let addresses = match (server.value(), server.words.get(2)) {
+        (Some("group"), Some(name)) => match groups.get(name) {
+            Some(addresses) => addresses.clone(),
+            None => return remarks.add(server.line, "there is no virtual_server_group of this name: left out"),
+        },
+        (Some("fwmark"), _) => return remarks.add(server.line, FWMARK),
+        _ => match address_and_port(&server.words[1..]) {
+            Some(address) => vec![(server.line, address)],
+            None => return remarks.add(server.line, "not an address and a port: left out"),
+        },
+    };
+    let port = addresses.first().map_or(0, |(_, address)| address.port());
+    let Some(common) = common(server, port, remarks) else { return };
+    for (line, address) in addresses {
+        draft.services.push(Service {
+            line,
+            vip: address.ip(),
+            protocol: common.protocol,
+            ports: ports(address.port()),
+            mode: common.mode,
+            follows_load: common.follows_load,
+            checks: common.checks.clone(),
+            reals: common.reals.clone(),
+        });
+    }
+}
+
+fn common(server: &Statement, port: u16, remarks: &mut Remarks) -> Option<Common> {
+    let protocol = match server.inner("protocol").map(str::to_ascii_uppercase).as_deref() {
+        None | Some("TCP") => Protocol::Tcp,
+        Some("UDP") => Protocol::Udp,
+        Some(_) => {
+            remarks.add(server.line, "protocols other than TCP and UDP have no counterpart: left out");
+            return None;
+        }
+    };
+    let scheduler = server.find("lb_algo").or_else(|| server.find("lvs_sched"));
+    let (line, name) = scheduler.map_or((server.line, "wlc"), |own| (own.line, own.value().unwrap_or_default()));
+    let scheduler = schedulers::look_up(name, line, remarks);
+    let mode = mode(server, remarks);
+    remark_on_lines(server, remarks);
+    let (reals, checks) = reals(server, port, scheduler.ignores_weights, remarks);
+    Some(Common { protocol, mode, follows_load: scheduler.follows_load, checks, reals })
+}
+
+fn mode(server: &Statement, remarks: &mut Remarks) -> Mode {
+    let own = server.find("lb_kind").or_else(|| server.find("lvs_method"));
+    match own.and_then(Statement::value) {
+        Some("DR") => Mode::Dsr,
+        Some("TUN") => {
+            if own.is_some_and(|own| own.words.len() > 2) {
+                remarks.add(server.line, "TUN: tunnels are ipip here");
+            }
+            Mode::Ipip
+        }
+        // What keepalived does without the line, too.
+        _ => {
+            remarks.add(own.map_or(server.line, |own| own.line), NAT);
+            Mode::Dsr
+        }
+    }
+}
+
+fn remark_on_lines(server: &Statement, remarks: &mut Remarks) {
+    for inner in server.block() {
+        let text = match inner.word() {
+            "real_server" | "protocol" | "lb_algo" | "lvs_sched" | "lb_kind" | "lvs_method" | "virtualhost" => continue,
+            word if Defaults::KEYS.contains(&word) => continue,
+            "persistence_timeout" | "persistence_granularity" => {
+                "persistence has no counterpart: the flows of one client may go to different reals"
+            }
+            "sorry_server" => "sorry_server has no counterpart: `service.all_down` says what becomes of packets then",
+            "alpha" => "alpha has no counterpart: a real that is new is taken for up",
+            "quorum" | "quorum_up" | "quorum_down" | "hysteresis" => {
+                "quorum has no counterpart; `pair.track.min_healthy_reals` can move the VIPs to the peer"
+            }
+            _ => {
+                no_counterpart(inner, remarks);
+                continue;
+            }
+        };
+        remarks.add(inner.line, text);
+    }
+}
+
+/// The reals, and the checks that can be made of each of them.
+fn reals(server: &Statement, port: u16, ignores_weights: bool, remarks: &mut Remarks) -> (Vec<Member>, Vec<Check>) {
+    let defaults = Defaults::of(server);
+    let mut members = Vec::new();
+    let mut checks: Vec<Vec<(usize, Check)>> = Vec::new();
+    for real in server.block().iter().filter(|inner| inner.word() == "real_server") {
+        let Some(address) = address_and_port(&real.words[1..]) else {
+            remarks.add(real.line, "not an address and a port: left out");
+            continue;
+        };
+        let weight = match real.inner("weight").map_or(Ok(1), str::parse::<u16>) {
+            Ok(weight) if ignores_weights => weight.min(1),
+            Ok(weight) => weight,
+            Err(_) => {
+                remarks.add(real.line, "its weight is not 0 to 65535: left out");
+                continue;
+            }
+        };
+        if address.port() != port && address.port() != 0 && port != 0 {
+            remarks.add(real.line, "ports are not rewritten: the real has to listen on the port of the service");
+        }
+        members.push(Member { line: real.line, address: address.ip(), weight: weight.into() });
+        checks.push(check::of_real(real, &defaults.within(real), port, remarks));
+    }
+    (members, in_common(server, checks, remarks))
+}
+
+/// A service has its checks for all its reals alike.
+fn in_common(server: &Statement, of_reals: Vec<Vec<(usize, Check)>>, remarks: &mut Remarks) -> Vec<Check> {
+    let checked: Vec<_> = of_reals.iter().filter(|checks| !checks.is_empty()).collect();
+    let mut common: Vec<Check> = Vec::new();
+    for (line, check) in checked.iter().flat_map(|checks| checks.iter()) {
+        if common.contains(check) {
+            continue;
+        }
+        if checked.iter().all(|checks| checks.iter().any(|(_, other)| other == check)) {
+            common.push(check.clone());
+        } else {
+            remarks.add(*line, "a service has one check for all its reals, and this one is not made of each of them: left out. An exec check is told the address of the real in UNDERSTUDY_ADDRESS");
+        }
+    }
+    if !common.is_empty() && checked.len() < of_reals.len() {
+        remarks.add(server.line, "some of its reals have no check there, and have that of the others here");
+    }
+    if common.is_empty() && !of_reals.is_empty() {
+        remarks.add(server.line, "the service has no check: a real that dies still gets flows. Add a [[check]]");
+    }
+    if common.len() > MAX_CHECKS {
+        remarks.add(server.line, format!("a service has {MAX_CHECKS} checks at most: the others are left out"));
+        common.truncate(MAX_CHECKS);
+    }
+    common
+}
