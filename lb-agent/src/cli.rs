@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use lb_cli::SelfCommand;
 use lb_core::report::Availability;
 
 use crate::config::{Config, DEFAULT_RUN_DIR, SOCKET_NAME};
@@ -59,6 +60,8 @@ enum Command {
     Setup(SetupArguments),
     /// Say what this host lacks to be a real server, and how to fix it
     Doctor(DoctorArguments),
+    #[command(flatten)]
+    Own(SelfCommand),
 }
 
 fn default_socket() -> PathBuf {
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Measure { config } => measure(config.as_deref()).map(done),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Own(own) => own.run(Arguments::command()).map(done).map_err(Into::into),
     };
     result.unwrap_or_else(|error| {
         eprintln!("{}", describe(&error));

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use lb_cli::SelfCommand;
 use lb_core::api::{
     DEFAULT_EVENT_LIMIT, DEFAULT_FLOW_LIMIT, DEFAULT_SOCKET, MAX_EVENT_LIMIT, MAX_FLOW_LIMIT, MAX_RESTART_GRACE_MS,
 };
@@ -143,6 +144,9 @@ pub enum Command {
     },
     /// Read the configuration file again: all of it is taken over, or nothing.
     Reload,
+    /// About `lbctl` itself. Needs no daemon.
+    #[command(flatten)]
+    Own(SelfCommand),
 }
 
 /// On or off.

@@ -8,6 +8,7 @@ mod watch;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
 use lb_core::api::{
     AdminState, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged, RealList,
     Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
@@ -57,6 +58,9 @@ pub enum Failure {
     /// A file cannot be imported.
     #[error("cannot import {}: {source}", file.display())]
     Import { file: PathBuf, source: ImportError },
+    /// Completions or manual pages were not written.
+    #[error(transparent)]
+    Own(#[from] lb_cli::SelfError),
     /// Nothing can be printed.
     #[error("cannot write the answer: {0}")]
     Output(io::Error),
@@ -140,6 +144,10 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
         Command::Reload => {
             let answer: Answer<Reloaded> = client.post(path::RELOAD, None::<&()>).await?;
             view.text(answer, render::reload)
+        }
+        Command::Own(own) => {
+            own.run(Args::command())?;
+            String::new()
         }
     };
     Ok(Outcome { text, verdict: Verdict::Good })

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use lb_cli::SelfCommand;
 use lb_config::duration_text;
 use lb_config::lock::Lock;
 
@@ -42,6 +43,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Own(SelfCommand),
 }
 
 /// Does what the command line of this process says. Errors go to stderr.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check(&config),
         Command::Detach { config } => detach(config.as_deref()),
+        Command::Own(own) => own.run(Arguments::command()).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

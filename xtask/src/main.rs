@@ -3,8 +3,10 @@
 
 mod bench;
 mod build;
+mod debian;
 mod demo;
 mod dependencies;
+mod dist;
 mod ebpf;
 mod prerequisites;
 mod test;
@@ -50,6 +52,8 @@ enum Command {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Make Debian packages, in target/dist
+    Dist(dist::DistArguments),
     /// Check the licences, sources and known vulnerabilities of all dependencies
     Dependencies,
 }
@@ -78,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { keep, .. } => demo::run(&root, keep),
         Command::Test { only } => test::run(&root, &only),
         Command::Bench(bench) => bench::run(&root, &bench),
+        Command::Dist(arguments) => dist::run(&root, &arguments),
         Command::Dependencies => dependencies::check(&root),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{cargo, ebpf_objects, run as run_command};
 use crate::prerequisites::Need;
-use crate::{dependencies, ebpf, prerequisites};
+use crate::{debian, dependencies, ebpf, prerequisites};
 
 /// A section of this name holds a panic path, which the verifier refuses to load.
 const PANIC_SECTION: &str = ".text.unlikely";
@@ -53,6 +53,7 @@ fn steps(root: &Path) -> Result<Vec<Step<'_>>> {
             run_command(ebpf::cargo(root, "clippy").args(["--release", "--bins", "--", "-D", "warnings"]))
         }),
         step("eBPF objects without panic paths", || refuse_panic_paths(root)),
+        step("a Debian for the tests of packages", || prepare_packages(root)),
         cargo_step(
             root,
             "clippy, host",
@@ -90,6 +91,11 @@ fn integration_tests(root: &Path) -> Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+fn prepare_packages(root: &Path) -> Result<()> {
+    prerequisites::ensure(root, &[Need::Packing])?;
+    debian::ensure(root)
 }
 
 fn refuse_panic_paths(root: &Path) -> Result<()> {

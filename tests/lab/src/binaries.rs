@@ -31,6 +31,16 @@ pub fn lb_agent() -> Result<PathBuf> {
     find("lb-agent", "cargo build -p lb-agent")
 }
 
+/// The project's own commands.
+pub fn xtask() -> Result<PathBuf> {
+    find("xtask", "cargo build -p xtask")
+}
+
+/// Where all of them lie.
+pub fn programs_directory() -> Result<PathBuf> {
+    Ok(parent(&lbd()?).to_owned())
+}
+
 /// Looks in the directories above the running program: it lies in the target directory itself.
 fn find(name: &str, remedy: &str) -> Result<PathBuf> {
     let program = std::env::current_exe().context("cannot tell where the running program lies")?;

@@ -15,6 +15,8 @@ use crate::process::wait_in_any_case;
 use crate::run::Run;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// Where version 2 is beside version 1.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
 /// How often the allowance is given out anew. Short, so that a slow machine is slow and not a fast one that stops and goes.
 const PERIOD: Duration = Duration::from_millis(10);
 /// How long a process that was killed may take to end.
@@ -70,20 +72,7 @@ impl SlowMachine {
 
     /// Makes a command run in the group.
     pub fn bind(&self, command: &mut Command) -> Result<()> {
-        let mut files = Vec::new();
-        for folder in &self.folders {
-            let path = folder.join("cgroup.procs");
-            let file = fs::File::options().write(true).open(&path);
-            files.push(file.with_context(|| format!("cannot open {}", path.display()))?);
-        }
-        // SAFETY: between fork and exec the closure only calls write, which is async-signal-safe. "0" is the caller.
-        unsafe {
-            command.pre_exec(move || {
-                use std::io::Write as _;
-                files.iter().try_for_each(|mut file| file.write_all(b"0"))
-            });
-        }
-        Ok(())
+        join(command, &self.folders)
     }
 
     /// CPU time that the group has used so far.
@@ -96,6 +85,35 @@ impl SlowMachine {
                 let value = line.with_context(|| format!("no usage_usec in {}", path.display()))?;
                 Ok(Duration::from_micros(number(value, path)?))
             }
+        }
+    }
+}
+
+/// A control group of version 2 for a whole host, which makes groups of its own in it. Dropped, all of them are removed; what
+/// ran in them must have been killed.
+#[derive(Debug)]
+pub(crate) struct HostGroup {
+    folder: PathBuf,
+}
+
+impl HostGroup {
+    /// Makes the group `us-<run>-<what>`.
+    pub(crate) fn new(run: &Run, what: &str) -> Result<Self> {
+        // Where both versions are in use, version 2 has a folder of its own.
+        let parent = if Path::new(ROOT).join("cgroup.controllers").exists() { ROOT } else { UNIFIED };
+        Ok(Self { folder: make(&Path::new(parent).join(run.name(what)))? })
+    }
+
+    /// Makes a command run in the group.
+    pub(crate) fn bind(&self, command: &mut Command) -> Result<()> {
+        join(command, std::slice::from_ref(&self.folder))
+    }
+}
+
+impl Drop for HostGroup {
+    fn drop(&mut self) {
+        if let Err(error) = remove_with_all_below(&self.folder) {
+            eprintln!("cleaning up: {error:#}");
         }
     }
 }
@@ -113,11 +131,29 @@ impl Drop for SlowMachine {
 /// Removes the groups of a run that has crashed. Its processes have ended.
 pub(crate) fn remove_groups(run_id: &str) -> Result<()> {
     let prefix = format!("{run_id}-");
-    for parent in [ROOT.to_string(), format!("{ROOT}/cpu"), format!("{ROOT}/cpuacct")] {
+    for parent in [ROOT, UNIFIED, "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpuacct"] {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix))) {
-            remove(&entry.path())?;
+            remove_with_all_below(&entry.path())?;
         }
+    }
+    Ok(())
+}
+
+/// Makes a command run in these groups.
+fn join(command: &mut Command, folders: &[PathBuf]) -> Result<()> {
+    let mut files = Vec::new();
+    for folder in folders {
+        let path = folder.join("cgroup.procs");
+        let file = fs::File::options().write(true).open(&path);
+        files.push(file.with_context(|| format!("cannot open {}", path.display()))?);
+    }
+    // SAFETY: between fork and exec the closure only calls write, which is async-signal-safe. "0" is the caller.
+    unsafe {
+        command.pre_exec(move || {
+            use std::io::Write as _;
+            files.iter().try_for_each(|mut file| file.write_all(b"0"))
+        });
     }
     Ok(())
 }
@@ -130,6 +166,15 @@ fn make(folder: &Path) -> Result<PathBuf> {
         }
         _ => Ok(folder.to_path_buf()),
     }
+}
+
+/// Removes a group and those in it, the innermost first.
+fn remove_with_all_below(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for below in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        remove_with_all_below(&below)?;
+    }
+    remove(folder)
 }
 
 /// Removes a group, once what was killed in it is gone.

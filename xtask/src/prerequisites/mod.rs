@@ -19,6 +19,10 @@ pub enum Need {
     Network,
     /// The program that failover is compared with.
     Keepalived,
+    /// What packages are made with.
+    Packing,
+    /// What a Debian of its own is made with, for packages to be installed in.
+    Debian,
     /// The program that dumps and loads the kernel's connections.
     Conntrack,
 }
@@ -33,6 +37,12 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
     }
     if needs.contains(&Need::Keepalived) {
         packages::ensure(&packages::KEEPALIVED)?;
+    }
+    if needs.contains(&Need::Packing) {
+        packages::ensure(&packages::PACKING)?;
+    }
+    if needs.contains(&Need::Debian) {
+        packages::ensure(&packages::DEBIAN)?;
     }
     if needs.contains(&Need::Conntrack) {
         packages::ensure(&packages::CONNTRACK)?;

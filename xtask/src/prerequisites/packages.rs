@@ -22,6 +22,11 @@ pub const NETWORK: [Program; 8] = [
 ];
 /// What the bench of failover compares with.
 pub const KEEPALIVED: [Program; 1] = [("keepalived", "keepalived")];
+/// What packages are made with.
+pub const PACKING: [Program; 5] =
+    [("dpkg-deb", "dpkg"), ("strip", "binutils"), ("objdump", "binutils"), ("gzip", "gzip"), ("git", "git")];
+/// What makes a Debian of its own, and what looks at units of systemd.
+pub const DEBIAN: [Program; 2] = [("mmdebstrap", "mmdebstrap"), ("systemd-analyze", "systemd")];
 /// What the bench of checkpoints compares with.
 pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];
 /// Where programs for administration lie, beside PATH.
