@@ -21,7 +21,7 @@ struct Step<'a> {
 /// Runs the steps whose names contain `only` and prints how long each took.
 pub fn run(root: &Path, only: &str) -> Result<()> {
     let started = Instant::now();
-    prerequisites::ensure(root, &[Need::Network, Need::Lints, Need::Toolchain])?;
+    prerequisites::ensure(root, &[Need::Network, Need::Web, Need::Lints, Need::Toolchain])?;
     println!("what the tests need is there ({})", seconds(started.elapsed()));
     let steps: Vec<Step<'_>> = steps(root)?.into_iter().filter(|step| step.name.contains(only)).collect();
     if steps.is_empty() {

@@ -1,7 +1,7 @@
 //! Everything that is shown of a node, read at one instant: what `/metrics`, the history and the status page are made of.
 
 use lb_core::api::{
-    Checkpoint, Drops, MAX_EVENT_LIMIT, Pair, Paths, RealList, Reports, ServiceList, Status, TableReport,
+    Checkpoint, Drops, Events, MAX_EVENT_LIMIT, Pair, Paths, RealList, Reports, ServiceList, Status, TableReport,
 };
 
 use super::{Failure, Served, checkpoint, pair};
@@ -71,6 +71,11 @@ impl Served {
             status.checkpoint = Some(view.status());
         }
         status.degraded |= status.warnings.iter().any(|warning| warning.degraded);
+    }
+
+    /// The newest events, the oldest of them first; none of a solo node.
+    pub(crate) fn events(&self, limit: usize) -> Option<Events> {
+        Some(self.pair.as_ref()?.events(limit))
     }
 
     fn pair_snapshot(&self) -> Option<PairSnapshot> {

@@ -1,6 +1,7 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
 mod checkpoint;
+mod http;
 mod monitoring;
 mod pair;
 

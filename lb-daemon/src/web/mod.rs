@@ -4,6 +4,7 @@
 //! long it may take to come, how long a connection lives, and how many requests ask the engine at once.
 
 mod connection;
+mod page;
 mod routes;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio::sync::Semaphore;
 
+use super::page;
 use crate::api::{self, Failure, Served};
 
 /// Most requests that are worked on at once; further ones wait. So a flood of them leaves the engine to others.
@@ -35,6 +37,10 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// Everything that is served over TCP.
 pub(super) fn router(served: Served) -> Router {
     api::public()
+        .route("/", get(page::show))
+        .route("/status.css", get(page::style))
+        .route("/status.js", get(page::script))
+        .route("/icon.svg", get(page::icon))
         .fallback(elsewhere)
         .with_state(served)
         .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(MAX_AT_ONCE)), only_read))

@@ -48,6 +48,10 @@ async fn everything_that_is_public_can_be_read() {
         path::CHECKPOINT_ADVISE,
         path::HISTORY,
         path::METRICS,
+        "/",
+        "/status.css",
+        "/status.js",
+        "/icon.svg",
     ];
     for path in public {
         let (status, headers, body) = web.request("GET", path).await;

@@ -17,6 +17,8 @@ pub enum Need {
     Lints,
     /// Root, the kernel's features and the Debian packages for networks of namespaces.
     Network,
+    /// The Debian packages for the status page and the metrics.
+    Web,
     /// The program that failover is compared with.
     Keepalived,
     /// What packages are made with.
@@ -34,6 +36,9 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
         kernel::check_files()?;
         packages::ensure(&packages::NETWORK)?;
         kernel::check_network()?;
+    }
+    if needs.contains(&Need::Web) {
+        packages::ensure(&packages::WEB)?;
     }
     if needs.contains(&Need::Keepalived) {
         packages::ensure(&packages::KEEPALIVED)?;

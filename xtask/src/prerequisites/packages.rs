@@ -20,6 +20,13 @@ pub const NETWORK: [Program; 8] = [
     ("nft", "nftables"),
     ("sysctl", "procps"),
 ];
+/// What the tests of the status page and of the metrics need: a browser, a font for it, and what checks metrics and alert rules.
+pub const WEB: [Program; 4] = [
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("DejaVuSans.ttf", "fonts-dejavu-core"),
+    ("promtool", "prometheus"),
+];
 /// What the bench of failover compares with.
 pub const KEEPALIVED: [Program; 1] = [("keepalived", "keepalived")];
 /// What packages are made with.
@@ -29,8 +36,9 @@ pub const PACKING: [Program; 5] =
 pub const DEBIAN: [Program; 2] = [("mmdebstrap", "mmdebstrap"), ("systemd-analyze", "systemd")];
 /// What the bench of checkpoints compares with.
 pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];
-/// Where programs for administration lie, beside PATH.
-const MORE_PLACES: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
+/// Where programs for administration, and a font, lie, beside PATH.
+const MORE_PLACES: [&str; 5] =
+    ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/share/fonts/truetype/dejavu"];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the packages of those programs that are missing.

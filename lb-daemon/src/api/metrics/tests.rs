@@ -94,6 +94,23 @@ fn the_reference_has_every_metric() {
     assert_eq!(documented, rows);
 }
 
+/// The alert rules and the dashboard ask for metrics that there are.
+#[test]
+fn rules_and_dashboard_know_the_metrics() {
+    let rules = include_str!("../../../../packaging/prometheus/understudy.rules.yml");
+    let dashboard = include_str!("../../../../packaging/grafana/understudy.json");
+    for (file, text) in [("the rules", rules), ("the dashboard", dashboard)] {
+        let words = text.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        let asked: BTreeSet<&str> = words.filter(|word| word.starts_with("understudy_")).collect();
+        assert!(asked.len() > 10, "{file} ask for {asked:?}");
+        for name in asked {
+            assert!(ALL.iter().any(|entry| entry.name == name), "{file} ask for {name}");
+        }
+    }
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    assert_eq!(dashboard["title"], "Understudy");
+}
+
 /// Names and labels are as Prometheus wants them, and none is used twice.
 #[test]
 fn names_follow_the_conventions() {
