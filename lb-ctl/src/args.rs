@@ -76,6 +76,15 @@ pub enum Command {
     },
     /// Why packets for a VIP were dropped, and what else happened to them.
     Drops,
+    /// All of it live, on a terminal: reals, services, drops, paths. Keys sort, drain and enable.
+    Top {
+        /// Seconds between two looks at the daemon.
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+        interval: Duration,
+        /// Print everything once, from two looks, and end: for scripts. `--json` does so too.
+        #[arg(long)]
+        once: bool,
+    },
     /// Send a real no new flows; old ones stay.
     Drain {
         /// The real's name.

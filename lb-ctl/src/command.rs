@@ -20,6 +20,7 @@ use crate::args::{Args, Command, Switch};
 use crate::client::{Answer, Client, ClientError};
 use crate::import::ImportError;
 use crate::render::{self, Style};
+use crate::top;
 
 /// What to print, and what it comes to.
 pub struct Outcome {
@@ -61,6 +62,9 @@ pub enum Failure {
     /// Completions or manual pages were not written.
     #[error(transparent)]
     Own(#[from] lb_cli::SelfError),
+    /// Keys and a screen are wanted.
+    #[error("`lbctl top` needs a terminal: `lbctl top --once` prints what it shows")]
+    NoTerminal,
     /// Nothing can be printed.
     #[error("cannot write the answer: {0}")]
     Output(io::Error),
@@ -133,6 +137,10 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
             if args.json { json_line(&rates) } else { render::rates(&rates, style) }
         }
         Command::Drops => view.get(path::DROPS, |drops: &Drops| render::drops(drops, style)).await?,
+        Command::Top { interval, once } => {
+            let wanted = top::Wanted { socket: &args.socket, interval: *interval, once: *once, json: args.json };
+            return top::run(&wanted, style).await;
+        }
         Command::Drain { real } => set_admin(real, AdminState::Drained).await?,
         Command::Enable { real } => set_admin(real, AdminState::Enabled).await?,
         Command::Disable { real } => set_admin(real, AdminState::Disabled).await?,
@@ -170,7 +178,7 @@ impl View<'_> {
 }
 
 /// What `lbctl` has worked out itself, as JSON.
-fn json_line(value: &impl Serialize) -> String {
+pub fn json_line(value: &impl Serialize) -> String {
     // Numbers and names always have a JSON form.
     serde_json::to_string(value).map(|json| json + "\n").unwrap_or_default()
 }

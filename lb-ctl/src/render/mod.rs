@@ -15,7 +15,7 @@ mod scheduling;
 mod services;
 mod stats;
 mod status;
-mod table;
+pub mod table;
 #[cfg(test)]
 mod tests;
 
@@ -40,7 +40,7 @@ pub use reals::reals;
 pub use reports::reports;
 pub use scheduling::{explanation, table};
 pub use services::services;
-pub use stats::{Rates, rates, stats};
+pub use stats::{Rate, Rates, rates, stats};
 pub use status::status;
 
 /// Columns that text is made to fit in, where it can be.
@@ -63,22 +63,22 @@ impl Style {
     }
 
     /// Headings.
-    fn bold(self, text: &str) -> String {
+    pub fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
     /// All is well.
-    fn good(self, text: &str) -> String {
+    pub fn good(self, text: &str) -> String {
         self.wrap("32", text)
     }
 
     /// Worth a look.
-    fn notable(self, text: &str) -> String {
+    pub fn notable(self, text: &str) -> String {
         self.wrap("33", text)
     }
 
     /// Something is broken.
-    fn bad(self, text: &str) -> String {
+    pub fn bad(self, text: &str) -> String {
         self.wrap("31", text)
     }
 
@@ -100,7 +100,7 @@ fn state(admin: AdminState, health: Health) -> String {
 }
 
 /// `192.0.2.80:80`, `[2001:db8::80]:443`, `192.0.2.80:any`.
-fn endpoint(address: IpAddr, ports: &impl ToString) -> String {
+pub fn endpoint(address: IpAddr, ports: &impl ToString) -> String {
     let ports = ports.to_string();
     match address {
         IpAddr::V4(address) => format!("{address}:{ports}"),
@@ -109,7 +109,7 @@ fn endpoint(address: IpAddr, ports: &impl ToString) -> String {
 }
 
 /// A duration in the two largest units: `3d 4h`, `5m 6s`, `7s`.
-fn duration(seconds: u64) -> String {
+pub fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -120,12 +120,12 @@ fn duration(seconds: u64) -> String {
 }
 
 /// A duration that may be shorter than a minute by far: `0.4s`, `12s`, and from then on as [`duration`].
-fn short_duration(seconds: f64) -> String {
+pub fn short_duration(seconds: f64) -> String {
     if seconds < 9.95 { format!("{seconds:.1}s") } else { duration(seconds.round() as u64) }
 }
 
 /// A duration far below a second, as a rule: `0.31 ms`, `38.2 ms`, and from a second on as [`short_duration`].
-fn milliseconds(ms: f64) -> String {
+pub fn milliseconds(ms: f64) -> String {
     match ms {
         ..9.995 => format!("{ms:.2} ms"),
         ..999.95 => format!("{ms:.1} ms"),
@@ -157,12 +157,12 @@ fn bytes(bytes: u64) -> String {
 }
 
 /// A count: exact while it is short, then with a decimal unit (k is 1000).
-fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     if value < 10_000_000 { value.to_string() } else { scaled(value as f64) }
 }
 
 /// A number below 10,000 as it is, a greater one with a decimal unit.
-fn scaled(value: f64) -> String {
+pub fn scaled(value: f64) -> String {
     if value < 9_999.5 {
         let decimals = if value < 100.0 && value.fract() != 0.0 { 1 } else { 0 };
         return format!("{value:.decimals$}");
@@ -180,7 +180,7 @@ fn scaled(value: f64) -> String {
 }
 
 /// Words of `text` in lines of at most `width` characters (a longer word has a line of its own).
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

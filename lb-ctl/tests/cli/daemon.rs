@@ -72,7 +72,7 @@ fn serve(listener: &UnixListener, answer: &str) -> String {
 }
 
 /// Reads a request: the head, and as many bytes as it announces.
-fn read_request(stream: &mut UnixStream) -> String {
+pub fn read_request(stream: &mut UnixStream) -> String {
     let mut request = String::new();
     let mut buffer = [0; 4096];
     loop {

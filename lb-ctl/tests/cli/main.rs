@@ -4,6 +4,7 @@
 mod checkpoint;
 mod daemon;
 mod models;
+mod top;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;
