@@ -24,6 +24,7 @@
 //! | `GET /v1/checkpoint/advise` | [`Advice`] |
 //! | `GET /v1/history?since=UNIX_MS` (optional) | [`History`] |
 //! | `GET /metrics` | text for Prometheus: docs/reference/metrics.md |
+//! | `GET /v1/doctor` | [`Diagnosis`] |
 //! | `POST /v1/reals/NAME/admin` with [`SetAdmin`] | [`RealChanged`] |
 //! | `POST /v1/reals/NAME/weight` with [`SetWeight`] | [`RealChanged`] |
 //! | `POST /v1/pair/handover` with [`Handover`] | [`PairChanged`] |
@@ -61,6 +62,7 @@ macro_rules! words {
 }
 
 mod checkpoint;
+mod doctor;
 mod events;
 mod history;
 mod pair;
@@ -78,6 +80,7 @@ pub use checkpoint::{
     CheckpointVerified, Commit, FlowsKept, FullProgress, IntervalInUse, RefusedCheckpoint, RestoredCheckpoint,
     StoreState, StreamState, ValueOrigin, VerifiedFile, VerifyCheckpoint,
 };
+pub use doctor::{Diagnosis, Finding, Severity, Skipped};
 pub use events::{Event, Events, Happening};
 pub use history::{History, Series, SeriesOf};
 pub use pair::{
@@ -133,6 +136,8 @@ pub mod path {
     pub const PATHS: &str = "/v1/paths";
     /// [`super::Events`].
     pub const EVENTS: &str = "/v1/events";
+    /// [`super::Diagnosis`].
+    pub const DOCTOR: &str = "/v1/doctor";
     /// Where to post a [`super::Handover`].
     pub const HANDOVER: &str = "/v1/pair/handover";
     /// Where to post a [`super::Hold`].

@@ -22,7 +22,7 @@ pub use models::{AvailabilityArgs, JobArgs};
 #[derive(Debug, Parser)]
 #[command(name = "lbctl", version, disable_help_subcommand = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status, pair, paths, checkpoint show)."
+    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 degraded (status, pair, paths, checkpoint show, doctor)."
 )]
 pub struct Args {
     /// The daemon's API socket.
@@ -132,6 +132,13 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = DEFAULT_EVENT_LIMIT,
               value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_EVENT_LIMIT)))]
         limit: u32,
+    },
+    /// What is wrong with this node, why that matters, and the fix. Exits with 4 on an error or a warning.
+    Doctor,
+    /// Write all that somebody who helps has to know to a new file, without secrets.
+    SupportBundle {
+        /// The file, JSON.
+        file: PathBuf,
     },
     /// Move the VIPs: from this node when it is active, to it when it is standby. No flow breaks.
     Handover {

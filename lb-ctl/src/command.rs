@@ -1,5 +1,6 @@
 //! Does what the command line asks, and turns the answer into text.
 
+mod bundle;
 mod checkpoint;
 mod import;
 mod models;
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use lb_core::api::{
-    AdminState, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged, RealList,
-    Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
+    AdminState, Diagnosis, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged,
+    RealList, Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,6 +95,12 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
             let verdict = Verdict::degraded(answer.value.is_degraded());
             return Ok(Outcome { text: view.text(answer, |paths| render::paths(paths, style)), verdict });
         }
+        Command::Doctor => {
+            let answer: Answer<Diagnosis> = client.get(path::DOCTOR).await?;
+            let verdict = Verdict::degraded(answer.value.is_degraded());
+            return Ok(Outcome { text: view.text(answer, |found| render::diagnosis(found, style)), verdict });
+        }
+        Command::SupportBundle { file } => return bundle::run(&view, file).await,
         Command::Checkpoint { command } => return checkpoint::run(&view, command, style).await,
         Command::Availability(wanted) => models::availability(&view, wanted, style)?,
         Command::Import(wanted) => import::run(&view, wanted)?,

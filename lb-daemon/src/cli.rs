@@ -11,7 +11,7 @@ use lb_config::lock::Lock;
 
 use crate::config::{Config, DEFAULT_BPF_DIR};
 use crate::dataplane::Dataplane;
-use crate::{preflight, run};
+use crate::{doctor, preflight, run};
 
 /// The load balancer's daemon: loads the XDP program, keeps its maps, serves the API.
 #[derive(Debug, Parser)]
@@ -21,7 +21,9 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 doctor has found an error or a warning.";
+/// The doctor has found an error or a warning.
+const EXIT_DEGRADED: u8 = 4;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -37,6 +39,15 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say what is wrong on this host for a configuration, why that matters, and the fix; change nothing
+    Doctor {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Take the XDP program and its maps off this host. VIPs are served no more
     Detach {
         /// The configuration file, for its bpf_dir; without it the default one is used
@@ -51,6 +62,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Doctor { config, json } => return doctor(&config, json).unwrap_or_else(|error| failed(&error)),
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check(&config),
         Command::Detach { config } => detach(config.as_deref()),
@@ -58,11 +70,13 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", describe(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("{}", describe(error));
+    ExitCode::FAILURE
 }
 
 /// An error and its causes in one line, or as it is where it has lines of its own.
@@ -86,6 +100,16 @@ fn check(path: &Path) -> anyhow::Result<()> {
         pair.warnings().iter().for_each(|warning| println!("warning: {warning}"));
     }
     Ok(())
+}
+
+fn doctor(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let diagnosis = doctor::examine(Config::load(path)?)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&diagnosis).context("cannot print the findings")?);
+    } else {
+        print!("{}", diagnosis.text(|_, word| word.to_owned()));
+    }
+    Ok(if diagnosis.is_degraded() { ExitCode::from(EXIT_DEGRADED) } else { ExitCode::SUCCESS })
 }
 
 fn detach(config: Option<&Path>) -> anyhow::Result<()> {

@@ -20,11 +20,16 @@ pub struct Unprivileged {
 /// # Errors
 /// One is missing.
 pub fn check_privileges() -> Result<(), Unprivileged> {
+    let missing = missing();
+    if missing.is_empty() { Ok(()) } else { Err(Unprivileged { missing: missing.join(", ") }) }
+}
+
+/// The capabilities that this process lacks.
+#[must_use]
+pub fn missing() -> Vec<&'static str> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Without /proc the kernel's own refusals have to do.
-    let Some(effective) = effective_capabilities(&status) else { return Ok(()) };
-    let missing = missing_capabilities(effective);
-    if missing.is_empty() { Ok(()) } else { Err(Unprivileged { missing: missing.join(", ") }) }
+    effective_capabilities(&status).map(missing_capabilities).unwrap_or_default()
 }
 
 fn effective_capabilities(status: &str) -> Option<u64> {

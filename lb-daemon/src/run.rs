@@ -23,7 +23,7 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::reports::Updates;
-use crate::{api, peer, preflight, web};
+use crate::{api, doctor, peer, preflight, web};
 use pair::{Ground, Pair};
 use watchers::{Everyone, News};
 
@@ -46,6 +46,7 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let config_path = &std::path::absolute(config_path).context("cannot tell where the configuration file is")?;
     let config = Config::load(config_path)?;
     logging::start(config.settings.log);
+    doctor::remember_clocks();
     info!("lbd {} starts with {}", env!("CARGO_PKG_VERSION"), config_path.display());
     let keys = config.settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose()?;
     let pair_keys = config.settings.pair.as_ref().map(|pair| peer::read_keys(&pair.key_file)).transpose()?;

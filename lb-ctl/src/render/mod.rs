@@ -3,6 +3,7 @@
 mod changes;
 mod checkpoint;
 mod counts;
+mod doctor;
 mod drops;
 mod events;
 mod flows;
@@ -30,6 +31,7 @@ pub use checkpoint::{
     advice, checkpoint, checkpoint_exported, checkpoint_files, checkpoint_imported, checkpoint_news, checkpoint_taken,
     checkpoint_verified, quantity, seconds,
 };
+pub use doctor::diagnosis;
 pub use drops::drops;
 pub use events::events;
 pub use flows::flows;

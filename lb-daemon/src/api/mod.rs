@@ -2,6 +2,7 @@
 //! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
 
 mod checkpoint;
+mod doctor;
 mod history;
 mod listener;
 mod metrics;
@@ -108,6 +109,7 @@ fn router(served: Served, group: Option<u32>) -> Router {
     let import = post(checkpoint::import).layer(DefaultBodyLimit::max(MAX_CHECKPOINT_CONTENT));
     public()
         .route(path::FLOWS, get(flows))
+        .route(path::DOCTOR, get(doctor::show))
         .route(path::CHECKPOINT_LIST, get(checkpoint::list))
         .route(path::CHECKPOINT_CONTENT, get(checkpoint::content))
         .route(&path::admin("{real}"), post(set_admin))

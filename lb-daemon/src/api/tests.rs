@@ -118,6 +118,7 @@ async fn the_reference_has_every_path_and_field() {
         path::PAIR,
         path::PATHS,
         path::EVENTS,
+        path::DOCTOR,
         path::CHECKPOINT,
         path::CHECKPOINT_LIST,
         path::CHECKPOINT_CONTENT,

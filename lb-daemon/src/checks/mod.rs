@@ -78,6 +78,14 @@ pub fn look_at_command(command: &[String]) -> Result<(), String> {
     exec::look(command).map_err(Failure::into_reason)
 }
 
+/// Makes a check of a target once, now, beside all others.
+///
+/// # Errors
+/// Why it failed, in one short line.
+pub async fn once(target: &Target) -> Result<(), String> {
+    probe::probe(target, &Configs::default()).await.map_err(Failure::into_reason)
+}
+
 /// What tells one target from another: service, real and check.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {

@@ -16,6 +16,7 @@ mod jiffies;
 mod lease;
 mod log;
 mod open;
+mod programs;
 mod repeat;
 mod ring;
 mod rows;
@@ -42,6 +43,7 @@ pub use flow_table::{FlowTable, Put};
 pub use flows::{FlowTimeouts, Sweep};
 pub use jiffies::Jiffies;
 pub use lease::LeaseMap;
+pub use programs::program_name;
 pub use repeat::Repeated;
 pub use test_run::Verdict;
 

@@ -12,6 +12,7 @@ mod checkpoint;
 mod explain;
 mod forwarder;
 mod host;
+mod inside;
 mod interfaces;
 mod listeners;
 mod pair;

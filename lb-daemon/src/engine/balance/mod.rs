@@ -62,6 +62,11 @@ impl Balance {
         Self { monitoring, monitor, scheduler, decisions, stepped: None, since_ms: now_ms }
     }
 
+    /// How the reals are watched, as configured.
+    pub(super) fn monitoring(&self) -> &Monitoring {
+        &self.monitoring
+    }
+
     /// Takes over another configuration, which the table has already. What is known of the reals that stay is kept.
     pub(super) fn configure(&mut self, table: &SchedulingTable, monitoring: Monitoring, now_ms: u64) -> Vec<Change> {
         let changes = self.monitor.configure(table.cluster(), &monitoring);
