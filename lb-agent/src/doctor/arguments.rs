@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::DEFAULT_STATE_DIR;
 use crate::setup::WishArguments;
 
-const EXIT_CODES: &str = "Exit codes: 0 nothing is missing, warnings aside; 1 something is; 2 wrong usage.";
+const EXIT_CODES: &str = "Exit codes: 0 there is no error, warnings aside; 1 there is one; 2 wrong usage.";
 
 /// `lb-agent doctor`.
 #[derive(Debug, Args)]

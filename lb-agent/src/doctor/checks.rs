@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::finding::{Finding, Severity};
+use lb_core::api::{Finding, Severity};
+
+use super::finding::{bad, ok};
 use crate::agent;
 use crate::config::{Config, DEFAULT_CONFIG};
 use crate::setup::clamp::outer_header;
@@ -13,13 +15,17 @@ use crate::setup::{Mode, Wish};
 
 /// Bytes of a packet that every IPv6 link must carry, and that hosts send without asking.
 const LEAST_MTU: u32 = 1280;
+/// The checks of servers, and of the agent itself.
+const LISTENER: &str = "listener";
+const CONFIGURATION: &str = "configuration";
 
 /// Nothing says what the host shall be prepared for.
 pub(super) fn nothing_named() -> Finding {
-    Finding::bad(
+    bad(
         Severity::Warning,
+        "setup",
         "the host is prepared for VIPs".to_owned(),
-        "no VIP was named, and no setup is recorded: only the agent's configuration was looked at".to_owned(),
+        "no VIP was named, and no setup is recorded: only the agent's configuration was looked at",
         "a real server needs its VIPs",
         "lb-agent doctor --mode dsr|ipip --vip ADDRESS".to_owned(),
     )
@@ -36,10 +42,11 @@ pub(super) fn narrow_tunnel(wish: &Wish, facts: &Facts) -> Result<Option<Finding
         header = header.max(outer_header(outer_is_v6(*vip, wish.address, Some(link))?));
     }
     Ok((link.mtu.saturating_sub(header) < LEAST_MTU).then(|| {
-        Finding::bad(
+        bad(
             Severity::Warning,
+            "mtu",
             format!("packets of {LEAST_MTU} bytes fit into the tunnel through {}", link.name),
-            format!("the MTU is {}, and the outer header takes {header} bytes", link.mtu),
+            &format!("the MTU is {}, and the outer header takes {header} bytes", link.mtu),
             "IPv6 hosts send packets of this size without asking whether they fit",
             format!("give {} and the way to it an MTU of at least {}", link.name, LEAST_MTU + header),
         )
@@ -54,8 +61,8 @@ pub(super) fn listeners(vip: IpAddr, ports: &[u16], facts: &Facts) -> Vec<Findin
     let why = "connections to the VIP are refused otherwise";
     if !ports.is_empty() {
         let named = ports.iter().map(|port| match serves(*port) {
-            true => Finding::ok(what(*port), why),
-            false => Finding::bad(Severity::Missing, what(*port), "none does".to_owned(), why, fix(vip)),
+            true => ok(LISTENER, what(*port)),
+            false => bad(Severity::Error, LISTENER, what(*port), "none does", why, fix(vip)),
         });
         return named.collect();
     }
@@ -63,7 +70,7 @@ pub(super) fn listeners(vip: IpAddr, ports: &[u16], facts: &Facts) -> Vec<Findin
         on.is_ipv4() == vip.is_ipv4() && !on.ip().is_loopback() && !on.ip().is_unspecified() && !serves(on.port())
     });
     let warn = |on: &std::net::SocketAddr| {
-        Finding::bad(Severity::Warning, what(on.port()), format!("it listens on {} alone", on.ip()), why, fix(vip))
+        bad(Severity::Warning, LISTENER, what(on.port()), &format!("it listens on {} alone", on.ip()), why, fix(vip))
     };
     let findings: Vec<Finding> = elsewhere.map(warn).collect();
     let anything = facts.listeners.iter().any(|on| takes(on.ip(), vip));
@@ -72,8 +79,8 @@ pub(super) fn listeners(vip: IpAddr, ports: &[u16], facts: &Facts) -> Vec<Findin
 
 fn silent(vip: IpAddr) -> Finding {
     let what = format!("a server listens on {vip}");
-    let now = "none does over TCP, and UDP is not looked at".to_owned();
-    Finding::bad(Severity::Warning, what, now, "connections to the VIP are refused otherwise", fix(vip))
+    let now = "none does over TCP, and UDP is not looked at";
+    bad(Severity::Warning, LISTENER, what, now, "connections to the VIP are refused otherwise", fix(vip))
 }
 
 fn fix(vip: IpAddr) -> String {
@@ -91,14 +98,14 @@ pub(super) fn configuration(named: Option<&Path>) -> Finding {
     let what = format!("the agent's configuration {} is right", path.display());
     let why = "without the agent the load balancers do not learn how busy this server is";
     if named.is_none() && !path.exists() {
-        let now = "there is none".to_owned();
-        return Finding::bad(Severity::Warning, what, now, why, "write it, or name another with --config".to_owned());
+        let fix = "write it, or name another with --config".to_owned();
+        return bad(Severity::Warning, CONFIGURATION, what, "there is none", why, fix);
     }
     match check(path) {
-        Ok(()) => Finding::ok(what, why),
+        Ok(()) => ok(CONFIGURATION, what),
         Err(error) => {
             let fix = format!("lb-agent check --config {}", path.display());
-            Finding::bad(Severity::Missing, what, format!("{error:#}"), why, fix)
+            bad(Severity::Error, CONFIGURATION, what, &format!("{error:#}"), why, fix)
         }
     }
 }

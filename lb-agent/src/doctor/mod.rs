@@ -7,9 +7,9 @@ mod finding;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use lb_core::api::{Diagnosis, Finding};
 
 pub(crate) use arguments::DoctorArguments;
-use finding::{Finding, Verdict};
 
 use crate::setup::Wish;
 use crate::setup::facts::Facts;
@@ -19,13 +19,13 @@ use crate::setup::record;
 
 /// Does what the command line says.
 pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
-    let verdict = Verdict::of(examine(arguments)?);
+    let diagnosis = Diagnosis::of(examine(arguments)?);
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&verdict).context("cannot print the findings")?);
+        println!("{}", serde_json::to_string_pretty(&diagnosis).context("cannot print the findings")?);
     } else {
-        print!("{}", verdict.text());
+        print!("{}", diagnosis.text(|_, word| word.to_owned()));
     }
-    Ok(if verdict.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if diagnosis.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn examine(arguments: &DoctorArguments) -> anyhow::Result<Vec<Finding>> {
@@ -45,7 +45,7 @@ fn examine(arguments: &DoctorArguments) -> anyhow::Result<Vec<Finding>> {
 fn host(wishes: &[Wish], ports: &[u16], facts: &Facts) -> Result<Vec<Finding>, Unclear> {
     let mut findings = Vec::new();
     for wish in wishes {
-        findings.extend(plan(wish, facts)?.into_iter().map(Finding::of_step));
+        findings.extend(plan(wish, facts)?.into_iter().map(finding::of_step));
         findings.extend(checks::narrow_tunnel(wish, facts)?);
         findings.extend(wish.vips.iter().flat_map(|vip| checks::listeners(*vip, ports, facts)));
     }
@@ -63,15 +63,15 @@ fn host(wishes: &[Wish], ports: &[u16], facts: &Facts) -> Result<Vec<Finding>, U
 
 #[cfg(test)]
 mod tests {
-    use super::finding::Severity;
+    use lb_core::api::Severity;
+
     use super::*;
     use crate::setup::fake::{bare, wish};
 
     /// What is not in order, as `severity what`.
     fn complaints(findings: &[Finding]) -> Vec<String> {
         let bad = findings.iter().filter(|finding| finding.severity != Severity::Ok);
-        bad.map(|finding| format!("{:?} {}; {}", finding.severity, finding.what, finding.now.as_deref().unwrap_or("")))
-            .collect()
+        bad.map(|finding| format!("{} {}: {}", finding.severity, finding.subject, finding.finding)).collect()
     }
 
     #[test]
@@ -80,9 +80,9 @@ mod tests {
         assert_eq!(
             complaints(&findings),
             [
-                "Missing arp_ignore of all is 1; it is 0",
-                "Missing arp_announce of all is 2; it is 0",
-                "Missing lo has 192.0.2.100/32; no interface has it",
+                "error arp_ignore of all is 1: no: it is 0",
+                "error arp_announce of all is 2: no: it is 0",
+                "error lo has 192.0.2.100/32: no: no interface has it",
             ]
         );
         let fixes: Vec<&String> = findings.iter().flat_map(|finding| &finding.fix).collect();
@@ -92,14 +92,14 @@ mod tests {
             "ip address add 192.0.2.100/32 dev lo",
         ];
         assert_eq!(fixes, expected);
-        assert!(!Verdict::of(findings).healthy);
+        assert!(!Diagnosis::of(findings).healthy);
     }
 
     #[test]
     fn what_two_wishes_want_is_said_once() {
         let wishes = [wish("dsr", &["192.0.2.100"]), wish("dsr", &["192.0.2.101"])];
         let findings = host(&wishes, &[], &bare()).unwrap();
-        let arp = findings.iter().filter(|finding| finding.what.starts_with("arp_ignore")).count();
+        let arp = findings.iter().filter(|finding| finding.subject.starts_with("arp_ignore")).count();
         assert_eq!(arp, 1);
         assert_eq!(complaints(&findings).len(), 4);
     }
@@ -116,9 +116,9 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         facts.listeners = vec!["192.0.2.21:80".parse().unwrap(), "127.0.0.1:9000".parse().unwrap()];
-        let alone = "Warning a server listens on port 80 of 192.0.2.100; it listens on 192.0.2.21 alone";
+        let alone = "warning a server listens on port 80 of 192.0.2.100: no: it listens on 192.0.2.21 alone";
         assert_eq!(about_ports(&facts, &[]), [alone]);
-        let missing = "Missing a server listens on port 80 of 192.0.2.100; none does";
+        let missing = "error a server listens on port 80 of 192.0.2.100: no: none does";
         assert_eq!(about_ports(&facts, &[80]), [missing]);
         for good in ["0.0.0.0:80", "[::]:80", "192.0.2.100:80"] {
             facts.listeners.push(good.parse().unwrap());
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(about_ports(&facts, &[80]), [missing]);
         assert_eq!(about_ports(&facts, &[]), [""; 0], "nobody knows which port is meant");
         facts.listeners.clear();
-        let silent = "Warning a server listens on 192.0.2.100; none does over TCP, and UDP is not looked at";
+        let silent = "warning a server listens on 192.0.2.100: no: none does over TCP, and UDP is not looked at";
         assert_eq!(about_ports(&facts, &[]), [silent]);
     }
 
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(narrow(&facts), None);
         facts.links[1].mtu = 1319;
         let finding = narrow(&facts).unwrap();
-        assert_eq!(finding.now.as_deref(), Some("the MTU is 1319, and the outer header takes 40 bytes"));
+        assert_eq!(finding.finding, "no: the MTU is 1319, and the outer header takes 40 bytes");
         facts.links[1].mtu = 1320;
         assert_eq!(narrow(&facts), None);
     }

@@ -59,7 +59,7 @@ fn the_doctor_reads_the_agents_configuration() {
         (output.status.code(), findings.last().unwrap().clone())
     };
     let (code, finding) = look();
-    assert_eq!((code, &finding["severity"]), (Some(1), &"missing".into()), "{finding}");
+    assert_eq!((code, &finding["severity"]), (Some(1), &"error".into()), "{finding}");
 
     fs::write(&config, format!("name = \"web1\"\nload_balancers = [\"192.0.2.2:6720\"]\nkey_file = {keys:?}\n"))
         .unwrap();
@@ -67,7 +67,7 @@ fn the_doctor_reads_the_agents_configuration() {
     fs::set_permissions(&keys, Permissions::from_mode(0o644)).unwrap();
     let (code, finding) = look();
     assert_eq!(code, Some(1));
-    assert!(finding["now"].as_str().unwrap().contains("chmod 600"), "{finding}");
+    assert!(finding["finding"].as_str().unwrap().contains("chmod 600"), "{finding}");
     assert_eq!(finding["fix"][0], format!("lb-agent check --config {config}"));
 
     fs::set_permissions(&keys, Permissions::from_mode(0o600)).unwrap();

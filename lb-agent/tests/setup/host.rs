@@ -62,8 +62,8 @@ impl Host {
         let output = self.lb_agent(&format!("doctor {words} --json"))?;
         let verdict: Value = serde_json::from_slice(&output.stdout).with_context(|| stderr(&output))?;
         let findings = verdict["findings"].as_array().context("no findings")?.iter();
-        let missing = findings.filter(|finding| finding["severity"] == "missing");
-        let what = missing.map(|finding| finding["what"].as_str().unwrap_or_default().to_owned());
+        let missing = findings.filter(|finding| finding["severity"] == "error");
+        let what = missing.map(|finding| finding["subject"].as_str().unwrap_or_default().to_owned());
         Ok((what.collect(), output.status.code()))
     }
 
