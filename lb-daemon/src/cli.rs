@@ -11,7 +11,7 @@ use lb_config::lock::Lock;
 
 use crate::config::{Config, DEFAULT_BPF_DIR};
 use crate::dataplane::Dataplane;
-use crate::{doctor, preflight, run};
+use crate::{doctor, preflight, run, takeover};
 
 /// The load balancer's daemon: loads the XDP program, keeps its maps, serves the API.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Take the XDP program and its maps off this host. VIPs are served no more
+    /// Take the XDP program, its maps and the VIPs of a pair off this host, which serves no more
     Detach {
         /// The configuration file, for its bpf_dir; without it the default one is used
         #[arg(long, value_name = "FILE")]
@@ -117,13 +117,15 @@ fn detach(config: Option<&Path>) -> anyhow::Result<()> {
         Some(path) => Config::load(path)?.settings.bpf_dir,
         None => PathBuf::from(DEFAULT_BPF_DIR),
     };
-    preflight::check_privileges()?;
     if !bpf_dir.try_exists().with_context(|| format!("cannot look at {}", bpf_dir.display()))? {
         println!("nothing to remove: there is no {}", bpf_dir.display());
         return Ok(());
     }
+    preflight::check_privileges()?;
     let _lock = Lock::take("lbd", &bpf_dir, "bpf_dir").context("cannot detach")?;
-    let removed = Dataplane::remove_pins(&bpf_dir)?;
+    // The VIPs first: where they are gone no packet comes that nobody would forward.
+    let vips = takeover::take_off_all()?.into_iter().map(|vip| format!("VIP {vip}"));
+    let removed: Vec<String> = vips.chain(Dataplane::remove_pins(&bpf_dir)?).collect();
     if removed.is_empty() {
         println!("nothing to remove in {}", bpf_dir.display());
     }

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use lb_lab::{
     Connection, Init, KEYS, Load, Machine, Network, Plan, Process, WebServer, describe, output, programs_directory,
     wait_for, write_key_file, xtask,
@@ -24,6 +25,10 @@ const AGENT_CONFIG: &str = "/etc/understudy/agent.toml";
 const KEY_FILE: &str = "/etc/understudy/keys";
 /// Where the packages lie on the host.
 const PACKAGES: &str = "/root";
+/// An address that no interface has, and a service of it.
+const SECOND_VIP: &str = "192.0.2.150";
+const SECOND_SERVICE: &str =
+    "[[service]]\nname = 'second'\nvip = 'VIP'\nprotocol = 'tcp'\nport = 81\nmode = 'dsr'\nreals = ['web-1']\n";
 /// Requests that must have ended in each part of a test.
 const REQUESTS: u64 = 100;
 const LOAD_THREADS: usize = 2;
@@ -45,17 +50,12 @@ impl Site {
         Ok(Site { host, _web: web, network })
     }
 
-    /// Makes packages of what the workspace has built, and lays them on the host.
+    /// Lays the packages of a revision on the host.
     fn bring_packages(&self, revision: u32) -> Result<()> {
-        let packed = self.network.run.dir().join("packages");
-        let mut dist = Command::new(xtask()?);
-        dist.args(["dist", "--compression", "none", "--revision", &revision.to_string()]);
-        dist.arg("--programs").arg(programs_directory()?).arg("--output").arg(&packed);
-        for file in output(&mut dist)?.lines().map(PathBuf::from) {
+        for file in packages(revision)? {
             let name = file.file_name().context("a package without a name")?.to_string_lossy();
-            fs::rename(&file, packed.join(name.as_ref())).context("cannot move a package")?;
-            fs::copy(packed.join(name.as_ref()), self.host.path(&format!("{PACKAGES}/{name}")))?;
-            fs::remove_file(packed.join(name.as_ref()))?;
+            let target = self.host.path(&format!("{PACKAGES}/{name}"));
+            fs::copy(file, &target).with_context(|| format!("cannot copy {} to the host", file.display()))?;
         }
         Ok(())
     }
@@ -130,6 +130,22 @@ impl Site {
     }
 }
 
+/// Packages of what the workspace has built, made once for all tests: revisions 1 and 2.
+fn packages(revision: u32) -> Result<&'static [PathBuf]> {
+    static MADE: [OnceLock<Result<Vec<PathBuf>, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let made = MADE.get((revision - 1) as usize).context("there is no such revision")?;
+    let made = made.get_or_init(|| pack(revision).map_err(|error| format!("{error:#}")));
+    made.as_deref().map_err(|error| anyhow!("{error}"))
+}
+
+fn pack(revision: u32) -> Result<Vec<PathBuf>> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{revision}"));
+    let mut dist = Command::new(xtask()?);
+    dist.args(["dist", "--compression", "none", "--revision", &revision.to_string()]);
+    dist.arg("--programs").arg(programs_directory()?).arg("--output").arg(&directory);
+    Ok(output(&mut dist)?.lines().filter(|line| line.ends_with(".deb")).map(PathBuf::from).collect())
+}
+
 /// Starts what the unit's `ExecStart` says, with the capabilities that the unit asks for.
 fn start_by_unit(host: &Machine, unit: &str, log: &str) -> Result<Process> {
     let text = host.sh(&format!("cat /lib/systemd/system/{unit}"))?;
@@ -174,6 +190,32 @@ fn on_a_clean_debian_it_is_installed_edited_started_and_purged_without_a_trace()
     let after = site.inventory().unwrap();
     let left: Vec<&String> = after.symmetric_difference(&before).collect();
     assert!(left.is_empty(), "left over, or gone: {left:#?}");
+}
+
+/// What an active node of a pair has put on its interface goes with the package, also when `lbd` had no time to do it.
+#[test]
+fn a_removal_takes_the_vips_of_a_pair_away() {
+    let site = Site::prepare(Init::Nothing).unwrap();
+    site.install(1).unwrap();
+    site.edit().unwrap();
+    write_key_file(&site.host.path(KEY_FILE), KEYS).unwrap();
+    let lb = &site.network.lb;
+    let own = site.network.plan.lb_addresses()[0];
+    let config = fs::read_to_string(site.host.path(LBD_CONFIG)).unwrap();
+    let path = format!("[[pair.path]]\ntype = 'udp'\ninterface = 'eth0'\nlocal = '{own}'\npeer = '192.0.2.3'\n");
+    let service = SECOND_SERVICE.replace("VIP", SECOND_VIP);
+    fs::write(site.host.path(LBD_CONFIG), format!("{config}{service}[pair]\nrole = 'primary'\n{path}")).unwrap();
+
+    let mut lbd = start_by_unit(&site.host, "lbd.service", "lbd.log").unwrap();
+    let has_vip = || Ok(lb.ip("address show dev eth0")?.contains(SECOND_VIP).then_some(()));
+    wait_for("the VIP", LIMIT, has_vip).with_context(|| lbd.log()).unwrap();
+    site.host.sh("kill -KILL $(pidof lbd)").unwrap();
+    lbd.wait(LIMIT).unwrap();
+    let said = site.host.sh("dpkg --purge understudy").unwrap();
+    assert!(said.contains(&format!("removed VIP {SECOND_VIP}")), "{said}");
+    assert!(has_vip().unwrap().is_none());
+    let theirs = site.vip().ip().to_string();
+    assert!(lb.ip("address show dev eth0").unwrap().contains(&theirs), "{theirs} was an operator's");
 }
 
 #[test]

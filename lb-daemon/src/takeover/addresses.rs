@@ -54,12 +54,24 @@ pub(super) async fn remove(netlink: &Handle, present: Vec<Present>) -> Vec<(Plac
 /// # Errors
 /// The kernel does not list its addresses.
 pub(super) async fn present(netlink: &Handle, vips: &[IpAddr]) -> io::Result<Vec<Present>> {
+    list(netlink, |present| vips.contains(&present.place.vip)).await
+}
+
+/// All addresses that this program has put on interfaces of this host, whatever the configuration says today.
+///
+/// # Errors
+/// The kernel does not list its addresses.
+pub(super) async fn ours(netlink: &Handle) -> io::Result<Vec<Present>> {
+    list(netlink, |present| present.ours).await
+}
+
+async fn list(netlink: &Handle, wanted: impl Fn(&Present) -> bool) -> io::Result<Vec<Present>> {
     let list = async {
         let mut answers = pin!(netlink.address().get().execute());
         let mut found = Vec::new();
         while let Some(answer) = answers.next().await {
             let message = answer.map_err(|error| error_of("list of addresses", error))?;
-            found.extend(read(message).filter(|present| vips.contains(&present.place.vip)));
+            found.extend(read(message).filter(&wanted));
         }
         Ok(found)
     };

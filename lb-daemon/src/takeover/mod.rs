@@ -8,6 +8,7 @@
 mod addresses;
 mod announce;
 mod attachments;
+mod clear;
 mod duplicate;
 mod epochs;
 pub(crate) mod frames;
@@ -29,6 +30,7 @@ use lb_core::pair::{Input, Role};
 
 use crate::config::{HookSettings, PairSettings, VipGroup, Way};
 
+pub use clear::take_off_all;
 pub use epochs::{Epochs, Loaded, PAIR_FILE, load};
 pub use jobs::{Busy, Job, JobQueue, Jobs, channel};
 pub use thread::{Takeover, start};

@@ -14,6 +14,7 @@ pub struct Package {
 
 const UNITS: &str = "lib/systemd/system";
 const CONFIGURATION: &str = "etc/understudy";
+const EXAMPLES: &str = "usr/share/doc/understudy/examples";
 
 /// All packages.
 pub const PACKAGES: [Package; 3] = [
@@ -21,7 +22,12 @@ pub const PACKAGES: [Package; 3] = [
         name: "understudy",
         program: "lbd",
         program_directory: "usr/sbin",
-        files: &[("systemd/lbd.service", UNITS), ("etc/lbd.toml", CONFIGURATION)],
+        files: &[
+            ("systemd/lbd.service", UNITS),
+            ("etc/lbd.toml", CONFIGURATION),
+            ("prometheus/understudy.rules.yml", EXAMPLES),
+            ("grafana/understudy.json", EXAMPLES),
+        ],
     },
     Package {
         name: "understudy-agent",
