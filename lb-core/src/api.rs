@@ -33,6 +33,12 @@
 //! | `POST /v1/checkpoint/now` (no body) | [`CheckpointTaken`] |
 //! | `POST /v1/checkpoint/verify` with [`VerifyCheckpoint`] | [`CheckpointVerified`] |
 //! | `POST /v1/checkpoint/import` with what `content` answers | [`CheckpointImported`] |
+//! | `GET /v1/config` | [`ConfigInUse`] |
+//! | `GET /v1/config/diff` | [`ConfigDiff`] |
+//! | `POST /v1/services?persist=B` (optional) with a [`ConfigItem`] | [`ConfigChanged`] |
+//! | `POST /v1/reals?persist=B` (optional) with a [`ConfigItem`] | [`ConfigChanged`] |
+//! | `DELETE /v1/services/NAME?persist=B` (optional) | [`ConfigChanged`] |
+//! | `DELETE /v1/reals/NAME?persist=B` (optional) | [`ConfigChanged`] |
 //! | `POST /v1/reload` (no body) | [`Reloaded`] |
 
 /// Names, in JSON and in print, of an enum's values.
@@ -62,6 +68,7 @@ macro_rules! words {
 }
 
 mod checkpoint;
+mod config;
 mod doctor;
 mod events;
 mod history;
@@ -80,6 +87,7 @@ pub use checkpoint::{
     CheckpointVerified, Commit, FlowsKept, FullProgress, IntervalInUse, RefusedCheckpoint, RestoredCheckpoint,
     StoreState, StreamState, ValueOrigin, VerifiedFile, VerifyCheckpoint,
 };
+pub use config::{ConfigChange, ConfigChangeKind, ConfigChanged, ConfigDiff, ConfigInUse, ConfigItem, ConfigItemKind};
 pub use doctor::{Diagnosis, Finding, Severity, Skipped};
 pub use events::{Event, Events, Happening};
 pub use history::{History, Series, SeriesOf};
@@ -158,12 +166,28 @@ pub mod path {
     pub const CHECKPOINT_VERIFY: &str = "/v1/checkpoint/verify";
     /// Where to post what [`CHECKPOINT_CONTENT`] answers.
     pub const CHECKPOINT_IMPORT: &str = "/v1/checkpoint/import";
+    /// [`super::ConfigInUse`].
+    pub const CONFIG: &str = "/v1/config";
+    /// [`super::ConfigDiff`].
+    pub const CONFIG_DIFF: &str = "/v1/config/diff";
     /// [`super::History`].
     pub const HISTORY: &str = "/v1/history";
     /// All that is counted and measured, in the text format of Prometheus.
     pub const METRICS: &str = "/metrics";
     /// [`super::Reloaded`].
     pub const RELOAD: &str = "/v1/reload";
+
+    /// One service, to be removed.
+    #[must_use]
+    pub fn service(name: &str) -> String {
+        format!("{SERVICES}/{name}")
+    }
+
+    /// One real, to be removed.
+    #[must_use]
+    pub fn real(name: &str) -> String {
+        format!("{REALS}/{name}")
+    }
 
     /// [`super::Explanation`].
     #[must_use]

@@ -1,5 +1,7 @@
 //! The command line of `lbd`.
 
+mod config;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -39,6 +41,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// What the configuration can say: schema, defaults, an example, what a key is for
+    Config {
+        /// What to show
+        #[command(subcommand)]
+        command: config::ConfigCommand,
+    },
     /// Say what is wrong on this host for a configuration, why that matters, and the fix; change nothing
     Doctor {
         /// The configuration file
@@ -65,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { config, json } => return doctor(&config, json).unwrap_or_else(|error| failed(&error)),
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check(&config),
+        Command::Config { command } => config::run(&command),
         Command::Detach { config } => detach(config.as_deref()),
         Command::Own(own) => own.run(Arguments::command()).map_err(Into::into),
     };
@@ -86,7 +95,7 @@ fn describe(error: &anyhow::Error) -> String {
 }
 
 fn check(path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
+    let config = Config::load(path)?.with_persistent(path)?;
     let unfit = config.unfit_files();
     if !unfit.is_empty() {
         let lines: String = unfit.iter().map(|line| format!("error: {line}\n")).collect();

@@ -44,7 +44,7 @@ const WORKERS: usize = 2;
 pub fn run(config_path: &Path) -> anyhow::Result<()> {
     // A reload and the status name the same file, wherever they look from.
     let config_path = &std::path::absolute(config_path).context("cannot tell where the configuration file is")?;
-    let config = Config::load(config_path)?;
+    let config = Config::load_to_start(config_path)?;
     logging::start(config.settings.log);
     doctor::remember_clocks();
     info!("lbd {} starts with {}", env!("CARGO_PKG_VERSION"), config_path.display());

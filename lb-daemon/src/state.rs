@@ -126,17 +126,23 @@ impl StateFile {
     }
 
     fn write(&self, state: &SavedState) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
         let mut bytes = serde_json::to_vec_pretty(state)?;
         bytes.push(b'\n');
-        let temporary = self.path.with_extension("json.tmp");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        File::open(directory)?.sync_all()
+        replace_file(&self.path, &bytes)
     }
+}
+
+/// Writes a file whole, or leaves it as it was. Its directory is made where it is missing.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

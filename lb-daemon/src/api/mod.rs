@@ -2,6 +2,7 @@
 //! JSON, and decides nothing. The JSON is defined in [`lb_core::api`] and described in docs/reference/api.md.
 
 mod checkpoint;
+mod config;
 mod doctor;
 mod history;
 mod listener;
@@ -23,7 +24,7 @@ use axum::extract::{self, ConnectInfo, DefaultBodyLimit, FromRef, Query, Request
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use lb_core::api::{
     DEFAULT_FLOW_LIMIT, ErrorBody, MAX_CHECKPOINT_CONTENT, MAX_FLOW_LIMIT, SetAdmin, SetWeight, Warning, path,
@@ -43,6 +44,8 @@ pub use steer::PairControl;
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 16 << 10;
+/// The largest service that a request can have, in bytes: one with some ten thousand reals.
+const MAX_ITEM: usize = 1 << 20;
 
 /// What requests are about.
 #[derive(Clone)]
@@ -114,6 +117,12 @@ fn router(served: Served, group: Option<u32>) -> Router {
         .route(path::CHECKPOINT_CONTENT, get(checkpoint::content))
         .route(&path::admin("{real}"), post(set_admin))
         .route(&path::weight("{real}"), post(set_weight))
+        .route(path::CONFIG, get(config::show))
+        .route(path::CONFIG_DIFF, get(config::diff))
+        .route(path::SERVICES, post(config::put_service).layer(DefaultBodyLimit::max(MAX_ITEM)))
+        .route(path::REALS, post(config::put_real))
+        .route(&path::service("{service}"), delete(config::remove_service))
+        .route(&path::real("{real}"), delete(config::remove_real))
         .route(path::HANDOVER, post(steer::handover))
         .route(path::HOLD, post(steer::hold))
         .route(path::RESTART, post(steer::restart))

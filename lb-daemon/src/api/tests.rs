@@ -1,6 +1,7 @@
 //! The API over a real unix socket, in front of an engine without a kernel.
 
 mod checkpoint;
+mod config;
 mod pair;
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -123,6 +124,8 @@ async fn the_reference_has_every_path_and_field() {
         path::CHECKPOINT_LIST,
         path::CHECKPOINT_CONTENT,
         path::CHECKPOINT_ADVISE,
+        path::CONFIG,
+        path::CONFIG_DIFF,
         path::HISTORY,
         path::METRICS,
     ];
@@ -133,12 +136,16 @@ async fn the_reference_has_every_path_and_field() {
         path::CHECKPOINT_NOW,
         path::CHECKPOINT_VERIFY,
         path::CHECKPOINT_IMPORT,
+        path::SERVICES,
+        path::REALS,
         path::RELOAD,
     ];
     let steering = steering.map(str::to_owned);
     let posts = [vec![path::admin("NAME"), path::weight("NAME")], steering.to_vec()].concat();
     let mut headings: Vec<String> = gets.iter().map(|path| format!("## `GET {path}`")).collect();
     headings.extend(posts.iter().map(|path| format!("## `POST {path}`")));
+    let deletes = [path::service("NAME"), path::real("NAME")];
+    headings.extend(deletes.iter().map(|path| format!("## `DELETE {path}`")));
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("## `")).collect();
     assert_eq!(documented, headings);
     let api = everything();
@@ -156,6 +163,8 @@ async fn the_reference_has_every_path_and_field() {
         path::CHECKPOINT,
         path::CHECKPOINT_LIST,
         path::CHECKPOINT_ADVISE,
+        path::CONFIG,
+        path::CONFIG_DIFF,
         path::HISTORY,
     ];
     let posts = [(path::CHECKPOINT_NOW, ""), (path::CHECKPOINT_VERIFY, "{}"), (path::CHECKPOINT_IMPORT, "{}")];

@@ -7,6 +7,8 @@ mod bounds;
 pub mod checkpoint;
 mod files;
 pub mod keys;
+pub mod live;
+pub mod manual;
 pub mod pair;
 mod raw;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use lb_core::service::Cluster;
 
 pub use bounds::*;
 pub use checkpoint::{CheckpointInterval, CheckpointPlace, CheckpointSettings};
+pub use live::Origin;
 pub use pair::{HookSettings, PairSettings, PathSettings, SerialWay, TrackSettings, UdpWay, VipGroup, Way};
 
 /// The API's socket, in `run_dir`.
@@ -38,6 +41,8 @@ pub struct Config {
     pub monitoring: Monitoring,
     /// Everything else.
     pub settings: Settings,
+    /// What all of it was made of.
+    pub origin: Origin,
 }
 
 /// What a configuration says beside services and reals.
@@ -140,7 +145,8 @@ impl Config {
         let mut problems = Problems::default();
         let raw = raw::read(source, &mut problems);
         let config = validate::validate(raw, group_id, &mut problems);
-        problems.refuse(path, source, config)
+        let origin = Origin { file: source.to_owned(), ..Origin::default() };
+        problems.refuse(path, source, config.map(|config| Self { origin, ..config }))
     }
 }
 

@@ -441,22 +441,6 @@ fn files_that_cannot_be_read() {
     assert_eq!(load(), format!("{prefix}it is larger than 16 MiB"));
 }
 
-/// Each key has a heading of its own in the reference, and each such heading is a key.
-#[test]
-fn the_reference_has_every_key() {
-    let page = include_str!("../../../docs/reference/config.md");
-    let documented: Vec<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("### `")?.split_once('`').map(|(key, _)| key)).collect();
-    let tables = keys::ALL.map(|table| table.prefix.trim_end_matches('.'));
-    let mut keys: Vec<String> = Vec::new();
-    for table in keys::ALL {
-        keys.extend(table.keys.iter().map(|key| format!("{}{key}", table.prefix)));
-    }
-    let has_keys_of_its_own = |key: &String| tables.contains(&key.as_str()) && !documented.contains(&key.as_str());
-    keys.retain(|key| !has_keys_of_its_own(key));
-    assert_eq!(documented, keys);
-}
-
 /// Every example in the reference is a configuration that works, put together.
 #[test]
 fn the_example_of_the_reference_is_right() {

@@ -15,7 +15,7 @@ use super::raw::{RawConfig, RawHttp, RawReports};
 use super::{
     AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE,
     DEFAULT_LISTEN, DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
-    Group, Limits, LogLevel, MAX_INTERFACES, PairSettings, ReportSettings, SOCKET_NAME, Settings,
+    Group, Limits, LogLevel, MAX_INTERFACES, Origin, PairSettings, ReportSettings, SOCKET_NAME, Settings,
 };
 
 /// Longest path of a unix socket, in bytes: `sun_path` without its final zero.
@@ -45,7 +45,7 @@ pub(super) fn validate(
     let pair = if all_read { pair::pair(&raw, problems) } else { None };
     let checkpoint = if all_read { checkpoint::checkpoint(&raw, pair.as_ref(), problems) } else { None };
     let settings = settings(raw, pair, checkpoint, limits, group_id, problems);
-    Some(Config { cluster: cluster?, monitoring: monitoring?, settings })
+    Some(Config { cluster: cluster?, monitoring: monitoring?, settings, origin: Origin::default() })
 }
 
 fn settings(

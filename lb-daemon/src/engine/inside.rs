@@ -22,6 +22,7 @@ impl Engine {
                 cluster: self.table.cluster().clone(),
                 monitoring: self.balance.monitoring().clone(),
                 settings: self.settings.clone(),
+                origin: self.origin.clone(),
             },
             ways: ways.collect(),
             reports: self.reports(),

@@ -15,6 +15,7 @@ mod host;
 mod inside;
 mod interfaces;
 mod listeners;
+mod live;
 mod pair;
 mod reload;
 #[cfg(test)]
@@ -38,7 +39,7 @@ use lb_core::service::Mode;
 use lb_core::table::{AdminState, Learned, RealView, SavedState, SchedulingTable, TableError, TableOptions};
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, Origin, Settings};
 use crate::dataplane::Adoption;
 use crate::next_hop::{Update, Watch};
 use crate::state::StateFile;
@@ -49,6 +50,7 @@ pub use checkpoint::{Applied, CheckpointParts, Checkpoints, Flows, Imported, Not
 pub use forwarder::Forwarder;
 pub use host::{Host, Linux};
 use interfaces::Interface;
+pub use live::LiveError;
 pub use pair::Digests;
 pub use thread::{Handle, Stopped};
 pub use tick::TICK;
@@ -104,6 +106,8 @@ pub enum ChangeError {
 /// The engine. See the module's own page.
 pub struct Engine {
     config_path: PathBuf,
+    /// What the configuration in use was made of.
+    origin: Origin,
     settings: Settings,
     table: SchedulingTable,
     forwarder: Box<dyn Forwarder>,
@@ -155,7 +159,7 @@ impl Engine {
     /// The maps cannot be read or written. Programs attached by an earlier daemon go on as they are.
     pub fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { config_path, config, mut forwarder, adoption, host, watchers, checkpoints } = parts;
-        let Config { cluster, monitoring, settings } = config;
+        let Config { cluster, monitoring, settings, origin } = config;
         say_adoption(&adoption, &settings);
         let now_ns = forwarder.now_ns();
         let mut troubles = Troubles::default();
@@ -173,6 +177,7 @@ impl Engine {
         let interfaces = settings.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut engine = Self {
             config_path,
+            origin,
             settings,
             table,
             forwarder,
@@ -202,6 +207,8 @@ impl Engine {
         if engine.settings.pair.is_some() {
             engine.wait_for_owner();
         }
+        engine.say_unfit_changes();
+        engine.keep_what_differs();
         engine.leave_other_interfaces();
         engine.watch_next_hops();
         engine.watch_checks();

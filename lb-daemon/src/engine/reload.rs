@@ -29,14 +29,24 @@ impl Engine {
     }
 
     fn try_reload(&mut self) -> Result<Reloaded, ErrorBody> {
-        let config = Config::load(&self.config_path).map_err(|error| ErrorBody {
-            error: error.to_string(),
-            hint: Some(format!(
-                "the configuration in use serves on; `lbd check --config {}` shows the same errors",
-                self.config_path.display()
-            )),
-        })?;
-        let Config { cluster, monitoring, settings } = config;
+        let config = Config::load(&self.config_path).map_err(|error| self.invalid(error))?;
+        let config = config.with_persistent(&self.config_path).map_err(|error| self.invalid(error))?;
+        let reloaded = self.take_over(config)?;
+        self.keep_what_differs();
+        Ok(reloaded)
+    }
+
+    fn invalid(&self, error: impl fmt::Display) -> ErrorBody {
+        let hint = format!(
+            "the configuration in use serves on; `lbd check --config {}` shows the same errors",
+            self.config_path.display()
+        );
+        ErrorBody { error: error.to_string(), hint: Some(hint) }
+    }
+
+    /// Takes a configuration over, whole or not at all.
+    pub(super) fn take_over(&mut self, config: Config) -> Result<Reloaded, ErrorBody> {
+        let Config { cluster, monitoring, settings, origin } = config;
         let keys =
             settings.reports.as_ref().map(|reports| keys::read(&reports.key_file)).transpose().map_err(refused)?;
         let pair_keys =
@@ -63,6 +73,8 @@ impl Engine {
         if let (Some(keys), Some(pair)) = (pair_keys, &settings.pair) {
             self.watchers.set_pair(pair, keys);
         }
+        self.origin = origin;
+        self.say_unfit_changes();
         self.settle(settings);
         let warnings = self.troubles.warnings();
         Ok(Reloaded {

@@ -368,10 +368,19 @@ impl Bench {
         self.start_with(Adoption::Adopted)
     }
 
+    /// As [`Bench::start`], with the changes that persist.
+    pub(crate) fn start_as_lbd_does(&self) -> anyhow::Result<Engine> {
+        self.start_from(Config::load_to_start(&self.config_path()).unwrap(), Adoption::Adopted)
+    }
+
     pub(crate) fn start_with(&self, adoption: Adoption) -> anyhow::Result<Engine> {
+        self.start_from(Config::load(&self.config_path()).unwrap(), adoption)
+    }
+
+    fn start_from(&self, config: Config, adoption: Adoption) -> anyhow::Result<Engine> {
         Engine::start(Parts {
             config_path: self.config_path(),
-            config: Config::load(&self.config_path()).unwrap(),
+            config,
             forwarder: Box::new(self.fake.clone()),
             adoption,
             host: Box::new(self.fake.clone()),

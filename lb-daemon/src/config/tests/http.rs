@@ -28,6 +28,6 @@ fn addresses_that_cannot_be() {
     assert!(
         listen("listen = \"localhost:80\"")[0].contains("`listen` is not an address with a port: \"localhost:80\"")
     );
-    assert!(listen("listen = [\"192.0.2.2:80\", \"192.0.2.2:80\"]")[0].contains("address \"192.0.2.2:80\""));
+    assert!(listen("listen = [\"192.0.2.2:80\", \"192.0.2.2:80\"]")[0].contains("address 192.0.2.2:80 is there twice"));
     assert!(listen("listen = 80")[0].contains("`listen` must be a string"));
 }
