@@ -1,6 +1,7 @@
 //! The command line.
 
 mod checkpoint;
+mod config;
 mod import;
 mod models;
 
@@ -15,6 +16,7 @@ use lb_core::api::{
 };
 
 pub use checkpoint::CheckpointCommand;
+pub use config::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed};
 pub use import::ImportArgs;
 pub use models::{AvailabilityArgs, JobArgs};
 
@@ -157,6 +159,24 @@ pub enum Command {
         /// How long the node goes on without lbd, as in `5s` or `500ms`.
         #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = grace)]
         grace: Duration,
+    },
+    /// Add or replace a service or a real while the daemon runs. Flows of the others go on.
+    Add {
+        /// What to add.
+        #[command(subcommand)]
+        command: AddCommand,
+    },
+    /// Remove a service or a real while the daemon runs. Flows of the others go on.
+    Remove {
+        /// What to remove.
+        #[command(subcommand)]
+        command: RemoveCommand,
+    },
+    /// The configuration in use, and how it differs from the file.
+    Config {
+        /// What to show.
+        #[command(subcommand)]
+        command: ConfigCommand,
     },
     /// Read the configuration file again: all of it is taken over, or nothing.
     Reload,

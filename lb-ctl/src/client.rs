@@ -106,6 +106,11 @@ impl<'a> Client<'a> {
         self.request(Method::POST, path, Bytes::from(json)).await
     }
 
+    /// Has something removed.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ClientError> {
+        self.request(Method::DELETE, path, Bytes::new()).await
+    }
+
     async fn request<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod checkpoint;
+mod config;
 mod import;
 mod models;
 mod watch;
@@ -156,6 +157,9 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
             let answer: Answer<RealChanged> = client.post(&path::weight(real), Some(&body)).await?;
             view.text(answer, render::weight)
         }
+        Command::Add { command } => config::add(&view, command).await?,
+        Command::Remove { command } => config::remove(&view, command).await?,
+        Command::Config { command } => config::show(&view, *command, style).await?,
         Command::Reload => {
             let answer: Answer<Reloaded> = client.post(path::RELOAD, None::<&()>).await?;
             view.text(answer, render::reload)

@@ -35,6 +35,6 @@ pub fn reload(reloaded: &Reloaded) -> String {
     text + &warnings(&reloaded.warnings)
 }
 
-fn warnings(warnings: &[String]) -> String {
+pub(super) fn warnings(warnings: &[String]) -> String {
     warnings.iter().map(|warning| labelled("warning: ", warning)).collect()
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod checkpoint;
+mod config;
 mod counts;
 mod doctor;
 mod drops;
@@ -31,6 +32,7 @@ pub use checkpoint::{
     advice, checkpoint, checkpoint_exported, checkpoint_files, checkpoint_imported, checkpoint_news, checkpoint_taken,
     checkpoint_verified, quantity, seconds,
 };
+pub use config::{config_changed, config_diff};
 pub use doctor::diagnosis;
 pub use drops::drops;
 pub use events::events;

@@ -1,6 +1,7 @@
 //! Each command's text, from fixed answers.
 
 mod checkpoint;
+mod config;
 mod pair;
 mod scheduling;
 

@@ -2,6 +2,7 @@
 //! from a thread.
 
 mod checkpoint;
+mod config;
 mod daemon;
 mod models;
 mod top;

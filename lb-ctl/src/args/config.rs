@@ -1,0 +1,140 @@
+//! What can be said after `lbctl add`, `remove` and `config`.
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+
+use super::real_name;
+
+/// What to add, or to replace where there is one of that name.
+#[derive(Debug, Subcommand)]
+pub enum AddCommand {
+    /// A service.
+    Service(AddService),
+    /// A real.
+    Real(AddReal),
+}
+
+/// A service to add.
+#[derive(Debug, Args)]
+pub struct AddService {
+    /// The service's name.
+    #[arg(value_parser = name)]
+    pub name: String,
+    /// The address that clients use.
+    #[arg(long, value_name = "ADDRESS")]
+    pub vip: IpAddr,
+    /// A port, a range of ports as in 8000-8099, or `any`.
+    #[arg(long)]
+    pub port: String,
+    /// `tcp` or `udp`.
+    #[arg(long, default_value = "tcp")]
+    pub protocol: String,
+    /// `dsr` or `ipip`.
+    #[arg(long)]
+    pub mode: String,
+    /// A real that serves it, with a weight in this service if need be. Can be given many times.
+    #[arg(long = "real", value_name = "NAME[=WEIGHT]", required = true, value_parser = member)]
+    pub reals: Vec<Member>,
+    /// A check that is made of its reals. Can be given many times.
+    #[arg(long = "check", value_name = "NAME", value_parser = name)]
+    pub checks: Vec<String>,
+    /// What becomes of packets while no real is up: `drop`, `reset` or `last-known`.
+    #[arg(long, value_name = "WORD")]
+    pub all_down: Option<String>,
+    /// Whether weights follow the load: `load` or `static`.
+    #[arg(long, value_name = "WORD")]
+    pub scheduling: Option<String>,
+    #[command(flatten)]
+    pub persist: Persist,
+}
+
+/// A real to add.
+#[derive(Debug, Args)]
+pub struct AddReal {
+    /// The real's name.
+    #[arg(value_parser = name)]
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its weight, 0 to 65535.
+    #[arg(long)]
+    pub weight: Option<u16>,
+    /// Where its agent listens, as in tcp://192.0.2.11:9777.
+    #[arg(long, value_name = "URL")]
+    pub agent_check: Option<String>,
+    /// A service that it serves from now on. Can be given many times.
+    #[arg(long = "service", value_name = "NAME", value_parser = name)]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub persist: Persist,
+}
+
+/// What to remove.
+#[derive(Debug, Subcommand)]
+pub enum RemoveCommand {
+    /// A service. Its flows break.
+    Service(Removed),
+    /// A real that is in no service.
+    Real(Removed),
+}
+
+/// What is removed.
+#[derive(Debug, Args)]
+pub struct Removed {
+    /// Its name.
+    #[arg(value_parser = name)]
+    pub name: String,
+    #[command(flatten)]
+    pub persist: Persist,
+}
+
+/// For how long.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Persist {
+    /// For good. Without it the change lasts until a restart or reload.
+    #[arg(long)]
+    pub persist: bool,
+}
+
+/// What to show of the configuration.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// What is in use, as TOML.
+    Show,
+    /// What differs from the file: services and reals that were added, replaced or removed.
+    Diff,
+}
+
+/// A real of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The real's name.
+    pub real: String,
+    /// Its weight in this service, where it has one.
+    pub weight: Option<u16>,
+}
+
+fn member(text: &str) -> Result<Member, String> {
+    let (real, weight) = text.split_once('=').map_or((text, None), |(real, weight)| (real, Some(weight)));
+    let weight = weight.map(str::parse).transpose().map_err(|_| "a weight is 0 to 65535".to_owned())?;
+    Ok(Member { real: name(real)?, weight })
+}
+
+fn name(text: &str) -> Result<String, String> {
+    real_name(text).map_err(|_| "a name is 1 to 64 letters, digits, dots, dashes and underscores".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members() {
+        assert_eq!(member("web1"), Ok(Member { real: "web1".to_owned(), weight: None }));
+        assert_eq!(member("web1=20"), Ok(Member { real: "web1".to_owned(), weight: Some(20) }));
+        for wrong in ["", "web1=", "web1=x", "web1=65536", "a/b", "=5"] {
+            assert!(member(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `lbctl add`, `remove` and `config`: services and reals that come and go while the daemon runs.
+
+use lb_core::api::{ConfigChanged, ConfigDiff, ConfigInUse, ErrorBody, path};
+use serde_json::{Map, Value, json};
+
+use super::{View, json_line};
+use crate::args::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed};
+use crate::client::{Answer, ClientError};
+use crate::render::{self, Style};
+
+pub(super) async fn show(view: &View<'_>, command: ConfigCommand, style: Style) -> Result<String, ClientError> {
+    match command {
+        ConfigCommand::Show => view.get(path::CONFIG, |config: &ConfigInUse| config.text.clone()).await,
+        ConfigCommand::Diff => view.get(path::CONFIG_DIFF, |diff: &ConfigDiff| render::config_diff(diff, style)).await,
+    }
+}
+
+pub(super) async fn add(view: &View<'_>, command: &AddCommand) -> Result<String, ClientError> {
+    match command {
+        AddCommand::Service(wanted) => {
+            let answer = put(view, path::SERVICES, &service(wanted), wanted.persist).await?;
+            Ok(view.text(answer, |changed| render::config_changed("service", &wanted.name, "in use", changed)))
+        }
+        AddCommand::Real(wanted) => add_real(view, wanted).await,
+    }
+}
+
+pub(super) async fn remove(view: &View<'_>, command: &RemoveCommand) -> Result<String, ClientError> {
+    let (kind, Removed { name, persist }, path) = match command {
+        RemoveCommand::Service(removed) => ("service", removed, path::service(&removed.name)),
+        RemoveCommand::Real(removed) => ("real", removed, path::real(&removed.name)),
+    };
+    let answer = view.client.delete(&with_persist(&path, *persist)).await?;
+    Ok(view.text(answer, |changed| render::config_changed(kind, name, "removed", changed)))
+}
+
+/// The real first: a service cannot have one that is not there.
+async fn add_real(view: &View<'_>, wanted: &AddReal) -> Result<String, ClientError> {
+    let mut services = Vec::new();
+    if !wanted.services.is_empty() {
+        let config: Answer<ConfigInUse> = view.client.get(path::CONFIG).await?;
+        for name in &wanted.services {
+            services.push(with_member(&config.value, name, &wanted.name)?);
+        }
+    }
+    let mut answer = put(view, path::REALS, &real(wanted), wanted.persist).await?;
+    for service in &services {
+        let after = put(view, path::SERVICES, service, wanted.persist).await?;
+        let changed = answer.value.changed || after.value.changed;
+        answer.value = ConfigChanged { changed, ..after.value };
+    }
+    if view.json {
+        return Ok(json_line(&answer.value));
+    }
+    Ok(render::config_changed("real", &wanted.name, "in use", &answer.value))
+}
+
+/// The service as it is, with a real more.
+fn with_member(config: &ConfigInUse, service: &str, real: &str) -> Result<Value, ClientError> {
+    let refused =
+        |error: String| ClientError::Refused(ErrorBody { error, hint: Some("nothing was changed".to_owned()) });
+    let mut found = config.services.iter().find(|found| found["name"] == service).cloned();
+    let members = found.as_mut().and_then(|found| found["reals"].as_array_mut());
+    let members = members.ok_or_else(|| refused(format!("there is no service {service:?}")))?;
+    if !members.iter().any(|member| *member == real || member["name"] == real) {
+        members.push(json!(real));
+    }
+    found.ok_or_else(|| refused(format!("there is no service {service:?}")))
+}
+
+async fn put(
+    view: &View<'_>,
+    path: &str,
+    item: &Value,
+    persist: Persist,
+) -> Result<Answer<ConfigChanged>, ClientError> {
+    view.client.post(&with_persist(path, persist), Some(item)).await
+}
+
+fn with_persist(path: &str, Persist { persist }: Persist) -> String {
+    format!("{path}?persist={persist}")
+}
+
+fn service(wanted: &AddService) -> Value {
+    let member = |Member { real, weight }: &Member| match weight {
+        Some(weight) => json!({ "name": real, "weight": weight }),
+        None => json!(real),
+    };
+    let reals: Vec<Value> = wanted.reals.iter().map(member).collect();
+    let port = wanted.port.parse::<u16>().map_or_else(|_| json!(wanted.port), |port| json!(port));
+    let mut service = json!({
+        "name": wanted.name, "vip": wanted.vip, "port": port, "protocol": wanted.protocol, "mode": wanted.mode, "reals": reals,
+    });
+    let checks = (!wanted.checks.is_empty()).then_some(&wanted.checks);
+    set(&mut service, "checks", checks);
+    set(&mut service, "all_down", wanted.all_down.as_ref());
+    set(&mut service, "scheduling", wanted.scheduling.as_ref());
+    service
+}
+
+fn real(wanted: &AddReal) -> Value {
+    let mut real = json!({ "name": wanted.name, "address": wanted.address });
+    set(&mut real, "weight", wanted.weight);
+    set(&mut real, "agent_check", wanted.agent_check.as_ref());
+    real
+}
+
+/// What is not said is left to the daemon.
+fn set(item: &mut Value, key: &str, value: Option<impl serde::Serialize>) {
+    let entries: Option<&mut Map<String, Value>> = item.as_object_mut();
+    if let (Some(entries), Some(value)) = (entries, value) {
+        entries.insert(key.to_owned(), json!(value));
+    }
+}
