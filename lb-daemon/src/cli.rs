@@ -112,7 +112,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
 }
 
 fn doctor(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let diagnosis = doctor::examine(Config::load(path)?)?;
+    let diagnosis = doctor::examine(Config::load_to_start(path)?)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&diagnosis).context("cannot print the findings")?);
     } else {

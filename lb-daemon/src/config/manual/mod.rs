@@ -24,7 +24,7 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 /// # Errors
 /// There is no such key; the text says so, and which one may be meant.
 pub fn explain(name: &str) -> Result<String, String> {
-    let name = name.trim_matches(|c| c == '[' || c == ']');
+    let name = name.trim_matches(['[', ']']);
     let key = find(keys::FILE, name).ok_or_else(|| unknown(name))?;
     let mut text = format!("{name}\n\n");
     if let Some(section) = page::section(name) {

@@ -1,8 +1,7 @@
 //! The sections of docs/reference/config.md: what the manual says in words.
 
-use std::sync::LazyLock;
-
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Columns that paragraphs are made to fit in.
 const WIDTH: usize = 100;
