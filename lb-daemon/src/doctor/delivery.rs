@@ -21,6 +21,9 @@ const AT_ONCE: usize = 16;
 /// How long one may take, in milliseconds.
 const PATIENCE_MS: u64 = 700;
 
+/// How reasons begin that say something of this host, and nothing of the real.
+const NOT_TRIED: [&str; 2] = ["this host has no", "cannot "];
+
 /// What came of it, for one real in one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Delivery {
@@ -117,6 +120,11 @@ fn finding(delivery: &Delivery) -> Finding {
             format!("it answers on port {port} of {vip}, sent as clients' packets are"),
         );
     };
+    if NOT_TRIED.iter().any(|words| reason.starts_with(words)) {
+        return Finding::of(Severity::Notice, "delivery", subject, format!("it could not be tried: {reason}"))
+            .because("whether clients that are sent there are answered is not known")
+            .fix("give this host an address of that family towards the real, beside its VIPs; or ask as root");
+    }
     if reason.contains("refused") {
         return Finding::of(
             Severity::Error,
@@ -132,9 +140,7 @@ fn finding(delivery: &Delivery) -> Finding {
             let finding = format!("{address} answers for a server behind it (NAT), and not for {vip}");
             Finding::of(Severity::Error, "nat", subject, finding)
                 .because("packets for the VIP come to the box with the NAT, which does not pass them on")
-                .fix(format!(
-                    "give the real the server's own address, with a route to it without NAT, and mode = \"ipip\""
-                ))
+                .fix("give the real the server's own address, with a route to it without NAT, and mode = \"ipip\"")
         }
         Some(Ok(())) => {
             let finding = format!("it answers on port {port} of {address}, and not on {vip} ({reason})");

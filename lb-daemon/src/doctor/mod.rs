@@ -10,6 +10,7 @@ mod facts;
 mod host;
 mod interfaces;
 mod peer;
+mod ports;
 mod standalone;
 mod state;
 #[cfg(test)]
@@ -87,6 +88,7 @@ fn judge(case: &Case) -> Diagnosis {
     findings.extend(delivery::findings(case));
     findings.extend(peer::findings(case));
     findings.extend(state::findings(case));
+    findings.extend(ports::findings(case));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     Diagnosis { skipped: skipped(case), ..Diagnosis::of(findings) }
 }

@@ -1,11 +1,10 @@
-//! What `lbd` keeps: disks, clock, files, ports; and what the daemon warns of besides.
+//! What `lbd` keeps: disks, clock, files; and what the daemon warns of besides.
 
 use lb_core::api::{Finding, Severity};
-use lb_core::service::{Ports, Protocol, Service};
 
 use super::case::Case;
 use super::facts::Disk;
-use crate::config::{CheckpointInterval, Config, Way};
+use crate::config::{CheckpointInterval, Config};
 
 /// Bytes that a disk should have free beside the checkpoints: state, journal, and what others write.
 const SPARE: u64 = 64 << 20;
@@ -50,7 +49,6 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
     findings.extend(saving(case));
     findings.push(clock(case));
     findings.extend(reports(case));
-    findings.extend(ports(case));
     findings.extend(rest(case));
     findings
 }
@@ -182,73 +180,6 @@ fn reports(case: &Case) -> Vec<Finding> {
         })
     };
     refused.filter_map(finding).collect()
-}
-
-/// Ports that somebody else has.
-fn ports(case: &Case) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if case.running.is_none() && !case.runs_elsewhere {
-        findings.extend(own_ports(&case.config).into_iter().filter_map(|(key, tcp, wanted)| {
-            let taken = case.facts.listeners.iter().find(|other| {
-                other.tcp == tcp && other.address.port() == wanted.port() && overlap(other.address.ip(), wanted.ip())
-            })?;
-            let (word, flags) = if tcp { ("TCP", "-lntp") } else { ("UDP", "-lnup") };
-            Some(
-                Finding::of(
-                    Severity::Error,
-                    "port",
-                    format!("{key} {wanted}"),
-                    format!("{word} {} is taken", taken.address),
-                )
-                .because("lbd cannot listen there, and does not start")
-                .fix(format!(
-                    "see who has it: ss {flags} 'sport = :{}'; stop it, or give lbd another port",
-                    wanted.port()
-                )),
-            )
-        }));
-    }
-    findings.extend(case.config.cluster.services().iter().filter_map(|service| shadowed(case, service)));
-    findings
-}
-
-/// Where lbd listens: the configuration's key, whether by TCP, and the address.
-fn own_ports(config: &Config) -> Vec<(&'static str, bool, std::net::SocketAddr)> {
-    let reports = config.settings.reports.iter().flat_map(|reports| &reports.listen);
-    let mut all: Vec<_> = reports.map(|address| ("reports.listen", false, *address)).collect();
-    let paths = config.settings.pair.iter().flat_map(|pair| &pair.paths);
-    all.extend(paths.filter_map(|path| match &path.way {
-        Way::Udp(way) => Some(("pair.path.local", false, way.local)),
-        Way::Serial(_) => None,
-    }));
-    all
-}
-
-fn overlap(one: std::net::IpAddr, other: std::net::IpAddr) -> bool {
-    one == other || one.is_unspecified() || other.is_unspecified()
-}
-
-/// A program of this host waits on the port of a service: what clients send never comes to it.
-fn shadowed(case: &Case, service: &Service) -> Option<Finding> {
-    let tcp = service.protocol == Protocol::Tcp;
-    let has = |port: u16| match service.ports {
-        Ports::Single(own) => own == port,
-        Ports::Range(first, last) => (first..=last).contains(&port),
-        // Whoever balances every port knows that this host's own are among them.
-        Ports::Any => false,
-    };
-    let taken = case
-        .facts
-        .listeners
-        .iter()
-        .find(|other| other.tcp == tcp && has(other.address.port()) && overlap(other.address.ip(), service.vip))?;
-    let subject = format!("service {}", service.name);
-    let finding = format!("a program of this host listens on {} as well", taken.address);
-    Some(
-        Finding::of(Severity::Warning, "port", subject, finding)
-            .because(format!("packets for {} go to the reals: that program gets none of them", service.vip))
-            .fix(format!("have it listen on another address than {}, or on another port", service.vip)),
-    )
 }
 
 /// What else the daemon warns of.

@@ -25,7 +25,7 @@ pub(super) fn look(settings: &Settings, write: bool) -> Vec<Disk> {
 fn disk(key: &'static str, path: PathBuf, write: bool) -> Disk {
     // What is not there yet is made below what is.
     let there = path.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned();
-    let free = statvfs(&there).map(|stat| stat.blocks_available() as u64 * stat.fragment_size() as u64);
+    let free = statvfs(&there).map(|stat| stat.blocks_available() * stat.fragment_size());
     let tried = if write { trial(&there).map(Some) } else { Ok(None) };
     let error = match (&free, &tried) {
         (Err(error), _) => Some(error.to_string()),
