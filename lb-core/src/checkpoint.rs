@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod image;
 pub mod ledger;
+pub mod line;
 pub mod record;
 pub mod session;
 

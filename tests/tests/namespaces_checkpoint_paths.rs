@@ -1,5 +1,5 @@
 //! How checkpoints go from the active node to its standby: what comes back gets everything first, a path that dies gives way to another one, and
-//! where none is left both nodes say so. The VIPs may move meanwhile. Needs root.
+//! where none is left both nodes say so, and the serial line carries the scheduling table alone. The VIPs may move meanwhile. Needs root.
 
 use anyhow::{Context, Result, ensure};
 use lb_lab::{Cut, KEYS, Link, Node, key_file, write_keys};
@@ -62,6 +62,46 @@ fn with_both_nics_cut_the_nodes_say_that_they_are_not_in_sync_until_one_is_back(
     stage.nodes[1].wait_for("the weight to be known", |node| {
         Ok(node.lbd.lbctl_json(&["reals"])?["reals"][0]["weight_override"] == 30)
     })
+}
+
+#[test]
+fn with_both_nics_cut_the_scheduling_table_goes_over_the_serial_line_and_a_takeover_has_it() -> Result<()> {
+    let stage = set("")?;
+    let [owner, standby] = &stage.nodes;
+    let cuts: Vec<Cut> = NICS.iter().flat_map(|link| Cut::path(*link)).collect();
+    for weight in [30, 70] {
+        let start = stage.mark()?;
+        stage.network.cut(&cuts)?;
+        for (node, words) in stage.nodes.iter().zip(["goes to it", "comes"]) {
+            let words = format!("only the scheduling table {words}, over the serial line");
+            node.wait_for("the serial line to be named", |node| {
+                let why = node.checkpoint()?["sync"]["why"].as_str().unwrap_or_default().to_string();
+                Ok(why.contains(&words))
+            })?;
+        }
+        owner.lbd.lbctl(&["drain", "real-1"])?;
+        owner.lbd.lbctl(&["weight", "real-2", &weight.to_string()])?;
+        standby.wait_for("the drain and the weight", |node| has_drain_and_weight(node, weight))?;
+        ensure!(stream(standby)?["connected"] == false, "the stream has a way: {}", stage.story());
+        stage.nothing_moved(&start)?;
+        if weight == 30 {
+            stage.network.mend_all()?;
+            stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
+            stage.wait_for_owner(0)?;
+            ensure!(has_drain_and_weight(standby, weight)?, "the stream has taken it back: {}", stage.story());
+        }
+    }
+    stage.network.cut(&Cut::node(0))?;
+    standby.wait_for_state("active")?;
+    ensure!(has_drain_and_weight(standby, 70)?, "the takeover has lost it: {}", stage.story());
+    Ok(())
+}
+
+fn has_drain_and_weight(node: &Node, weight: u64) -> Result<bool> {
+    let reals = node.lbd.lbctl_json(&["reals"])?;
+    let real = |name: &str| reals["reals"].as_array().and_then(|all| all.iter().find(|real| real["name"] == name));
+    let (drained, weighed) = (real("real-1").context("no real-1")?, real("real-2").context("no real-2")?);
+    Ok(drained["admin"] == "drained" && weighed["weight_override"] == weight)
 }
 
 #[test]

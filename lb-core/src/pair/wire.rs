@@ -1,6 +1,7 @@
 //! The bytes of a [`Frame`], the same on every path. docs/reference/wire.md is the definition; [`Head`] and [`Body`] are its tables
-//! as types.
+//! as types. [`table`] has the frames of the scheduling table.
 
+pub mod table;
 #[cfg(test)]
 pub(super) mod tests;
 

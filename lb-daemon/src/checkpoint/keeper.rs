@@ -18,6 +18,7 @@ use super::commit::{self, Committer, Everything, unix_ms};
 use super::control::Control;
 use super::flows::Listener;
 use super::hub::Hub;
+use super::line;
 use super::pace::{Known, Pace};
 use super::pieces;
 use super::prepare::Prepared;
@@ -71,6 +72,8 @@ pub(super) struct Common {
     pub(super) followed: Mutex<Option<Origin>>,
     /// Flows that the flow table remembers, as the engine counted them last.
     pub(super) flows: AtomicU64,
+    /// What goes over the serial line.
+    pub(super) line: line::Told,
 }
 
 /// What this node is to do.
@@ -93,6 +96,7 @@ impl Keeper {
             table,
             followed: Mutex::new(None),
             flows: AtomicU64::new(0),
+            line: line::Told::default(),
         });
         let listener = Listener::start(Box::new(events), hub.clone());
         let listener = listener.context("cannot read the flow events")?;
@@ -117,6 +121,9 @@ impl Keeper {
                 let me = stream::Me { cluster, role: pair.role, boot };
                 tasks.spawn(duties(common.clone(), peer.clone(), me));
                 tasks.spawn(carried(hub.clone(), peer.clone()));
+                if let Some(line) = peer.take_line() {
+                    tasks.spawn(line::carry(common.clone(), peer.clone(), line, me));
+                }
                 let options = stream::Options { me, keys: Arc::new(keys.clone()), paths: udp_paths(&pair) };
                 let stream = Arc::new(stream::spawn(options, common.clone()));
                 tasks.spawn(paths(stream.clone(), peer, pair));

@@ -10,6 +10,7 @@ pub mod flows;
 pub mod hub;
 mod keeper;
 mod ledgers;
+mod line;
 mod pace;
 pub mod pieces;
 mod prepare;

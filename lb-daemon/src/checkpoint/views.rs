@@ -30,7 +30,7 @@ pub(super) fn checkpoint(control: &Control) -> Checkpoint {
         origin: view.origin.as_ref().map(files::origin),
         sequence: view.sequence,
         generation: view.generation,
-        sync: synced(sync, &progress, control.stream.is_none()),
+        sync: with_line(synced(sync, &progress, control.stream.is_none()), control.common.line.words()),
         full: full(control, &view),
         interval: IntervalInUse {
             seconds: progress.interval.as_secs_f64(),
@@ -81,6 +81,15 @@ fn synced(sync: Result<(), NotInSync>, progress: &commit::Progress, is_solo: boo
     };
     let ago_ms = progress.last.map(|done| done.at.elapsed().as_secs_f64() * MS_PER_SECOND);
     CheckpointSync { in_sync: why.is_none(), why, confirmed_ms: ago_ms.filter(|_| is_solo) }
+}
+
+/// Says what the serial line brings, where it is all that does.
+fn with_line(sync: CheckpointSync, line: Option<&str>) -> CheckpointSync {
+    let said = |why| match line {
+        Some(line) => format!("{why}; {line}"),
+        None => why,
+    };
+    CheckpointSync { why: sync.why.map(said), ..sync }
 }
 
 fn committed(done: &Done) -> Commit {
@@ -167,6 +176,10 @@ mod tests {
         let alone = synced(Ok(()), &progress, true);
         assert_eq!((alone.in_sync, alone.why.as_deref()), (false, Some("the disk is full")));
         assert!(synced(Ok(()), &progress, false).in_sync, "its peer has everything");
+        let line = Some("only the scheduling table comes, over the serial line");
+        let said = with_line(synced(Ok(()), &progress, true), line).why.unwrap();
+        assert_eq!(said, "the disk is full; only the scheduling table comes, over the serial line");
+        assert_eq!(with_line(synced(Ok(()), &progress, false), line).why, None, "nothing is missing");
         let why = synced(Err(NotInSync::FlowsHealing), &progress, true).why.unwrap();
         assert!(why.starts_with("all flows are being sent"), "{why}");
     }

@@ -76,9 +76,14 @@ pub(super) fn channel() -> io::Result<(Commands, Inbox)> {
 impl Commands {
     pub(super) fn send(&self, command: Command) -> Result<(), NotTaken> {
         self.queue.try_send(command).map_err(|_| NotTaken)?;
+        self.ring();
+        Ok(())
+    }
+
+    /// Has the thread come round.
+    pub(super) fn ring(&self) {
         // A bell that rings already does it, too.
         let _ = self.bell.write(1);
-        Ok(())
     }
 
     /// Says how the device of a path is, and whether that was taken.

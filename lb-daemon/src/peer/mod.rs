@@ -30,10 +30,12 @@ use tokio::sync::oneshot;
 use crate::config::Way;
 use commands::{Command, Commands};
 use path::Path;
+use serial::behind::{self, Untaken};
 use thread::Thread;
 use view::Shared;
 
 pub use commands::{NotTaken, Outcome};
+pub use serial::behind::Line;
 pub use view::{DeviceCounters, DeviceView, View};
 
 /// Does what the node wants done. No call may wait for anything: they come from the heartbeat thread.
@@ -71,6 +73,7 @@ pub struct Parts {
 pub struct Peer {
     commands: Commands,
     shared: Arc<Shared>,
+    line: Untaken,
 }
 
 /// The keys of a key file, one of them good for the pair.
@@ -90,6 +93,7 @@ pub fn read_keys(path: &std::path::Path) -> anyhow::Result<Keys> {
 pub fn start(parts: Parts) -> io::Result<(Peer, JoinHandle<()>)> {
     let Parts { options, memory, keys, ways, first, hands } = parts;
     let (commands, inbox) = commands::channel()?;
+    let (behind, line) = behind::pair(&options.paths, &ways, &commands);
     let paths = paths(ways, &commands)?;
     let role = options.role;
     let now = clock::now();
@@ -97,9 +101,9 @@ pub fn start(parts: Parts) -> io::Result<(Peer, JoinHandle<()>)> {
     first.into_iter().for_each(|input| node.handle(input, now));
     let view = View { pair: node.view(now), devices: paths.iter().map(|path| path.view(now)).collect() };
     let shared = Arc::new(Shared::new(view));
-    let peer = Peer { commands, shared: shared.clone() };
-    let thread =
-        Thread { node, role, keys, paths, inbox, hands, shared, waiting: None, next_publish: now, ended: false };
+    let peer = Peer { commands, shared: shared.clone(), line };
+    let (waiting, next_publish, ended) = (None, now, false);
+    let thread = Thread { node, role, keys, paths, behind, inbox, hands, shared, waiting, next_publish, ended };
     Ok((peer, thread.spawn()?))
 }
 
@@ -145,6 +149,12 @@ impl Peer {
     /// The thread takes no commands now.
     pub fn set_options(&self, options: Options) -> Result<(), NotTaken> {
         self.commands.send(Command::Options(options))
+    }
+
+    /// The serial line for the scheduling table: for the first who takes it, and where there is one with room beside its heartbeats.
+    #[must_use]
+    pub fn take_line(&self) -> Option<Line> {
+        behind::take(&self.line)
     }
 
     /// How the pair is: at most a tenth of a second old.

@@ -3,6 +3,7 @@
 //! A line that takes no bytes loses frames and holds nothing up: little waits to be written, so that what goes out is never old.
 //! The heartbeat thread touches no tty: a [`ferry`] has the line.
 
+pub(super) mod behind;
 mod ferry;
 mod in_use;
 #[cfg(test)]

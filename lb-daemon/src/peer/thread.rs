@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lb_core::auth::Keys;
-use lb_core::pair::wire::{self, MAX_FRAME_SIZE, Refusal};
+use lb_core::pair::wire::{self, MAX_FRAME_SIZE, Refusal, table};
 use lb_core::pair::{Action, Answer, Event, Frame, Happening, Input, Micros, Node, PathId, Role};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::commands::{Command, Inbox, Outcome};
 use super::device::{Device, Heard};
 use super::path::Path;
+use super::serial::behind::Behind;
 use super::view::{Shared, View};
 use super::{Hands, clock, realtime};
 
@@ -32,6 +33,8 @@ pub(super) struct Thread {
     pub(super) role: Role,
     pub(super) keys: Keys,
     pub(super) paths: Vec<Path>,
+    /// What goes behind the heartbeats of the serial line.
+    pub(super) behind: Option<Behind>,
     pub(super) inbox: Inbox,
     pub(super) hands: Box<dyn Hands>,
     pub(super) shared: Arc<Shared>,
@@ -62,7 +65,9 @@ impl Thread {
     fn wait(&self) {
         let mut fds = vec![PollFd::new(self.inbox.bell().as_fd(), PollFlags::POLLIN)];
         fds.extend(self.paths.iter().filter_map(Path::poll_fd));
-        let left = self.node.next_wake().min(self.next_publish).saturating_sub(clock::now());
+        let now = clock::now();
+        let behind = self.behind.as_ref().and_then(|behind| behind.next_wake(now)).unwrap_or(Micros::MAX);
+        let left = self.node.next_wake().min(self.next_publish).min(behind).saturating_sub(now);
         let timeout = TimeSpec::from_duration(Duration::from_micros(left));
         // What it says is of no account: whatever there is to do is looked for, and a signal is only an early wake.
         let _ = ppoll(&mut fds, Some(timeout), None);
@@ -75,6 +80,7 @@ impl Thread {
             self.drain(path);
         }
         self.step(Input::Wake);
+        self.send_behind();
         if clock::now() >= self.next_publish {
             self.publish();
         }
@@ -153,19 +159,29 @@ impl Thread {
 
     fn take_in(&mut self, index: usize, bytes: &[u8]) {
         let path = index as PathId;
+        if let Some(behind) = self.behind.as_ref().filter(|behind| behind.path() == path && table::is_one(bytes)) {
+            return match table::decode(bytes, path, self.role, &self.keys) {
+                Ok(frame) => behind.give(frame),
+                Err(refusal) => self.refuse(index, refusal),
+            };
+        }
         match wire::decode(bytes, path, self.role, &self.keys) {
             Ok(frame) => {
                 self.paths[index].take();
                 self.step(Input::Frame { path, frame });
             }
             Err(refusal) => {
-                if let Some(remark) = self.paths[index].refuse(refusal, clock::now()) {
-                    self.notice(remark);
-                }
+                self.refuse(index, refusal);
                 if let Refusal::OwnDirection { boot } = refusal {
                     self.step(Input::SameRole { boot });
                 }
             }
+        }
+    }
+
+    fn refuse(&mut self, index: usize, refusal: Refusal) {
+        if let Some(remark) = self.paths[index].refuse(refusal, clock::now()) {
+            self.notice(remark);
         }
     }
 
@@ -196,8 +212,26 @@ impl Thread {
             known.counters.unsent += 1;
             return;
         };
+        if let Some(behind) = &mut self.behind {
+            behind.heartbeat(path, bytes.len(), clock::now());
+        }
         if let Err(why) = known.send(&bytes) {
             self.set_device(path, Err(why));
+        }
+    }
+
+    /// Sends what may go behind the heartbeats by now.
+    fn send_behind(&mut self) {
+        while let Some(behind) = &mut self.behind
+            && let Some(frame) = behind.due(clock::now())
+        {
+            let path = behind.path();
+            let Some(known) = self.paths.get_mut(usize::from(path)) else { return };
+            // What cannot be sent is wanted again.
+            let Ok(bytes) = table::encode(&frame, self.role, path, &self.keys) else { continue };
+            if let Err(why) = known.send(&bytes) {
+                return self.set_device(path, Err(why));
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
+use lb_core::checkpoint::line::MAX_AHEAD;
 use lb_core::pair::serial::{Deframer, encode_stream, stream_size};
-use lb_core::pair::wire::{FACTS_FRAME_SIZE, MAX_FRAME_SIZE};
+use lb_core::pair::wire::{FACTS_FRAME_SIZE, MAX_FRAME_SIZE, table};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
@@ -25,8 +26,11 @@ use crate::peer::realtime::{self, HEARTBEAT_PRIORITY};
 
 /// Below the heartbeat thread, which never waits for a line, and above the takeover.
 const PRIORITY: i32 = HEARTBEAT_PRIORITY - 5;
-/// Most bytes that wait to be written, here and in the kernel's tty together: two long frames. A further frame is lost.
-const MAX_BACKLOG: usize = 2 * stream_size(FACTS_FRAME_SIZE);
+/// Most bytes that may wait to be written before a frame of the scheduling table, here and in the kernel's tty together. Else that frame
+/// is lost, and is sent again.
+const MAX_BYTES_AHEAD: usize = stream_size(MAX_AHEAD);
+/// Most bytes that wait to be written: two long heartbeats, and a frame of the table between them. A further frame is lost.
+const MAX_BACKLOG: usize = 2 * stream_size(FACTS_FRAME_SIZE) + stream_size(MAX_FRAME_SIZE);
 /// What may wait between the threads, each way, in bytes of the kernel's memory; it gives a handful of frames at least.
 const SOCKET_BUFFER: usize = 4 << 10;
 /// Most bytes that are read from the line at once.
@@ -198,7 +202,8 @@ impl Carrier {
 
     fn enqueue(&mut self, frame: &[u8]) {
         let stream = encode_stream(frame);
-        if self.backlog.len() + self.queued() + stream.len() > MAX_BACKLOG {
+        let waiting = self.backlog.len() + self.queued();
+        if waiting + stream.len() > MAX_BACKLOG || (table::is_one(frame) && waiting > MAX_BYTES_AHEAD) {
             self.account.lost.fetch_add(1, Ordering::Relaxed);
         } else {
             self.backlog.extend_from_slice(&stream);
