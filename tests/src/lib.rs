@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: frames built and shown, the reference model, the harness that holds the XDP
 //! program to it, and traffic and stage of the tests in network namespaces.
 
+pub mod browser;
 pub mod doctor;
 pub mod harness;
 pub mod model;
