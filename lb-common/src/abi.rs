@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -29,6 +29,10 @@ pub const MAX_FRAGMENTS: u32 = 16_384;
 pub const DEFAULT_FLOW_EVENTS_SIZE: u32 = 1 << 20;
 /// Bytes that a [`FlowEvent`] takes in its ring buffer: the kernel puts a header before each.
 pub const FLOW_EVENT_RECORD: u32 = 8 + size_of::<FlowEvent>() as u32;
+/// Bytes of the ring buffer of [`TraceEvent`]s.
+pub const TRACE_EVENTS_SIZE: u32 = 1 << 19;
+/// Bytes of a frame that a [`TraceEvent`] has at most.
+pub const TRACE_FRAME: usize = 128;
 /// VLAN tags that are parsed; a packet with more goes to the kernel.
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are walked; a packet for a VIP with more is dropped.
@@ -81,6 +85,12 @@ pub mod map {
     pub const HALF_OPEN: &str = "half_open";
     /// Ring buffer of [`super::FlowEvent`]s.
     pub const FLOW_EVENTS: &str = "flow_events";
+    /// Array of one [`super::TraceFilter`].
+    pub const TRACE_FILTER: &str = "trace_filter";
+    /// Per-CPU array of one [`super::TraceEvent`]: the packet that the CPU is at.
+    pub const TRACE_PACKET: &str = "trace_packet";
+    /// Ring buffer of [`super::TraceEvent`]s.
+    pub const TRACE_EVENTS: &str = "trace_events";
     /// LRU hash of [`super::FragmentKey`] to [`super::FragmentValue`].
     pub const FRAGMENTS: &str = "fragments";
     /// Per-CPU array of [`super::TrafficCounters`], indexed by service id.
@@ -93,7 +103,7 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 20] = [
         ABI,
         NODE,
         VIPS,
@@ -106,6 +116,9 @@ pub mod map {
         FLOWS,
         HALF_OPEN,
         FLOW_EVENTS,
+        TRACE_FILTER,
+        TRACE_PACKET,
+        TRACE_EVENTS,
         FRAGMENTS,
         SERVICE_COUNTERS,
         REAL_COUNTERS,
@@ -122,12 +135,14 @@ pub struct NodeState {
     pub lease_until: u64,
     /// [`NODE_SOLO`], [`NODE_SERVING`], [`NODE_SILENT`] or [`NODE_DRAINING`]; any other value is as silent.
     pub service: u32,
-    /// [`NODE_TELLS_FLOWS`].
+    /// [`NODE_TELLS_FLOWS`], [`NODE_TRACES`].
     pub flags: u32,
 }
 
 /// The program writes a [`FlowEvent`] for what becomes of exceptions.
 pub const NODE_TELLS_FLOWS: u32 = 1;
+/// The program looks at `trace_filter`, and writes a [`TraceEvent`] for each packet that fits.
+pub const NODE_TRACES: u32 = 2;
 
 /// The node has no peer, and no lease: it serves.
 pub const NODE_SOLO: u32 = 0;
@@ -366,6 +381,68 @@ pub const FLOW_EVENT_FORGOTTEN: u16 = 2;
 /// The flow is half-open.
 pub const FLOW_EVENT_HALF_OPEN: u16 = 3;
 
+/// Which packets are traced.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TraceFilter {
+    /// From when on no packet is traced, in nanoseconds of CLOCK_MONOTONIC: a daemon that has gone takes nothing back.
+    pub until_ns: u64,
+    /// The packet's destination.
+    pub vip: [u8; 16],
+    /// The packet's source, as far as `client_mask` has bits.
+    pub client: [u8; 16],
+    /// The bits of `client` that count.
+    pub client_mask: [u8; 16],
+    /// The destination port, or 0: any, and packets without ports too.
+    pub port: u16,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`]: of `vip` and `client`.
+    pub family: u8,
+    /// Zero.
+    pub reserved: [u8; 5],
+}
+
+/// A packet that was traced: a record of `trace_events`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceEvent {
+    /// When it came, in nanoseconds of CLOCK_MONOTONIC.
+    pub time_ns: u64,
+    /// The packets that this CPU has traced before: where one is missing, the buffer was full.
+    pub sequence: u64,
+    /// The flow; without ports where `has_ports` is 0.
+    pub key: FlowKey,
+    /// The CPU.
+    pub cpu: u32,
+    /// The interface that it came in by.
+    pub ingress_ifindex: u32,
+    /// The flow's slot, where `has_slot` is not 0.
+    pub slot: u32,
+    /// The frame's length in bytes as it came.
+    pub length: u32,
+    /// The service, where `has_slot` is not 0.
+    pub service: u16,
+    /// The real that it was for, where `has_slot` is not 0.
+    pub real: u16,
+    /// What the program has returned: an XDP action.
+    pub action: u8,
+    /// 1 more than the [`crate::DropReason`]; 0 where it was not dropped.
+    pub drop_reason: u8,
+    /// 1 more than the [`crate::Event`] that ended its way; 0 where none did.
+    pub event: u8,
+    /// TCP flags; zero where it is not TCP.
+    pub tcp_flags: u8,
+    /// It is a TCP or UDP packet with ports.
+    pub has_ports: u8,
+    /// A service has it, and a slot.
+    pub has_slot: u8,
+    /// Bytes of `frame` that are the frame's.
+    pub captured: u16,
+    /// Zero.
+    pub reserved: u32,
+    /// The frame's first bytes, as it came.
+    pub frame: [u8; TRACE_FRAME],
+}
+
 /// The fragments of one packet (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -430,6 +507,8 @@ const _: () = {
     assert!(size_of::<FlowValue>() == 24);
     assert!(size_of::<HalfOpenValue>() == 16);
     assert!(size_of::<FlowEvent>() == 56 && FLOW_EVENT_RECORD == 64);
+    assert!(size_of::<TraceFilter>() == 64);
+    assert!(size_of::<TraceEvent>() == 88 + TRACE_FRAME);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentValue>() == 8);
     assert!(size_of::<TrafficCounters>() == 40);

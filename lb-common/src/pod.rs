@@ -2,7 +2,8 @@
 
 use crate::abi::{
     FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NodeState, PortRangeKey,
-    RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, TraceEvent, TraceFilter, TrafficCounters, VipKey,
+    VipValue,
 };
 
 macro_rules! pod {
@@ -30,6 +31,8 @@ pod!(
     FlowValue,
     HalfOpenValue,
     FlowEvent,
+    TraceFilter,
+    TraceEvent,
     FragmentKey,
     FragmentValue,
     TrafficCounters,

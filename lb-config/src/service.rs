@@ -1,6 +1,7 @@
 //! What a program that runs as a service does: it obeys signals, and tells systemd how it is.
 
 use std::io;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,6 +44,19 @@ pub enum Phase {
     Reloading,
     /// It ends.
     Stopping,
+}
+
+/// How often systemd wants to hear at least that the service lives (`WatchdogSec`); none, where it does not.
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Tells systemd that the service lives. Whoever says so must have seen that it does its work.
+pub fn notify_alive() {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Watchdog]) {
+        warn!("systemd could not be told: {error}");
+    }
 }
 
 /// Tells systemd, if it started us, what `systemctl status` shows of a service beside its phase.

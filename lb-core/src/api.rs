@@ -24,6 +24,8 @@
 //! | `GET /v1/checkpoint/advise` | [`Advice`] |
 //! | `GET /v1/history?since=UNIX_MS` (optional) | [`History`] |
 //! | `GET /metrics` | text for Prometheus: docs/reference/metrics.md |
+//! | `GET /v1/simulate?from=ADDRESS:PORT&to=VIP:PORT&protocol=P&syn=B` (the last two optional) | [`Simulation`] |
+//! | `GET /v1/trace?vip=ADDRESS&port=N&client=PREFIX&count=N&seconds=N&frames=B` (all but `vip` optional) | [`TraceLine`]s |
 //! | `GET /v1/doctor` | [`Diagnosis`] |
 //! | `POST /v1/reals/NAME/admin` with [`SetAdmin`] | [`RealChanged`] |
 //! | `POST /v1/reals/NAME/weight` with [`SetWeight`] | [`RealChanged`] |
@@ -77,8 +79,10 @@ mod paths;
 mod reals;
 mod reports;
 mod services;
+mod simulate;
 mod status;
 mod table;
+mod trace;
 mod traffic;
 
 pub use checkpoint::{
@@ -99,8 +103,10 @@ pub use paths::{Path, PathCounters, PathKind, PathState, Paths, Quality, Rtt};
 pub use reals::{AdminState, NextHop, Real, RealChanged, RealList, SetAdmin, SetWeight};
 pub use reports::{AgentCheck, Reports, Sender};
 pub use services::{Mode, Ports, Protocol, Service, ServiceList, ServiceReal, SlotStates};
+pub use simulate::{Fate, FoundBy, Simulation};
 pub use status::{Adoption, AttachMode, Interface, StateFile, Status, Warning};
 pub use table::{Availability, CheckState, Explanation, Health, TableReal, TableReport, TableService, Why};
+pub use trace::{DEFAULT_TRACE_SECONDS, MAX_TRACE_COUNT, MAX_TRACE_SECONDS, TraceLine, TraceVerdict, TracedPacket};
 pub use traffic::{Count, Counters, Drops, Flow, FlowList, FlowState, NamedCounters, Stats};
 
 use serde::{Deserialize, Serialize};
@@ -146,6 +152,10 @@ pub mod path {
     pub const EVENTS: &str = "/v1/events";
     /// [`super::Diagnosis`].
     pub const DOCTOR: &str = "/v1/doctor";
+    /// [`super::TraceLine`]s.
+    pub const TRACE: &str = "/v1/trace";
+    /// [`super::Simulation`].
+    pub const SIMULATE: &str = "/v1/simulate";
     /// Where to post a [`super::Handover`].
     pub const HANDOVER: &str = "/v1/pair/handover";
     /// Where to post a [`super::Hold`].

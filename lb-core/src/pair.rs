@@ -185,7 +185,7 @@ pub enum Input {
     },
     /// This node's facts, for the peer to compare.
     Facts(Facts),
-    /// Some of this node's slots remember or are marked: they go by the flow table, which the peer has not.
+    /// Some of this node's slots remember or are marked: they go by the flow table, which the peer has only where it is told of flows ([`Input::Carried`]).
     Remembers(bool),
     /// As far as this node can tell, the standby has all that the active node has learned: slots, weights, flows. To be said whenever it changes.
     Carried(bool),

@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod import;
 mod models;
+mod packets;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use checkpoint::CheckpointCommand;
 pub use config::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed};
 pub use import::ImportArgs;
 pub use models::{AvailabilityArgs, JobArgs};
+pub use packets::{SimulateArgs, TraceArgs};
 
 /// Shows and steers a running lbd.
 #[derive(Debug, Parser)]
@@ -78,6 +80,10 @@ pub enum Command {
     },
     /// Why packets for a VIP were dropped, and what else happened to them.
     Drops,
+    /// Which real a packet would go to, and why.
+    Simulate(SimulateArgs),
+    /// Packets for a VIP as they come, one a line: verdict, reason, flow, slot, real.
+    Trace(TraceArgs),
     /// All of it live, on a terminal: reals, services, drops, paths. Keys sort, drain and enable.
     Top {
         /// Seconds between two looks at the daemon.

@@ -1,5 +1,6 @@
 //! HTTP/1 over the daemon's unix socket.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,11 +14,14 @@ use lb_core::api::{ErrorBody, MAX_CHECKPOINT_CONTENT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 /// How long an answer may take. A reload with many services takes a while.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// The longest answer, in bytes: a checkpoint can be as long as one that is taken in again.
 const MAX_ANSWER: usize = MAX_CHECKPOINT_CONTENT;
+/// Most that is kept of an answer that comes line by line, in bytes.
+const MAX_LINE: usize = 16 << 20;
 
 /// Why there is no answer. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +110,25 @@ impl<'a> Client<'a> {
         self.request(Method::POST, path, Bytes::from(json)).await
     }
 
+    /// Asks for something that comes line by line, for as long as the daemon likes.
+    pub async fn lines(&self, path: &str) -> Result<Lines<'_, 'a>, ClientError> {
+        let begun = self.begin(Method::GET, path, Bytes::new());
+        let begun = tokio::time::timeout(ANSWER_LIMIT, begun).await;
+        let (response, connection) = begun.unwrap_or(Err(ClientError::Silent { socket: self.socket.to_owned() }))?;
+        if response.status().is_success() {
+            return Ok(Lines {
+                client: self,
+                body: response.into_body(),
+                lines: VecDeque::new(),
+                read: Vec::new(),
+                _connection: connection,
+            });
+        }
+        let (status, body) = self.read(response).await?;
+        self.understand::<serde::de::IgnoredAny>(status, body)?;
+        Err(self.garbage(&format!("status {status}")))
+    }
+
     /// Has something removed.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ClientError> {
         self.request(Method::DELETE, path, Bytes::new()).await
@@ -126,21 +149,33 @@ impl<'a> Client<'a> {
 
     /// One request on a connection of its own.
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let (response, _connection) = self.begin(method, path, body).await?;
+        self.read(response).await
+    }
+
+    /// Sends a request on a connection of its own.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, Connection), ClientError> {
         let stream = UnixStream::connect(self.socket)
             .await
             .map_err(|source| ClientError::Connect { socket: self.socket.to_owned(), source })?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
-        let connection = tokio::spawn(connection);
+        let connection = Connection(tokio::spawn(async {
+            // What is wrong with it shows where the answer is read.
+            let _ = connection.await;
+        }));
         let mut request = Request::builder().method(method).uri(path).header(HOST, "lbd");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(body)).map_err(|error| self.garbage(&error))?;
         let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-        let answer = self.read(response).await;
-        connection.abort();
-        answer
+        Ok((response, connection))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<(StatusCode, Vec<u8>), ClientError> {
@@ -174,7 +209,48 @@ impl<'a> Client<'a> {
         ClientError::Closed { socket: self.socket.to_owned() }
     }
 
-    fn garbage(&self, what: &impl ToString) -> ClientError {
+    /// The answer cannot be understood.
+    pub fn garbage(&self, what: &impl ToString) -> ClientError {
         ClientError::Garbage { socket: self.socket.to_owned(), what: what.to_string() }
+    }
+}
+
+/// The task that keeps a connection going. It ends with this.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An answer that comes line by line.
+pub struct Lines<'a, 'c> {
+    client: &'a Client<'c>,
+    body: Incoming,
+    /// Lines that have come and were not given out yet.
+    lines: VecDeque<Vec<u8>>,
+    /// The beginning of the next one.
+    read: Vec<u8>,
+    _connection: Connection,
+}
+
+impl Lines<'_, '_> {
+    /// The next line; none at the end.
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return String::from_utf8(line).map(Some).map_err(|error| self.client.garbage(&error));
+            }
+            if self.read.len() > MAX_LINE {
+                return Err(self.client.garbage(&"a line without an end"));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let frame = frame.map_err(|error| self.client.broken(&error))?;
+            self.read.extend(frame.into_data().unwrap_or_default());
+            let mut lines: VecDeque<Vec<u8>> = self.read.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            self.read = lines.pop_back().unwrap_or_default();
+            self.lines = lines;
+        }
     }
 }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use lb_core::api::{
     AdminState, Diagnosis, Drops, Events, Explanation, FlowList, Handover, Hold, Pair, PairChanged, Paths, RealChanged,
-    RealList, Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Stats, Status, TableReport, path,
+    RealList, Reloaded, Reports, Restart, ServiceList, SetAdmin, SetWeight, Simulation, Stats, Status, TableReport,
+    path,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ use crate::args::{Args, Command, Switch};
 use crate::client::{Answer, Client, ClientError};
 use crate::import::ImportError;
 use crate::render::{self, Style};
-use crate::top;
+use crate::{top, trace};
 
 /// What to print, and what it comes to.
 pub struct Outcome {
@@ -145,6 +146,10 @@ pub async fn run(args: &Args, style: Style) -> Result<Outcome, Failure> {
             if args.json { json_line(&rates) } else { render::rates(&rates, style) }
         }
         Command::Drops => view.get(path::DROPS, |drops: &Drops| render::drops(drops, style)).await?,
+        Command::Simulate(wanted) => {
+            view.get(&wanted.path(), |simulation: &Simulation| render::simulation(simulation, style)).await?
+        }
+        Command::Trace(wanted) => return trace::run(&client, wanted, args.json, style).await,
         Command::Top { interval, once } => {
             let wanted = top::Wanted { socket: &args.socket, interval: *interval, once: *once, json: args.json };
             return top::run(&wanted, style).await;
@@ -194,6 +199,6 @@ pub fn json_line(value: &impl Serialize) -> String {
     serde_json::to_string(value).map(|json| json + "\n").unwrap_or_default()
 }
 
-fn unusable(what: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Failure {
+pub fn unusable(what: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |source| Failure::File { what, file: file.to_owned(), source }
 }

@@ -1,7 +1,7 @@
 //! `lbctl`: shows and steers a running `lbd`, through its API and nothing else.
 //!
 //! `args` is the command line, `client` talks HTTP over the daemon's unix socket, `command` does what was asked, and
-//! `render` and `plot` turn answers into text. `top` is the live view, and `models` works out what needs no daemon.
+//! `render` and `plot` turn answers into text. `top` is the live view, `trace` shows packets, and `models` works out what needs no daemon.
 
 mod args;
 mod client;
@@ -11,6 +11,7 @@ mod models;
 mod plot;
 mod render;
 mod top;
+mod trace;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ pub mod preflight;
 mod program;
 pub mod reports;
 pub mod run;
+pub mod sandbox;
 pub mod source;
 pub mod state;
 pub mod takeover;

@@ -12,7 +12,10 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
+
+use crate::sandbox::programs;
 
 /// Bytes of its words that are kept. The rest is read and thrown away.
 const MAX_OUTPUT: usize = 4096;
@@ -60,7 +63,12 @@ impl Program {
         command.stderr(writer);
         command.current_dir("/").process_group(0).kill_on_drop(true);
         let output = pipe::Receiver::from_owned_fd(reader.into())?;
-        Ok(Self { child: command.spawn()?, output })
+        let runtime = Handle::current();
+        let start = move || {
+            let _entered = runtime.enter();
+            command.spawn()
+        };
+        Ok(Self { child: programs::outside(start)??, output })
     }
 
     /// Waits for the end and gathers what the program says meanwhile.

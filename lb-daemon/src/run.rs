@@ -1,6 +1,7 @@
 //! `lbd run`: puts the parts together and keeps them going until a signal ends it.
 
 mod pair;
+mod watchdog;
 mod watchers;
 
 use std::path::Path;
@@ -23,8 +24,9 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::reports::Updates;
-use crate::{api, doctor, peer, preflight, web};
+use crate::{api, doctor, peer, preflight, sandbox, web};
 use pair::{Ground, Pair};
+use watchdog::Watchdog;
 use watchers::{Everyone, News};
 
 /// How long requests that have begun may take to end at a stop.
@@ -52,9 +54,12 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     let pair_keys = config.settings.pair.as_ref().map(|pair| peer::read_keys(&pair.key_file)).transpose()?;
     preflight::check_privileges()?;
     let _locks = take_locks(&config.settings)?;
+    let reading = checkpoint::read(&config.settings)?;
     let (mut dataplane, adoption) = open_dataplane(&config.settings)?;
     let ground = pair::prepare(&config.settings, pair_keys, &mut dataplane)?;
-    let checkpoints = checkpoint::prepare(&config.settings, &mut dataplane)?;
+    let checkpoints = checkpoint::prepare(&config.settings, reading, &mut dataplane)?;
+    // The thread that read the disk has ended: this is the only one. To adopt rings took what is given up here.
+    sandbox::enter(&config, config_path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
     let prepared = Prepared { config, keys, ground, dataplane, adoption, checkpoints };
@@ -103,6 +108,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     let Prepared { config, keys, ground, dataplane, adoption, mut checkpoints } = prepared;
     let mut signals = Signals::new()?;
     let settings = config.settings.clone();
+    let tracer = dataplane.tracer().context("cannot trace packets")?;
     let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys), &settings.state_dir)?;
     let engine = Engine::start(Parts {
         config_path: config_path.to_owned(),
@@ -114,7 +120,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
         checkpoints: checkpoints.as_mut().and_then(checkpoint::Prepared::engine_parts),
     })?;
     let socket_path = settings.socket();
-    let socket = api::bind(&socket_path, settings.api_group.as_ref())
+    let socket = api::bind(&socket_path, api::Access::of(&settings))
         .with_context(|| format!("cannot make the API's socket {}", socket_path.display()))?;
     let (engine, thread) = Handle::spawn(engine).context("cannot start the engine's thread")?;
     let (stop, stopped) = watch::channel(false);
@@ -134,6 +140,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     let served = api::Served {
         engine: engine.clone(),
         pair: pair.as_ref().map(Pair::control),
+        trace: Some(api::Tracing::new(tracer, stopped.clone())),
         checkpoint: keeper.as_ref().map(Keeper::control),
         history: api::Recording::default(),
     };
@@ -174,11 +181,15 @@ async fn wait_until_attached(engine: &Handle) -> anyhow::Result<()> {
 async fn keep_going(engine: &Handle, pair: Option<&Pair>, signals: &mut Signals) -> anyhow::Result<()> {
     let mut ticks = time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watchdog = Watchdog::new();
     let mut ready_told = false;
     let mut status_told = String::new();
     loop {
         tokio::select! {
-            _ = ticks.tick() => engine.call(Engine::tick).await?,
+            _ = ticks.tick() => {
+                engine.call(Engine::tick).await?;
+                watchdog.tick(pair.map(Pair::heartbeat_age));
+            }
             _ = signals.hangup.recv() => reload(engine).await?,
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),

@@ -26,7 +26,7 @@ pub struct Options {
     pub shared: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Directory {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) path: PathBuf,

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_core::checkpoint::{Entry, Origin, Sequence};
+use lb_core::{
+    auth::Keys,
+    checkpoint::{Entry, Origin, Sequence},
+};
 
 use crate::{
     compaction::{Compacted, Compaction},
@@ -86,6 +89,16 @@ impl Store {
         let mut store = Self { directory, newest: None, spare: None, claimed: None, writing: None, last_number: 0 };
         let recovery = store.recover();
         (store, recovery)
+    }
+
+    /// All files together have at most so many bytes from now on, and are authenticated with these keys, where some are given. What is being
+    /// compacted goes on as it was begun.
+    pub fn set(&mut self, keys: Option<Keys>, max_size: u64) {
+        let options = &mut Arc::make_mut(&mut self.directory).options;
+        options.max_size = max_size;
+        if let Some(keys) = keys {
+            options.keys = keys;
+        }
     }
 
     /// Makes this node the owner of a shared disk, and reads it: all that an earlier owner has acknowledged is seen, and nothing will be that

@@ -1,11 +1,12 @@
 //! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowEvent, FlowKey, FragmentKey, NodeState, TrafficCounters};
+use lb_common::{FlowEvent, FlowKey, FragmentKey, NodeState, TraceEvent, TraceFilter, TrafficCounters};
 use lb_core::rows::{Rows, diff};
-use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap, Options};
+use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap, Options, Tracer};
 
 use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
@@ -14,6 +15,8 @@ use crate::packet::{show, show_difference};
 pub const LOOPBACK: u32 = 1;
 /// The shortest frame that BPF_PROG_TEST_RUN takes.
 pub const SHORTEST_FRAME: usize = 14;
+/// Longer than any test.
+const TRACE_LASTS: Duration = Duration::from_secs(3_600);
 /// Bytes of metadata that leave no room before a frame: of 256 bytes the kernel keeps 40 for itself.
 const METADATA: usize = 216;
 
@@ -22,6 +25,7 @@ pub struct Harness {
     dataplane: Dataplane,
     lease: LeaseMap,
     flow_events: FlowEvents,
+    tracer: Tracer,
     limits: Limits,
     rows: Rows,
     /// The counters as they stood when the state was put in.
@@ -55,13 +59,14 @@ impl Harness {
         };
         let (dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
-        let (lease, flow_events) = (dataplane.lease_map()?, dataplane.flow_events()?);
+        let (lease, flow_events, tracer) = (dataplane.lease_map()?, dataplane.flow_events()?, dataplane.tracer()?);
         let (rows, base) = (Rows::default(), Effects::default());
         let takes_metadata = dataplane.test_run_behind(METADATA, &[0; SHORTEST_FRAME]).is_ok();
         Ok(Self {
             dataplane,
             lease,
             flow_events,
+            tracer,
             limits,
             rows,
             base,
@@ -84,14 +89,7 @@ impl Harness {
     /// The kernel refuses a write, or the state wants maps of other sizes.
     pub fn install(&mut self, state: &State) -> Result<()> {
         ensure!(state.limits == self.limits, "the program is loaded with {:?}, not {:?}", self.limits, state.limits);
-        let rows = Rows {
-            vips: state.vips.clone(),
-            services: state.services.clone(),
-            port_ranges: state.port_ranges.clone(),
-            reals: state.reals.clone(),
-            rings: state.rings.clone(),
-            service_options: state.service_options.clone(),
-        };
+        let rows = rows_of(state);
         self.dataplane.apply(&diff(&self.rows, &rows)).context("putting the state into the maps")?;
         self.rows = rows;
         self.services = state.services.values().chain(state.port_ranges.values()).map(|service| service.id).collect();
@@ -173,6 +171,26 @@ impl Harness {
         Ok(told)
     }
 
+    /// Traces the packets that fit the filter.
+    ///
+    /// # Errors
+    /// The kernel refuses to write the filter.
+    pub fn trace(&mut self, filter: &TraceFilter) -> Result<()> {
+        Ok(self.tracer.start(filter, TRACE_LASTS)?)
+    }
+
+    /// Ends the trace.
+    pub fn trace_no_more(&self) {
+        self.tracer.stop();
+    }
+
+    /// The packets that were traced since this was last asked.
+    pub fn traced(&mut self) -> Vec<TraceEvent> {
+        let mut traced = Vec::new();
+        self.tracer.drain(|event| traced.push(*event));
+        traced
+    }
+
     fn counters(&self) -> Result<Effects> {
         let mut effects = Effects::default();
         for service in &self.services {
@@ -206,6 +224,19 @@ impl Keys {
     /// Adds the flow of the last frame, which may have lost its entry.
     pub fn note(&mut self, state: &State) {
         self.flows.extend(state.last_place.map(|(key, _)| key));
+    }
+}
+
+/// The rows of the maps that a state has.
+#[must_use]
+pub fn rows_of(state: &State) -> Rows {
+    Rows {
+        vips: state.vips.clone(),
+        services: state.services.clone(),
+        port_ranges: state.port_ranges.clone(),
+        reals: state.reals.clone(),
+        rings: state.rings.clone(),
+        service_options: state.service_options.clone(),
     }
 }
 

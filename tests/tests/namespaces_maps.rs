@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use lb_lab::{Plan, output, tool};
-use lb_tests::stage::{Config, HTTP, Kind, Stage, real_names};
+use lb_lab::{Plan, output, tool, wait_for};
+use lb_tests::stage::{Config, HTTP, Kind, LIMIT, Stage, real_names};
 use serde_json::Value;
 
 /// Everything that a person looks at in the maps has names, and addresses read as they are written.
@@ -35,6 +35,46 @@ fn pinned_maps_show_named_fields() {
     assert_eq!(first_four(&key["client"]), [192, 0, 2, 10]);
     assert_eq!((key["service"]["port"].as_u64(), key["client_port"].is_u64()), (Some(80), true));
     assert!(value["real"].is_u64() && value["last_seen_ns"].is_u64() && value["slot"].is_u64(), "{value}");
+}
+
+/// `lbctl top` shows what the maps count, real by real and reason by reason.
+#[test]
+fn top_counts_as_the_maps_do() {
+    let service = SocketAddr::new(Plan::default().vip_addresses(0)[0], HTTP);
+    let stage = Stage::set(Plan::default(), |network| {
+        Config::of(network).service("web", service, Kind::TcpDsr, &real_names(3))
+    });
+    let stage = stage.unwrap();
+    stage.ask(service).unwrap();
+    // The last packets of connections may still be on their way.
+    wait_for("top and the maps to agree", LIMIT, || {
+        let top = stage.lbd.lbctl_json(&["top", "--interval", "0.1"])?;
+        let (counted, dropped) = (sums(&stage, "real_counters", "packets")?, sums(&stage, "drops", "")?);
+        let ids = stage.lbd.lbctl_json(&["reals"])?;
+        let ids = ids["reals"].as_array().context("no reals")?;
+        let shown = top["stats"]["reals"].as_array().context("no counters")?;
+        assert!(shown.len() == ids.len() && !shown.is_empty());
+        let is_same = |(real, shown): (&Value, &Value)| {
+            let id = real["id"].as_u64().unwrap_or(u64::MAX) as usize;
+            real["name"] == shown["name"] && shown["counters"]["packets"].as_u64() == counted.get(id).copied()
+        };
+        let all_drops = dropped.iter().sum::<u64>();
+        let is_equal = ids.iter().zip(shown).all(is_same) && top["stats"]["dropped"].as_u64() == Some(all_drops);
+        let some = shown.iter().filter(|real| real["counters"]["packets"] != 0).count();
+        Ok((is_equal && some == 3).then_some(()))
+    })
+    .unwrap();
+}
+
+/// A per-CPU array's entries, each added up over the CPUs; of a struct the field of this name.
+fn sums(stage: &Stage, map: &str, field: &str) -> Result<Vec<u64>> {
+    let entries = dump(stage, map)?;
+    let count = |cpu: &Value| {
+        let value = &cpu["value"];
+        if field.is_empty() { value.as_u64() } else { value[field].as_u64() }
+    };
+    let sum = |entry: &Value| entry["values"].as_array().into_iter().flatten().filter_map(count).sum();
+    Ok(entries.iter().map(sum).collect())
 }
 
 /// The entries of a map as bpftool formats them by the map's BTF.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowKey, FlowValue, TrafficCounters};
+use lb_common::{FlowKey, FlowValue, HalfOpenValue, TrafficCounters};
 use lb_core::rows::{MapWrite, Rows};
 use lb_daemon::checkpoint::{self, Prepared};
 use lb_daemon::config::{self, Config, Settings};
@@ -37,7 +37,7 @@ pub struct Node {
 pub struct Took {
     /// Loading the program.
     pub load_ms: f64,
-    /// Reading the disk.
+    /// Waiting until the disk has been read, which began with the load.
     pub disk_ms: f64,
     /// Table and maps.
     pub engine_ms: f64,
@@ -51,10 +51,11 @@ impl Node {
     /// Starts a node as `lbd` does, with what its directory has.
     pub fn start(config: Config) -> Result<(Node, Took)> {
         let began = Instant::now();
+        let reading = checkpoint::read(&config.settings)?;
         let (mut dataplane, adoption) = open(&config.settings)?;
         let load_ms = milliseconds(began);
         let began = Instant::now();
-        let checkpoints = checkpoint::prepare(&config.settings, &mut dataplane)?;
+        let checkpoints = checkpoint::prepare(&config.settings, reading, &mut dataplane)?;
         let mut checkpoints = checkpoints.context("the bench's configuration keeps no checkpoints")?;
         let disk_ms = milliseconds(began);
         let began = Instant::now();
@@ -167,6 +168,14 @@ impl Forwarder for Shared {
         wanted: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool,
     ) -> Result<Vec<(FlowKey, FlowValue)>> {
         Ok(self.lock().flows(limit, wanted)?)
+    }
+
+    fn flow(&self, key: &FlowKey) -> Result<Option<FlowValue>> {
+        Ok(self.lock().get_flow(key)?)
+    }
+
+    fn half_open(&self, key: &FlowKey) -> Result<Option<HalfOpenValue>> {
+        Ok(self.lock().get_half_open(key)?)
     }
 
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> Result<Sweep> {

@@ -75,8 +75,7 @@ pub struct CheckpointSync {
     /// Why it is not, in one sentence, when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Milliseconds since it last was as told: since the last ack of the peer, the last batch or ping of the owner, or the last commit of a
-    /// node that is alone. None before the first.
+    /// Milliseconds since the last commit of a node that is alone. None before the first, and in a pair, where the stream says more.
     pub confirmed_ms: Option<f64>,
 }
 

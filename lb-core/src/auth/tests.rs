@@ -131,3 +131,19 @@ fn keys_are_the_same_with_the_same_ids_secrets_and_reals_in_the_same_order() {
         assert!(!keys.is_same(&parse(&other)), "{other}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(crate::testing::cases(512))]
+
+    /// A key file is the operator's, and may be anything all the same. What is wrong with it is told without what is in it.
+    #[test]
+    fn anything_can_be_a_key_file(text in "([0-9]{1,6}[ \t]?[0-9a-zA-Z]{0,40}[ #]?[a-z.-]{0,9}\n?|\\PC){0,6}") {
+        if let Err(error) = Keys::parse(&text) {
+            let told = error.to_string();
+            let secrets = text.split_whitespace().filter(|word| word.len() >= 32);
+            for secret in secrets {
+                proptest::prop_assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
+}

@@ -78,6 +78,8 @@ pub struct Ledger {
     /// Whom this node follows.
     owner: Owner,
     flows: Flows,
+    /// Why this node, which follows, does not have all flows that it was told of.
+    unwritten: Option<String>,
 }
 
 /// Whether all flows that the flow table remembers have been told.
@@ -103,6 +105,7 @@ impl Ledger {
             follower: Follower::absent("none has come yet"),
             owner: Owner::absent("it has not been reached yet"),
             flows: Flows::Whole(0),
+            unwritten: None,
         }
     }
 
@@ -148,6 +151,7 @@ impl Ledger {
     pub fn lead(&mut self, origin: Origin) {
         self.begin(origin, 0, self.generation);
         self.duty = Duty::Leads;
+        self.unwritten = None;
         self.follower = Follower::absent("none has come since this node leads");
         self.flows = Flows::Whole(0);
     }
@@ -307,7 +311,13 @@ impl Ledger {
         self.held = None;
         self.backlog = Backlog::new(0);
         self.owner = Owner::filling();
+        self.unwritten = None;
         Ok(())
+    }
+
+    /// Some flows that this node was told of could not be written, and why. That stays so until it is told everything anew.
+    pub fn flows_unwritten(&mut self, why: &str) {
+        self.unwritten = Some(why.to_owned());
     }
 
     /// How far the taking in of everything is.

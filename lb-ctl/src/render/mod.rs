@@ -15,11 +15,13 @@ mod reals;
 mod reports;
 mod scheduling;
 mod services;
+mod simulate;
 mod stats;
 mod status;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -44,8 +46,10 @@ pub use reals::reals;
 pub use reports::reports;
 pub use scheduling::{explanation, table};
 pub use services::services;
+pub use simulate::simulation;
 pub use stats::{Rate, Rates, rates, stats};
 pub use status::status;
+pub use trace::{TRACE_HEADING, trace_line};
 
 /// Columns that text is made to fit in, where it can be.
 const WIDTH: usize = 80;

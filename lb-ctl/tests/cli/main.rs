@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod daemon;
 mod models;
+mod packets;
 mod top;
 
 use std::os::unix::net::UnixListener;

@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream, unix};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
-use crate::config::Group;
+use crate::config::{Group, Settings};
 
 /// Most connections at once; further ones wait.
 const MAX_CONNECTIONS: usize = 64;
@@ -27,36 +27,65 @@ const MAX_GROUPS: usize = 65_536;
 /// Pause after the host had no descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who may use the API beside root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Id of the group whose members may do everything.
+    pub group: Option<u32>,
+    /// Id of the group whose members may look, and change nothing.
+    pub readers: Option<u32>,
+}
+
+impl Access {
+    /// What these settings say.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let id = |group: &Option<Group>| group.as_ref().map(|group| group.gid);
+        Self { group: id(&settings.api_group), readers: id(&settings.api_readers) }
+    }
+
+    /// A file has one group: with two of them everybody can connect, and who it is decides.
+    fn mode(self) -> u32 {
+        if self.readers.is_some() { 0o666 } else { 0o660 }
+    }
+}
+
+/// What a peer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Right {
+    /// Nothing at all.
+    None,
+    /// Look.
+    Read,
+    /// Everything.
+    Change,
+}
+
 /// The API's socket. Its file goes with it.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    group: Option<u32>,
+    access: Access,
     connections: Arc<Semaphore>,
 }
 
 impl Socket {
-    /// Makes the socket, in place of one that a killed daemon left. Mode 0660, so that only root and the group can connect.
-    pub(super) fn bind(path: &Path, group: Option<&Group>) -> io::Result<Self> {
+    /// Makes the socket, in place of one that a killed daemon left. Without readers only root and the group can connect.
+    pub(super) fn bind(path: &Path, access: Access) -> io::Result<Self> {
         // Made under another name, so that it can be reached by nobody before it has its mode.
         let new = path.with_extension("new");
         remove(&new)?;
         let listener = UnixListener::bind(&new)?;
-        fs::set_permissions(&new, Permissions::from_mode(0o660))?;
-        chown(&new, None, Some(group.map_or(0, |group| group.gid)))?;
+        fs::set_permissions(&new, Permissions::from_mode(access.mode()))?;
+        chown(&new, None, Some(access.group.unwrap_or(0)))?;
         fs::rename(&new, path)?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            group: group.map(|group| group.gid),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        })
+        Ok(Self { listener, path: path.to_owned(), access, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
     }
 
-    /// The group that may use it beside root.
-    pub(super) fn group(&self) -> Option<u32> {
-        self.group
+    /// Who may use it beside root.
+    pub(super) fn access(&self) -> Access {
+        self.access
     }
 }
 
@@ -141,10 +170,17 @@ impl Peer {
         Self { credentials: credentials.ok() }
     }
 
-    /// Root may, and members of the group.
-    pub(super) fn may_enter(&self, group: Option<u32>) -> bool {
-        let Some((uid, groups)) = &self.credentials else { return false };
-        *uid == 0 || group.is_some_and(|group| groups.contains(&group))
+    /// Root and members of the group may do everything, readers may look.
+    pub(super) fn right(&self, access: Access) -> Right {
+        let Some((uid, groups)) = &self.credentials else { return Right::None };
+        let is_of = |group: Option<u32>| group.is_some_and(|group| groups.contains(&group));
+        if *uid == 0 || is_of(access.group) {
+            Right::Change
+        } else if is_of(access.readers) {
+            Right::Read
+        } else {
+            Right::None
+        }
     }
 
     /// The user, for messages.
@@ -190,13 +226,27 @@ mod tests {
         Peer { credentials: Some((uid, groups.to_vec())) }
     }
 
+    const BOTH: Access = Access { group: Some(4), readers: Some(7) };
+
     #[test]
-    fn root_and_the_group_may_enter() {
-        assert!(peer(0, &[0]).may_enter(None));
-        assert!(peer(1000, &[1000, 4]).may_enter(Some(4)));
-        assert!(!peer(1000, &[1000, 5]).may_enter(Some(4)));
-        assert!(!peer(1000, &[1000, 0]).may_enter(None));
-        assert!(!Peer::default().may_enter(Some(0)), "unknown");
+    fn root_and_the_group_may_change_and_readers_may_look() {
+        for (peer, access, right) in [
+            (peer(0, &[0]), Access::default(), Right::Change),
+            (peer(1000, &[1000, 4]), BOTH, Right::Change),
+            (peer(1000, &[1000, 7, 4]), BOTH, Right::Change),
+            (peer(1000, &[1000, 7]), BOTH, Right::Read),
+            (peer(1000, &[1000, 5]), BOTH, Right::None),
+            (peer(1000, &[1000, 0]), Access::default(), Right::None),
+            (Peer::default(), Access { group: Some(0), readers: Some(0) }, Right::None),
+        ] {
+            assert_eq!(peer.right(access), right, "{peer:?} {access:?}");
+        }
+    }
+
+    #[test]
+    fn everybody_can_connect_where_there_are_readers() {
+        assert_eq!(BOTH.mode(), 0o666);
+        assert_eq!(Access { readers: None, ..BOTH }.mode(), 0o660);
     }
 
     #[tokio::test]

@@ -8,10 +8,12 @@ mod history;
 mod listener;
 mod metrics;
 mod pair;
+mod simulate;
 pub(crate) mod snapshot;
 mod steer;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace;
 pub(crate) mod words;
 
 use std::io;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{self, ConnectInfo, DefaultBodyLimit, FromRef, Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -33,14 +35,14 @@ use lb_core::table::TableError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::Group;
 use crate::engine::{ChangeError, Engine, FlowQuery, Handle, Stopped};
 
 pub use checkpoint::CheckpointControl;
 pub use history::Recording;
-use listener::Peer;
-pub use listener::Socket;
+pub use listener::{Access, Socket};
+use listener::{Peer, Right};
 pub use steer::PairControl;
+pub use trace::Tracing;
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 16 << 10;
@@ -54,6 +56,8 @@ pub struct Served {
     pub engine: Handle,
     /// Whoever runs the pair; `None`: the node is solo.
     pub pair: Option<Arc<dyn PairControl>>,
+    /// Shows packets; `None`: there is no program that could.
+    pub trace: Option<Tracing>,
     /// Whoever keeps the checkpoints; `None`: none are kept.
     pub checkpoint: Option<Arc<dyn CheckpointControl>>,
     /// How it was over the last minutes.
@@ -71,8 +75,8 @@ impl FromRef<Served> for Handle {
 /// # Errors
 /// The socket cannot be used any more.
 pub async fn serve(socket: Socket, served: Served, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let group = socket.group();
-    let service = router(served, group).into_make_service_with_connect_info::<Peer>();
+    let access = socket.access();
+    let service = router(served, access).into_make_service_with_connect_info::<Peer>();
     let stopped = async move {
         // An error means that nobody can ask for a stop any more, which is one.
         let _ = stop.wait_for(|stop| *stop).await;
@@ -80,12 +84,12 @@ pub async fn serve(socket: Socket, served: Served, mut stop: watch::Receiver<boo
     axum::serve(socket, service).with_graceful_shutdown(stopped).await
 }
 
-/// Makes the socket at `path`: for root, and for the group where there is one.
+/// Makes the socket at `path`: for root, and for the groups where there are some.
 ///
 /// # Errors
 /// The socket cannot be made there.
-pub fn bind(path: &Path, group: Option<&Group>) -> io::Result<Socket> {
-    Socket::bind(path, group)
+pub fn bind(path: &Path, access: Access) -> io::Result<Socket> {
+    Socket::bind(path, access)
 }
 
 /// What may be read from the network, too: how the cluster is; nothing of its clients, and nothing that costs much.
@@ -108,10 +112,12 @@ pub(crate) fn public() -> Router<Served> {
         .route(path::METRICS, get(metrics::show))
 }
 
-fn router(served: Served, group: Option<u32>) -> Router {
+fn router(served: Served, access: Access) -> Router {
     let import = post(checkpoint::import).layer(DefaultBodyLimit::max(MAX_CHECKPOINT_CONTENT));
     public()
         .route(path::FLOWS, get(flows))
+        .route(path::SIMULATE, get(simulate::show))
+        .route(path::TRACE, get(trace::show))
         .route(path::DOCTOR, get(doctor::show))
         .route(path::CHECKPOINT_LIST, get(checkpoint::list))
         .route(path::CHECKPOINT_CONTENT, get(checkpoint::content))
@@ -133,7 +139,7 @@ fn router(served: Served, group: Option<u32>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(group, check_peer))
+        .layer(middleware::from_fn_with_state(access, check_peer))
         .with_state(served)
 }
 
@@ -207,18 +213,25 @@ impl From<QueryRejection> for Failure {
     }
 }
 
-/// Refuses everybody but root and the group. The socket's mode does so too; this holds when that has been changed.
+/// Refuses whoever may not do this. Only reading is done by GET.
 async fn check_peer(
-    State(group): State<Option<u32>>,
+    State(access): State<Access>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
-    if peer.may_enter(group) {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let needed = if reads { Right::Read } else { Right::Change };
+    let right = peer.right(access);
+    if right >= needed {
         return next.run(request).await;
     }
-    let error = format!("user {} may not use lbd's API", peer.uid());
-    let hint = "use it as root, or as a member of the group that `api.group` names";
+    let (what, hint) = if right == Right::Read {
+        ("change anything by", "do it as root, or as a member of the group that `api.group` names")
+    } else {
+        ("use", "use it as root, or as a member of the groups that `api.group` and `api.readers` name")
+    };
+    let error = format!("user {} may not {what} lbd's API", peer.uid());
     Failure::new(StatusCode::FORBIDDEN, error, Some(hint)).into_response()
 }
 

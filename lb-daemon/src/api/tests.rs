@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod fuzz;
 mod pair;
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -42,9 +43,9 @@ impl Api {
         let bench = Bench::new();
         let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
         let socket = bench.directory.path().join("lbd.sock");
-        let bound = bind(&socket, None).unwrap();
+        let bound = bind(&socket, Access::default()).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let served = Served { engine, pair, checkpoint, history: Recording::default() };
+        let served = Served { engine, pair, trace: None, checkpoint, history: Recording::default() };
         let server = tokio::spawn(serve(bound, served.clone(), stopped));
         Self { bench, served, socket, stop, server }
     }
@@ -128,6 +129,8 @@ async fn the_reference_has_every_path_and_field() {
         path::CONFIG_DIFF,
         path::HISTORY,
         path::METRICS,
+        path::SIMULATE,
+        path::TRACE,
     ];
     let steering = [
         path::HANDOVER,
@@ -254,7 +257,7 @@ async fn the_socket_is_for_root_and_the_group_and_replaces_a_stale_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lbd.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let socket = bind(&path, None).unwrap();
+    let socket = bind(&path, Access::default()).unwrap();
     let metadata = std::fs::metadata(&path).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
@@ -267,8 +270,11 @@ async fn the_socket_is_for_root_and_the_group_and_replaces_a_stale_one() {
 async fn a_stranger_is_refused() {
     let bench = Bench::new();
     let (engine, _thread) = Handle::spawn(bench.start().unwrap()).unwrap();
-    let app = router(Served { engine, pair: None, checkpoint: None, history: Recording::default() }, Some(4))
-        .layer(axum::Extension(ConnectInfo(Peer::default())));
+    let app = router(
+        Served { engine, pair: None, trace: None, checkpoint: None, history: Recording::default() },
+        Access { group: Some(4), readers: None },
+    )
+    .layer(axum::Extension(ConnectInfo(Peer::default())));
     let request = Request::builder().uri(path::STATUS).body(axum::body::Body::empty()).unwrap();
     let response = tower::ServiceExt::oneshot(app, request).await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use lb_core::auth::Keys;
 use lb_core::checkpoint::ledger::{Duty, Uncommitted};
 use lb_core::checkpoint::{Entry, Origin, Sequence};
 use lb_core::interval::Estimate;
-use lb_store::{Committed, Compacted, Store, StoreError};
+use lb_store::{Committed, Compacted, Restored, Store, StoreError};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -34,6 +35,9 @@ pub struct Everything {
 
 /// Gives [`Everything`]; nothing where nothing is known yet, or the engine has stopped.
 pub type Gather = Box<dyn Fn() -> Option<Everything> + Send>;
+
+/// Takes in what the owner before this node has left on a disk that both have.
+pub type Inherit = Box<dyn Fn(Restored) + Send>;
 
 /// How the thread does, for people.
 #[derive(Clone, Debug, Default)]
@@ -75,8 +79,8 @@ enum Order {
     Now(oneshot::Sender<Result<Option<Done>, String>>),
     /// A compaction has come to its end.
     Compacted(Box<Compacted>),
-    /// The settings have changed.
-    Settings,
+    /// The settings have changed: what files are authenticated with, if that can be read, and their most bytes.
+    Settings(Option<Keys>, u64),
     /// Commit once more, and end.
     End,
 }
@@ -98,8 +102,8 @@ pub struct Parts {
     pub gather: Gather,
     /// Says Tc.
     pub pace: Pace,
-    /// Both nodes have the disk: who follows does not write.
-    pub shared: bool,
+    /// Where both nodes have the disk: who follows does not write, and who leads first reads what the other one wrote.
+    pub inherit: Option<Inherit>,
 }
 
 impl Committer {
@@ -108,7 +112,7 @@ impl Committer {
     /// # Errors
     /// The host has no thread to give.
     pub fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { store, hub, gather, mut pace, shared } = parts;
+        let Parts { store, hub, gather, mut pace, inherit } = parts;
         let interval = pace.interval();
         let progress = Arc::new(Mutex::new(Progress { interval, bytes: store.size(), ..Progress::default() }));
         let (orders, inbox) = mpsc::channel();
@@ -119,7 +123,8 @@ impl Committer {
             gather,
             pace,
             interval,
-            shared,
+            inherit,
+            claimed: None,
             orders: sender,
             progress: progress.clone(),
             not_before: None,
@@ -145,10 +150,10 @@ impl Committer {
         done.await.map_err(|_| ended())?
     }
 
-    /// Takes over what a reload has changed.
-    pub fn take_settings(&self) {
+    /// Takes over what a reload has changed. Without keys the old ones stay.
+    pub fn take_settings(&self, keys: Option<Keys>, max_size: u64) {
         // A thread that has ended needs none.
-        let _ = self.orders.send(Order::Settings);
+        let _ = self.orders.send(Order::Settings(keys, max_size));
     }
 
     /// Commits once more, and ends. Waits for the disk.
@@ -166,7 +171,9 @@ struct Worker {
     gather: Gather,
     pace: Pace,
     interval: Duration,
-    shared: bool,
+    inherit: Option<Inherit>,
+    /// For whom a disk that both have was claimed last.
+    claimed: Option<Origin>,
     /// For the threads that compact.
     orders: Sender<Order>,
     progress: Arc<Mutex<Progress>>,
@@ -187,7 +194,10 @@ impl Worker {
                     let _ = answer.send(outcome.map(|()| lock(&self.progress).last));
                 }
                 Ok(Order::Compacted(compacted)) => self.adopt(*compacted),
-                Ok(Order::Settings) => self.look(),
+                Ok(Order::Settings(keys, max_size)) => {
+                    self.store.set(keys, max_size);
+                    self.look();
+                }
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
                     let _ = self.commit();
                     return;
@@ -223,7 +233,7 @@ impl Worker {
 
     /// Writes what the disk does not have. An error is told of, and everything else goes on.
     fn commit(&mut self) -> Result<(), String> {
-        if self.shared && self.hub.look(|ledger, _| ledger.duty()) != Duty::Leads {
+        if self.inherit.is_some() && self.hub.look(|ledger, _| ledger.duty()) != Duty::Leads {
             return Ok(());
         }
         let written = match self.hub.look(|ledger, _| ledger.uncommitted()) {
@@ -255,11 +265,28 @@ impl Worker {
     }
 
     fn snapshot(&mut self) -> Result<(), String> {
+        self.claim()?;
         let Some(Everything { origin, sequence, generation, parts }) = (self.gather)() else { return Ok(()) };
         let mut entries = 0;
         let parts = parts.inspect(|part| entries += part.as_ref().map_or(0, |part| count(part)));
         let committed = self.store.begin(origin, sequence, generation, unix_ms(), parts).map_err(words)?;
         self.done(origin, sequence, committed, entries, true);
+        Ok(())
+    }
+
+    /// Makes a disk that both nodes have this one's, once each time that it begins to lead, and hands on what it finds there.
+    fn claim(&mut self) -> Result<(), String> {
+        let Some(inherit) = &self.inherit else { return Ok(()) };
+        let Some((origin, _)) = self.hub.look(|ledger, _| ledger.held()) else { return Ok(()) };
+        if self.claimed == Some(origin) {
+            return Ok(());
+        }
+        let recovery = self.store.claim(&origin).map_err(words)?;
+        self.claimed = Some(origin);
+        for refused in &recovery.refused {
+            warn!("checkpoints: not used: {refused}");
+        }
+        recovery.newest.into_iter().for_each(inherit);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What operators ask of the checkpoints by the API.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use futures_util::FutureExt as _;
@@ -17,7 +17,7 @@ use tokio::task;
 
 use super::commit::{Committer, Done, unix_ms};
 use super::flows::Counts;
-use super::keeper::Common;
+use super::keeper::{Common, lock};
 use super::pieces;
 use super::prepare::Found;
 use super::stream::Stream;
@@ -29,7 +29,8 @@ use crate::engine::{Imported, Snapshot};
 /// The API's side of the keeper.
 pub(super) struct Control {
     pub(super) common: Arc<Common>,
-    pub(super) keys: Keys,
+    /// Of the last reload.
+    pub(super) keys: Arc<Mutex<Arc<Keys>>>,
     pub(super) committer: Arc<Committer>,
     pub(super) counts: Arc<Counts>,
     /// None for a solo node.
@@ -105,7 +106,7 @@ impl CheckpointControl for Control {
     }
 
     fn verify(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<CheckpointVerified, ErrorBody>> {
-        let (settings, keys) = (self.settings(), self.keys.clone());
+        let (settings, keys) = (self.settings(), lock(&self.keys).clone());
         async move {
             let verify = move || files::verify(path, &settings, &keys);
             task::spawn_blocking(verify).await.map_err(refused)?.map_err(refused)

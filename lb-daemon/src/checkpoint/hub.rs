@@ -148,6 +148,10 @@ impl Checkpoints for Teller {
         }
     }
 
+    fn unwritten(&mut self, why: &str) {
+        self.hub.change(|ledger, _| ledger.flows_unwritten(why));
+    }
+
     fn set(&mut self, settings: &CheckpointSettings) {
         self.hub.set(settings.clone());
     }

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use lb_core::checkpoint::{Origin, Sequence};
+use lb_core::auth::Keys;
+use lb_core::checkpoint::{Entry, Origin, Sequence};
 use lb_core::pair::view::Level;
 use lb_core::pair::{Epoch, Input, Role, Service, State};
+use lb_store::Restored;
 use tokio::runtime::Handle as Runtime;
 use tokio::task::{self, JoinSet};
 use tokio::time;
@@ -70,6 +72,8 @@ pub(super) struct Common {
     pub(super) table: Arc<FlowTable>,
     /// Whom the engine follows.
     pub(super) followed: Mutex<Option<Origin>>,
+    /// Whom this node followed before it led, and how far.
+    pub(super) succeeded: Mutex<Option<(Origin, Sequence)>>,
     /// Flows that the flow table remembers, as the engine counted them last.
     pub(super) flows: AtomicU64,
     /// What goes over the serial line.
@@ -95,6 +99,7 @@ impl Keeper {
             engine: engine.clone(),
             table,
             followed: Mutex::new(None),
+            succeeded: Mutex::new(None),
             flows: AtomicU64::new(0),
             line: line::Told::default(),
         });
@@ -105,7 +110,7 @@ impl Keeper {
             hub: hub.clone(),
             gather: gather(common.clone()),
             pace: Pace::new(&hub, known(common.clone())),
-            shared: settings.place.is_shared(),
+            inherit: settings.place.is_shared().then(|| inherit(common.clone())),
         });
         let committer = Arc::new(committer.context("cannot start the checkpoints' thread")?);
         let mut tasks = JoinSet::new();
@@ -130,7 +135,8 @@ impl Keeper {
                 Some(stream)
             }
         };
-        tasks.spawn(take_settings(hub, committer.clone(), stream.clone()));
+        let keys = Arc::new(Mutex::new(Arc::new(keys)));
+        tasks.spawn(take_settings(hub, committer.clone(), stream.clone(), keys.clone()));
         let counts = listener.counts();
         let committed = committer.clone();
         let control = Control { common, keys, committer: committed, counts, stream, found };
@@ -184,6 +190,25 @@ fn gather(common: Arc<Common>) -> commit::Gather {
     })
 }
 
+/// Takes in what the owner before this node has written to a disk that both have, after the last that it could tell.
+fn inherit(common: Arc<Common>) -> commit::Inherit {
+    let runtime = Runtime::current();
+    Box::new(move |left| {
+        let Restored { origin, sequence, image, .. } = left;
+        if !common.succeeded().is_some_and(|(before, until)| before == origin && until < sequence) {
+            return;
+        }
+        let mut flows = 0;
+        for entry in image.entries().filter(|entry| matches!(entry, Entry::Remembered(_))) {
+            match runtime.block_on(common.take_last_words(origin, vec![entry])) {
+                Ok(new) => flows += new,
+                Err(error) => return warn!("checkpoints: what the shared disk has cannot be taken over: {error}"),
+            }
+        }
+        info!("checkpoints: the shared disk had more than the peer could tell: {flows} flows");
+    })
+}
+
 impl Common {
     /// The table, and the batch after which it was so.
     pub(super) async fn snapshot(&self) -> Result<Option<(Snapshot, (Origin, Sequence))>, Stopped> {
@@ -199,11 +224,14 @@ impl Common {
     pub(super) async fn lead(&self, origin: Origin) -> Result<(), Stopped> {
         let hub = self.hub.clone();
         let lead = move |engine: &mut Engine| {
+            let held = hub.look(|ledger, _| ledger.held());
             engine.lead();
             hub.change(|ledger, _| ledger.lead(origin));
+            held
         };
         // Whom it followed is kept: that one's last words are still to come.
-        self.engine.call(lead).await?;
+        let held = self.engine.call(lead).await?;
+        *lock(&self.succeeded) = held;
         info!("checkpoints: leads (epoch {})", origin.epoch);
         Ok(())
     }
@@ -218,9 +246,17 @@ impl Common {
         self.flows.load(Ordering::Relaxed)
     }
 
-    pub(super) fn followed(&self) -> MutexGuard<'_, Option<Origin>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn succeeded(&self) -> Option<(Origin, Sequence)> {
+        *lock(&self.succeeded)
     }
+
+    pub(super) fn followed(&self) -> MutexGuard<'_, Option<Origin>> {
+        lock(&self.followed)
+    }
+}
+
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the node's state wants of it. One that gives the VIPs up goes on with what it did.
@@ -256,16 +292,23 @@ async fn duties(common: Arc<Common>, peer: Peer, me: stream::Me) {
     }
 }
 
-/// Takes over what a reload has changed: the interval, and the keys of the stream.
-async fn take_settings(hub: Arc<Hub>, committer: Arc<Committer>, stream: Option<Arc<Stream>>) {
+/// Takes over what a reload has changed: the interval, the most bytes on disk, and the keys of the stream, of the disk and of what is verified.
+async fn take_settings(
+    hub: Arc<Hub>,
+    committer: Arc<Committer>,
+    stream: Option<Arc<Stream>>,
+    keys: Arc<Mutex<Arc<Keys>>>,
+) {
     let mut settings = hub.settings();
     while settings.changed().await.is_ok() {
         let now = settings.borrow_and_update().clone();
-        committer.take_settings();
-        match (&stream, peer::read_keys(&now.key_file)) {
-            (Some(stream), Ok(keys)) => stream.set_keys(Arc::new(keys)),
-            (None, Ok(_)) => {}
-            (_, Err(error)) => warn!("checkpoints: the keys in use stay: {error:#}"),
+        let read = peer::read_keys(&now.key_file);
+        let read = read.inspect_err(|error| warn!("checkpoints: the keys in use stay: {error:#}")).ok();
+        committer.take_settings(read.clone(), now.max_size);
+        let Some(read) = read.map(Arc::new) else { continue };
+        *lock(&keys) = read.clone();
+        if let Some(stream) = &stream {
+            stream.set_keys(read);
         }
     }
 }

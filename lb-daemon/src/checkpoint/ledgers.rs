@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lb_core::checkpoint::{Batch, Entry, Origin, Sequence};
 
+use super::commit::count;
 use super::hub::Hub;
 use super::keeper::Common;
 use super::pieces::{self, PIECE};
@@ -78,20 +79,35 @@ impl Ledgers for Common {
 /// Applies a batch, and puts it into the ledger in this node's ids.
 fn take(engine: &mut Engine, hub: &Hub, origin: Origin, batch: &Batch) -> Result<(), String> {
     if engine.has_succeeded(origin) {
-        let new = engine.apply_last_words(origin, &batch.entries).map_err(|error| error.to_string())?;
-        hub.change(|ledger, now| ledger.append(new, ledger.generation(), now));
-        return Ok(());
+        return take_last_words(engine, hub, origin, &batch.entries).map(drop);
     }
     let Applied { entries, generation } = engine.apply_batch(origin, batch).map_err(|error| error.to_string())?;
     let own = Batch { sequence: batch.sequence, generation, entries };
     hub.change(|ledger, now| ledger.received(own, now)).map_err(|misfit| misfit.to_string())
 }
 
+/// What the owner before this node remembered, and this node does not. Gives how many flows that are.
+fn take_last_words(engine: &Engine, hub: &Hub, origin: Origin, entries: &[Entry]) -> Result<u64, String> {
+    let new = engine.apply_last_words(origin, entries).map_err(|error| error.to_string())?;
+    let flows = count(&new);
+    hub.change(|ledger, now| ledger.append(new, ledger.generation(), now));
+    Ok(flows)
+}
+
 impl Common {
-    async fn in_engine(
+    /// Takes in what the owner before this node remembered. Gives how many flows this node did not know.
+    ///
+    /// # Errors
+    /// The engine has stopped, the kernel refuses, or this node does not lead any more.
+    pub(super) async fn take_last_words(&self, origin: Origin, entries: Vec<Entry>) -> Result<u64, String> {
+        let hub = self.hub.clone();
+        self.in_engine(move |engine| take_last_words(engine, &hub, origin, &entries)).await
+    }
+
+    async fn in_engine<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Engine) -> Result<(), String> + Send + 'static,
-    ) -> Result<(), String> {
+        job: impl FnOnce(&mut Engine) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
         self.engine.call(job).await.map_err(|stopped| stopped.to_string())?
     }
 

@@ -20,4 +20,4 @@ pub(crate) mod test_support;
 mod views;
 
 pub use keeper::{Keeper, Who};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, Reading, prepare, read};

@@ -3,9 +3,10 @@
 
 use std::iter;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lb_common::FlowKey;
 use lb_core::auth::Keys;
 use lb_core::checkpoint::Entry;
@@ -50,23 +51,48 @@ pub(super) struct Newest {
     pub(super) took_ms: f64,
 }
 
-/// Reads the disk and opens what is needed; nothing where no checkpoints are kept.
+/// The disk, while it is being read on a thread of its own: the kernel takes as long to verify the program.
+pub struct Reading {
+    settings: CheckpointSettings,
+    keys: Keys,
+    thread: JoinHandle<(Store, Found, Option<Restored>)>,
+}
+
+/// Begins to read the disk; nothing where no checkpoints are kept.
 ///
 /// # Errors
-/// The keys cannot be used, or the kernel refuses. A bad disk is no error.
-pub fn prepare(settings: &Settings, dataplane: &mut Dataplane) -> anyhow::Result<Option<Prepared>> {
+/// The keys cannot be used, or there is no thread. A bad disk is no error.
+pub fn read(settings: &Settings) -> anyhow::Result<Option<Reading>> {
+    let Some(checkpoint) = settings.checkpoint.clone() else { return Ok(None) };
+    let keys = peer::read_keys(&checkpoint.key_file)?;
+    let (place, used, role) = (checkpoint.clone(), keys.clone(), role(settings));
+    let thread = thread::Builder::new().name("restore".to_owned()).spawn(move || open_store(&place, used, role));
+    let thread = thread.context("cannot start the thread that reads the checkpoints")?;
+    Ok(Some(Reading { settings: checkpoint, keys, thread }))
+}
+
+/// Opens what checkpoints need beside the disk, and waits until that has been read.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn prepare(
+    settings: &Settings,
+    reading: Option<Reading>,
+    dataplane: &mut Dataplane,
+) -> anyhow::Result<Option<Prepared>> {
     let told = |tells| dataplane.set_tells_flows(tells).context("cannot say whether flows are told");
-    let Some(checkpoint) = settings.checkpoint.clone() else {
+    let Some(Reading { settings: checkpoint, keys, thread }) = reading else {
         told(false)?;
         return Ok(None);
     };
     told(true)?;
-    let keys = peer::read_keys(&checkpoint.key_file)?;
-    let (store, found, restored) = open_store(&checkpoint, keys.clone(), role(settings));
     let events = dataplane.flow_events().context("cannot read the flow events")?;
     let table = || dataplane.flow_table().context("cannot have the flow table");
     let (table, engine_table) = (Arc::new(table()?), Some(table()?));
     let hub = Arc::new(Hub::new(checkpoint.clone(), settings.pair.is_some()));
+    let Ok((store, found, restored)) = thread.join() else {
+        bail!("the thread that reads the checkpoints has failed; the log above says where");
+    };
     Ok(Some(Prepared { settings: checkpoint, keys, hub, store, events, table, found, restored, engine_table }))
 }
 

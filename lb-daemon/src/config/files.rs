@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use lb_config::keys;
-use lb_core::check::Check;
+use lb_core::check::{Check, Kind};
 
 use super::{Config, PairSettings, Way};
 use crate::{checks, peer, source};
@@ -33,6 +33,16 @@ impl Config {
             Some(format!("check {:?} cannot be made: {wrong}", check.name))
         };
         keys.into_iter().chain(self.checks_in_use().into_values().filter_map(unfit)).collect()
+    }
+
+    /// The programs that it names: those of checks that some service makes, and hooks.
+    pub fn programs(&self) -> impl Iterator<Item = &[String]> {
+        let hooks = self.settings.pair.iter().flat_map(|pair| [&pair.hooks.notify, &pair.hooks.fence]).flatten();
+        let checks = self.checks_in_use().into_values().filter_map(|check| match &check.kind {
+            Kind::Exec { command } => Some(command),
+            _ => None,
+        });
+        hooks.chain(checks).map(Vec::as_slice)
     }
 
     /// By name: services may have some in common.

@@ -72,6 +72,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may use the API beside root.
     pub api_group: Option<Group>,
+    /// Members of this group may look at the API, and change nothing.
+    pub api_readers: Option<Group>,
     /// Where the status page and the metrics are served over TCP; empty: nowhere.
     pub http: Vec<SocketAddr>,
     /// What is logged.

@@ -37,7 +37,7 @@ pub(super) struct RawConfig {
     pub(super) bpf_log: Option<bool>,
     pub(super) max_reals: Option<u32>,
     pub(super) max_flows: Option<u32>,
-    pub(super) api_group: Option<Spanned<String>>,
+    pub(super) api: RawApi,
     pub(super) http: Option<RawHttp>,
     pub(super) monitor_interval: Option<Duration>,
     pub(super) reports: Option<RawReports>,
@@ -47,6 +47,13 @@ pub(super) struct RawConfig {
     pub(super) services: Vec<RawService>,
     pub(super) pair: Option<RawPair>,
     pub(super) checkpoint: Option<RawCheckpoint>,
+}
+
+/// `[api]`.
+#[derive(Debug, Default)]
+pub(super) struct RawApi {
+    pub(super) group: Option<Spanned<String>>,
+    pub(super) readers: Option<Spanned<String>>,
 }
 
 /// Reads what can be read, and notes everything that is wrong.
@@ -74,7 +81,7 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         bpf_log: top.boolean("bpf_log", problems),
         max_reals,
         max_flows,
-        api_group: top.table("api", &keys::API, problems).and_then(|api| api.string("group", "\"adm\"", problems)),
+        api: top.table("api", &keys::API, problems).map(|table| api(&table, problems)).unwrap_or_default(),
         http: top.table("http", &keys::HTTP, problems).map(|table| http::http(&table, problems)),
         monitor_interval: top
             .duration("monitor_interval", MONITOR_INTERVAL_RANGE, "\"1s\"", problems)
@@ -100,6 +107,11 @@ fn interfaces(top: &Table<'_, '_>, problems: &mut Problems) -> (Range<usize>, Ve
     let elements = array("interfaces", value, &format!("interfaces = {example}"), problems);
     let names = elements.iter().filter_map(|value| string("interfaces", value, example, problems)).collect();
     (value.span(), names)
+}
+
+fn api(table: &Table<'_, '_>, problems: &mut Problems) -> RawApi {
+    let mut group = |key| table.string(key, "\"adm\"", problems);
+    RawApi { group: group("group"), readers: group("readers") }
 }
 
 fn limits(top: &Table<'_, '_>, problems: &mut Problems) -> (Option<u32>, Option<u32>) {

@@ -1,6 +1,7 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
 mod checkpoint;
+mod fuzz;
 mod http;
 mod monitoring;
 mod pair;
@@ -97,6 +98,7 @@ fn a_right_file_gives_what_it_says() {
         checkpoint: None,
         limits: Limits { reals: 4_095, flows: 262_144 },
         api_group: None,
+        api_readers: None,
         http: Vec::new(),
         log: LogLevel::Info,
         bpf_log: false,
@@ -128,6 +130,7 @@ fn every_setting_is_read() {
         checkpoint: None,
         limits: Limits { reals: 10, flows: 2_048 },
         api_group: Some(Group { name: "adm".to_owned(), gid: 4 }),
+        api_readers: None,
         http: vec!["192.0.2.2:6780".parse().unwrap()],
         log: LogLevel::Debug,
         bpf_log: true,
@@ -181,7 +184,7 @@ fn unknown_keys() {
                 `pair`, `checkpoint`";
     assert_eq!(with_line("color = 1"), [format!("1:1 the file has no key `color` | its keys are {keys}")]);
     assert_eq!(with_line("limits.flow = 1"), ["1:8 `[limits]` has no key `flow` | did you mean `flows`?"]);
-    assert_eq!(with_line("api.user = 1"), ["1:5 `[api]` has no key `user` | its keys are `group`"]);
+    assert_eq!(with_line("api.user = 1"), ["1:5 `[api]` has no key `user` | its keys are `group`, `readers`"]);
     assert_eq!(with("port =", "ports ="), ["12:1 `port` is missing | add a line like this: port = 80", PORTS]);
     assert_eq!(
         with("weight = 20", "wait = 20"),
@@ -259,7 +262,7 @@ fn values_of_the_wrong_type() {
             "1:21 `flow_idle_timeout` must be a string | write it like this: flow_idle_timeout = \"15m\"",
         ),
         ("limits = 7", "1:10 `[limits]` must be a table | its keys are `reals`, `flows`"),
-        ("api = \"adm\"", "1:7 `[api]` must be a table | its keys are `group`"),
+        ("api = \"adm\"", "1:7 `[api]` must be a table | its keys are `group`, `readers`"),
     ];
     for (line, expected) in lines {
         assert_eq!(with_line(line), [expected]);

@@ -138,7 +138,7 @@ fn event(record: &[u8]) -> Option<FlowEvent> {
 }
 
 /// A map of aya's by a descriptor of its own.
-fn open<T: TryFrom<Map, Error = MapError>>(fd: &OwnedFd, map: &'static str) -> Result<T, DataplaneError> {
+pub(super) fn open<T: TryFrom<Map, Error = MapError>>(fd: &OwnedFd, map: &'static str) -> Result<T, DataplaneError> {
     let used = |source| DataplaneError::Map { action: "use", map, source };
     let fd = fd.try_clone().map_err(|source| DataplaneError::MapCall { action: "keep open", map, source })?;
     MapData::from_fd(fd).and_then(Map::from_map_data).and_then(T::try_from).map_err(used)

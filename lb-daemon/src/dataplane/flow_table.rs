@@ -3,6 +3,8 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    panic::resume_unwind,
+    thread::{self, ScopedJoinHandle},
 };
 
 use lb_common::{FLOW_EVENT_FORGOTTEN, FLOW_EVENT_REMEMBERED, FlowEvent, FlowKey, FlowValue, HalfOpenValue, map};
@@ -16,6 +18,8 @@ use super::{
 
 /// Entries written by one kernel call.
 const BATCH: usize = 4_096;
+/// Flows that one thread writes; more are written by two.
+const ALONE: usize = 2 * BATCH;
 
 /// Descriptors of the flow table and of the half-open flows.
 pub struct FlowTable {
@@ -95,7 +99,24 @@ impl FlowTable {
     /// # Errors
     /// The kernel refuses for another reason than a full map. Those before the refused one are written.
     pub fn put_batch(&self, flows: &[(FlowKey, FlowValue)]) -> Result<Put, DataplaneError> {
-        put(&self.flows, map::FLOWS, flows)
+        if flows.len() <= ALONE {
+            return put(&self.flows, map::FLOWS, flows);
+        }
+        // A node that starts waits for a million of them.
+        let (one, other) = flows.split_at(flows.len() / 2);
+        thread::scope(|scope| {
+            let helper = thread::Builder::new().spawn_scoped(scope, || put(&self.flows, map::FLOWS, other));
+            let mut written = put(&self.flows, map::FLOWS, one)?;
+            let rest = match helper.map(ScopedJoinHandle::join) {
+                Ok(Ok(rest)) => rest?,
+                Ok(Err(panic)) => resume_unwind(panic),
+                // There is no thread for it.
+                Err(_) => put(&self.flows, map::FLOWS, other)?,
+            };
+            written.written += rest.written;
+            written.refused.extend(rest.refused);
+            Ok(written)
+        })
     }
 
     /// Writes flows of which the flow table has nothing. Returns those that were written.

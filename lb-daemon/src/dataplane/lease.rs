@@ -42,23 +42,27 @@ impl Dataplane {
     /// # Errors
     /// The map cannot be mapped into memory.
     pub fn set_tells_flows(&self, tells: bool) -> Result<(), DataplaneError> {
-        let row = self.node_row()?;
-        let word = &row.values()[SERVICE];
-        let flag = u64::from(NODE_TELLS_FLOWS) << FLAGS_SHIFT;
-        if tells {
-            word.fetch_or(flag, Ordering::SeqCst)
-        } else {
-            word.fetch_and(!flag, Ordering::SeqCst)
-        };
+        set_flag(&self.node_row()?, NODE_TELLS_FLOWS, tells);
         Ok(())
     }
 
-    fn node_row(&self) -> Result<MappedArray, DataplaneError> {
+    pub(super) fn node_row(&self) -> Result<MappedArray, DataplaneError> {
         MappedArray::new(self.maps.fds.node.as_fd(), WORDS).map_err(|source: io::Error| DataplaneError::MapCall {
             action: "map into memory",
             map: map::NODE,
             source,
         })
+    }
+}
+
+/// Sets a flag of the row of `node`, or takes it back. The others stay.
+pub(super) fn set_flag(row: &MappedArray, flag: u32, is_set: bool) {
+    let word = &row.values()[SERVICE];
+    let flag = u64::from(flag) << FLAGS_SHIFT;
+    if is_set {
+        word.fetch_or(flag, Ordering::SeqCst);
+    } else {
+        word.fetch_and(!flag, Ordering::SeqCst);
     }
 }
 

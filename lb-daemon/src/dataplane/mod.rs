@@ -1,5 +1,5 @@
 //! The XDP program and its maps, and the only module that touches aya: loads or adopts them, attaches the program, writes
-//! what the scheduling table says, reads the counters and the flow table, hears what the program tells of flows, and writes flows that another
+//! what the scheduling table says, reads the counters and the flow table, hears what the program tells of flows and of packets that are traced, and writes flows that another
 //! node has told of.
 //!
 //! With a pin directory the maps and the attachment outlive the process, and the next one adopts them; without, they go with it.
@@ -23,8 +23,9 @@ mod rows;
 mod shape;
 mod sys;
 mod test_run;
+mod trace;
 
-use std::{os::fd::OwnedFd, path::PathBuf};
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
 
 use aya::{
     Ebpf,
@@ -46,6 +47,9 @@ pub use lease::LeaseMap;
 pub use programs::program_name;
 pub use repeat::Repeated;
 pub use test_run::Verdict;
+pub use trace::{Tracer, captured};
+
+use sys::MappedArray;
 
 /// How to load the program.
 #[derive(Clone, Debug)]
@@ -109,6 +113,8 @@ struct Maps {
     drops: PerCpuArray<MapData, u64>,
     events: PerCpuArray<MapData, u64>,
     abi: Array<MapData, u32>,
+    /// By service: its ring.
+    mapped: BTreeMap<u32, MappedArray>,
     fds: MapFds,
 }
 
@@ -119,6 +125,8 @@ struct MapFds {
     flows: OwnedFd,
     half_open: OwnedFd,
     flow_events: OwnedFd,
+    trace_filter: OwnedFd,
+    trace_events: OwnedFd,
     events: OwnedFd,
 }
 

@@ -1,6 +1,7 @@
 //! Loads the program, with new maps or with those that are pinned.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -46,6 +47,7 @@ impl Dataplane {
         if adoption == Adoption::Adopted {
             // An lbd that ended between two writes has left a service out.
             maps.index_services()?;
+            maps.map_rings(&maps.service_ids()?)?;
         } else {
             // Written last: maps without it are unfinished, and the next lbd replaces them.
             maps.abi.set(0, ABI_VERSION, 0).map_err(|source| DataplaneError::Map {
@@ -137,6 +139,8 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         flows: descriptor(ebpf, map::FLOWS)?,
         half_open: descriptor(ebpf, map::HALF_OPEN)?,
         flow_events: descriptor(ebpf, map::FLOW_EVENTS)?,
+        trace_filter: descriptor(ebpf, map::TRACE_FILTER)?,
+        trace_events: descriptor(ebpf, map::TRACE_EVENTS)?,
         events: descriptor(ebpf, map::EVENTS)?,
     };
     Ok(Maps {
@@ -155,6 +159,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         drops: take(ebpf, map::DROPS)?,
         events: take(ebpf, map::EVENTS)?,
         abi: take(ebpf, map::ABI)?,
+        mapped: BTreeMap::new(),
         fds,
     })
 }

@@ -1,4 +1,7 @@
 //! Rings: an array map of slots for each service, made anew, read and written through mmap.
+//!
+//! Each stays in memory for as long as it is in use: the kernel gives a map by its id only to who may administer everything
+//! (CAP_SYS_ADMIN), which the daemon is no more once it has started.
 
 use std::{
     io,
@@ -30,14 +33,27 @@ impl Maps {
         for (cell, slot) in mapped.values().iter().zip(slots) {
             cell.store(word(*slot), Ordering::Relaxed);
         }
-        self.rings.set(service, &ring, 0).map_err(|source| error("put a ring into", source))
+        self.rings.set(service, &ring, 0).map_err(|source| error("put a ring into", source))?;
+        self.mapped.insert(service, mapped);
+        Ok(())
+    }
+
+    /// Maps the rings into memory that an earlier lbd has left to these services.
+    pub(super) fn map_rings(&mut self, services: &[u32]) -> Result<(), DataplaneError> {
+        for service in services.iter().filter(|service| **service < MAX_SERVICES) {
+            match self.rings.get(service, 0) {
+                Ok(ring) => _ = self.mapped.insert(*service, mapped(&ring)?),
+                Err(MapError::KeyNotFound) => {}
+                Err(source) => return Err(error("find a ring in", source)),
+            }
+        }
+        Ok(())
     }
 
     /// Writes single slots, each by one store.
     pub(super) fn write_slots(&mut self, service: u32, changes: &[(u32, Slot)]) -> Result<(), DataplaneError> {
         check_service(service)?;
-        let ring = self.rings.get(&service, 0).map_err(|source| error("find a ring in", source))?;
-        let mapped = mapped(&ring)?;
+        let mapped = self.mapped.get(&service).ok_or_else(|| error("find a ring in", MapError::KeyNotFound))?;
         let cells = mapped.values();
         for (index, slot) in changes {
             let cell: &AtomicU64 = cells.get(*index as usize).ok_or(DataplaneError::OutOfBounds {
@@ -52,14 +68,9 @@ impl Maps {
     }
 
     /// The slots of a service's ring, or `None` where there is none.
-    pub(super) fn read_ring(&self, service: u32) -> Result<Option<Vec<Slot>>, DataplaneError> {
-        let ring = match self.rings.get(&service, 0) {
-            Ok(ring) => ring,
-            Err(MapError::KeyNotFound) => return Ok(None),
-            Err(source) => return Err(error("find a ring in", source)),
-        };
-        let mapped = mapped(&ring)?;
-        Ok(Some(mapped.values().iter().map(|cell| slot(cell.load(Ordering::Acquire))).collect()))
+    pub(super) fn read_ring(&self, service: u32) -> Option<Vec<Slot>> {
+        let mapped = self.mapped.get(&service)?;
+        Some(mapped.values().iter().map(|cell| slot(cell.load(Ordering::Acquire))).collect())
     }
 
     /// Takes a service's ring away. There being none is no error.
@@ -67,7 +78,9 @@ impl Maps {
         check_service(service)?;
         super::sys::delete(self.fds.rings.as_fd(), &service)
             .or_else(|source| if source.raw_os_error() == Some(libc::ENOENT) { Ok(()) } else { Err(source) })
-            .map_err(|source| DataplaneError::MapCall { action: "take a ring from", map: map::RINGS, source })
+            .map_err(|source| DataplaneError::MapCall { action: "take a ring from", map: map::RINGS, source })?;
+        self.mapped.remove(&service);
+        Ok(())
     }
 }
 

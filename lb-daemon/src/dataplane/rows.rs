@@ -21,7 +21,7 @@ use super::{Dataplane, DataplaneError, Maps};
 
 impl Dataplane {
     /// What the maps hold. Of the rings only those of services: a ring that a crash has left without its service is
-    /// replaced when its id is given out again. (Each look at a ring may wait for an RCU grace period: Linux 6.1 makes it.)
+    /// replaced when its id is given out again.
     ///
     /// # Errors
     /// The kernel refuses to read a map.
@@ -33,7 +33,7 @@ impl Dataplane {
         for value in services.values().chain(port_ranges.values()) {
             if value.id < MAX_SERVICES
                 && !rings.contains_key(&value.id)
-                && let Some(slots) = maps.read_ring(value.id)?
+                && let Some(slots) = maps.read_ring(value.id)
             {
                 rings.insert(value.id, Arc::from(slots));
             }
@@ -90,6 +90,13 @@ impl Dataplane {
 }
 
 impl Maps {
+    /// Ids that services have.
+    pub(super) fn service_ids(&self) -> Result<Vec<u32>, DataplaneError> {
+        let services = collect(self.services.iter(), map::SERVICES)?;
+        let ranges = self.read_port_ranges()?;
+        Ok(services.values().chain(ranges.values()).map(|value| value.id).collect())
+    }
+
     fn read_port_ranges(&self) -> Result<HashMap<(u32, PortRangeKey), ServiceValue>, DataplaneError> {
         let mut ranges = HashMap::new();
         for entry in self.port_ranges.iter() {

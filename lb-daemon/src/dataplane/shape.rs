@@ -6,7 +6,8 @@ use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
     ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
     MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, NodeState, PortRangeKey, RealValue,
-    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue, map,
+    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter,
+    TrafficCounters, VipKey, VipValue, map,
 };
 
 use super::{DataplaneError, Options};
@@ -102,6 +103,9 @@ fn shapes(options: &Options) -> Vec<Shape> {
         shape::<FlowKey, FlowValue>(map::FLOWS, options.max_flows),
         shape::<FlowKey, HalfOpenValue>(map::HALF_OPEN, MAX_HALF_OPEN),
         shape::<(), ()>(map::FLOW_EVENTS, options.flow_events_bytes()),
+        shape::<u32, TraceFilter>(map::TRACE_FILTER, 1),
+        shape::<u32, TraceEvent>(map::TRACE_PACKET, 1),
+        shape::<(), ()>(map::TRACE_EVENTS, TRACE_EVENTS_SIZE),
         shape::<FragmentKey, FragmentValue>(map::FRAGMENTS, MAX_FRAGMENTS),
         shape::<u32, TrafficCounters>(map::SERVICE_COUNTERS, MAX_SERVICES),
         shape::<u32, TrafficCounters>(map::REAL_COUNTERS, options.max_reals),

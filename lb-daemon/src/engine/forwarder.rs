@@ -1,6 +1,6 @@
 //! What the engine needs of the data plane: a trait, so that its tests can do without a kernel.
 
-use lb_common::{FlowKey, FlowValue, TrafficCounters};
+use lb_common::{FlowKey, FlowValue, HalfOpenValue, TrafficCounters};
 use lb_core::rows::{MapWrite, Rows};
 
 use crate::config;
@@ -66,6 +66,16 @@ pub trait Forwarder: Send {
         limit: usize,
         wanted: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool,
     ) -> anyhow::Result<Vec<(FlowKey, FlowValue)>>;
+    /// What the flow table has of a flow.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn flow(&self, key: &FlowKey) -> anyhow::Result<Option<FlowValue>>;
+    /// What is known of a half-open flow.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn half_open(&self, key: &FlowKey) -> anyhow::Result<Option<HalfOpenValue>>;
     /// Forgets flows that are over, and says which slots have flows left.
     ///
     /// # Errors
@@ -125,6 +135,14 @@ impl Forwarder for Dataplane {
         wanted: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool,
     ) -> anyhow::Result<Vec<(FlowKey, FlowValue)>> {
         Ok(Self::flows(self, limit, wanted)?)
+    }
+
+    fn flow(&self, key: &FlowKey) -> anyhow::Result<Option<FlowValue>> {
+        Ok(self.get_flow(key)?)
+    }
+
+    fn half_open(&self, key: &FlowKey) -> anyhow::Result<Option<HalfOpenValue>> {
+        Ok(self.get_half_open(key)?)
     }
 
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {

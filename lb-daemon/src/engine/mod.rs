@@ -18,12 +18,14 @@ mod listeners;
 mod live;
 mod pair;
 mod reload;
+mod simulate;
 #[cfg(test)]
 pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod tick;
+mod trace;
 mod troubles;
 mod views;
 mod watchers;
@@ -52,8 +54,10 @@ pub use host::{Host, Linux};
 use interfaces::Interface;
 pub use live::LiveError;
 pub use pair::Digests;
+pub use simulate::Question;
 pub use thread::{Handle, Stopped};
 pub use tick::TICK;
+pub use trace::{TraceNames, TraceReal};
 use troubles::Troubles;
 pub use views::FlowQuery;
 pub use watchers::{Senders, Watchers};

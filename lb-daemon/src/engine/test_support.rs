@@ -53,6 +53,10 @@ pub(crate) struct World {
     pub(crate) told: Vec<Told>,
     /// The settings, when they were set.
     pub(crate) checkpoint: Option<CheckpointSettings>,
+    /// Flows cannot be written, for this reason.
+    pub(crate) refuse_flows: Option<String>,
+    /// Why flows were told not to be written.
+    pub(crate) unwritten: Vec<String>,
     /// How often everything was asked for.
     pub(crate) asked_for_all: u32,
     pub(crate) half_open: Vec<(FlowKey, HalfOpenValue)>,
@@ -151,6 +155,14 @@ impl Forwarder for Fake {
         Ok(world.flows.iter().filter(|(key, value)| wanted(key, value)).take(limit).copied().collect())
     }
 
+    fn flow(&self, key: &FlowKey) -> anyhow::Result<Option<FlowValue>> {
+        Ok(self.world().flows.iter().find(|(known, _)| known == key).map(|(_, value)| *value))
+    }
+
+    fn half_open(&self, key: &FlowKey) -> anyhow::Result<Option<HalfOpenValue>> {
+        Ok(self.world().half_open.iter().find(|(known, _)| known == key).map(|(_, value)| *value))
+    }
+
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
         let mut world = self.world();
         world.sweeps += 1;
@@ -228,6 +240,10 @@ impl Checkpoints for Fake {
         self.write_ahead(vec![Entry::Forgotten(flows.to_vec())], 0);
     }
 
+    fn unwritten(&mut self, why: &str) {
+        self.world().unwritten.push(why.to_owned());
+    }
+
     fn set(&mut self, settings: &CheckpointSettings) {
         self.world().checkpoint = Some(settings.clone());
     }
@@ -240,6 +256,9 @@ impl Checkpoints for Fake {
 impl Flows for Fake {
     fn put(&self, flows: &[(FlowKey, FlowValue)]) -> anyhow::Result<()> {
         let mut world = self.world();
+        if let Some(why) = &world.refuse_flows {
+            anyhow::bail!("{why}");
+        }
         world.flows.retain(|(key, _)| flows.iter().all(|(new, _)| new != key));
         world.flows.extend_from_slice(flows);
         Ok(())

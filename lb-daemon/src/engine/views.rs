@@ -95,10 +95,7 @@ impl Engine {
             vip: service.vip,
             protocol: protocol(service.protocol),
             ports: ports(service.ports),
-            mode: match service.mode {
-                Mode::Dsr => api::Mode::Dsr,
-                Mode::Ipip => api::Mode::Ipip,
-            },
+            mode: mode(service.mode),
             slots: api::SlotStates {
                 clean: view.tally.clean,
                 remembering: view.tally.remembers,
@@ -168,7 +165,7 @@ impl Engine {
         }
     }
 
-    fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
+    pub(super) fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
         let [a, b, c, d, e, f] = hop.next_hop_mac;
         api::NextHop {
             interface: self.host.interface_name(hop.ifindex),
@@ -307,7 +304,14 @@ fn add(one: &api::Counters, other: &api::Counters) -> api::Counters {
     }
 }
 
-fn protocol(protocol: Protocol) -> api::Protocol {
+pub(super) fn mode(mode: Mode) -> api::Mode {
+    match mode {
+        Mode::Dsr => api::Mode::Dsr,
+        Mode::Ipip => api::Mode::Ipip,
+    }
+}
+
+pub(super) fn protocol(protocol: Protocol) -> api::Protocol {
     match protocol {
         Protocol::Tcp => api::Protocol::Tcp,
         Protocol::Udp => api::Protocol::Udp,

@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use lb_core::auth::Keys;
 use lb_core::pair::wire;
-use lb_core::pair::{Epoch, Event, Input, Lease, Memory, Node, Options, PathId};
+use lb_core::pair::{Epoch, Event, Input, Lease, Memory, Micros, Node, Options, PathId};
 use tokio::sync::oneshot;
 
 use crate::config::Way;
@@ -161,6 +161,12 @@ impl Peer {
     #[must_use]
     pub fn view(&self) -> Arc<View> {
         self.shared.view()
+    }
+
+    /// When the thread last came round, on the clock of [`clock::now`]. It does so each tenth of a second at least.
+    #[must_use]
+    pub fn turned(&self) -> Micros {
+        self.shared.turned()
     }
 
     /// What the host did not let the thread have, each in one line that says what to do.

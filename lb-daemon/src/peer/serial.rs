@@ -71,12 +71,21 @@ fn is_busy(error: &tokio_serial::Error) -> bool {
 impl SerialPath {
     fn new(port: Box<dyn Port>) -> io::Result<Self> {
         set_nonblocking(&*port)?;
+        allow_successor(&*port)?;
         // SAFETY: the descriptor is open as long as the port lives, which is longer than the call.
         let line = unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) };
         // What has waited in the kernel is old.
         tcflush(line, FlushArg::TCIOFLUSH)?;
         Ok(Self { ferry: Ferry::start(port)? })
     }
+}
+
+/// The library locks the file, which ends with this process, and marks the line as taken, which lasts for as long as anybody has it open: a
+/// monitor, say. The mark would keep out an lbd that is started again, since it may not administer everything (CAP_SYS_ADMIN).
+fn allow_successor(port: &dyn Port) -> io::Result<()> {
+    // SAFETY: the call takes no argument, and the descriptor is open as long as the port lives.
+    let allowed = unsafe { libc::ioctl(port.as_raw_fd(), libc::TIOCNXCL) };
+    if allowed >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The library leaves the port waiting for bytes.

@@ -81,6 +81,7 @@ impl Thread {
         }
         self.step(Input::Wake);
         self.send_behind();
+        self.shared.turn(clock::now());
         if clock::now() >= self.next_publish {
             self.publish();
         }

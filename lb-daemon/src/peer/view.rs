@@ -1,9 +1,13 @@
 //! What the heartbeat thread shows of itself. It is a copy, renewed when something happens and each tenth of a second.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lb_core::pair::Micros;
 use lb_core::pair::view::PairView;
 use lb_core::pair::wire::Refusal;
+
+use super::clock;
 
 /// How the pair is, as this node sees it.
 #[derive(Clone, Debug)]
@@ -61,11 +65,13 @@ pub(super) struct Shared {
     view: Mutex<Arc<View>>,
     /// What the host did not let the thread have.
     handicaps: Mutex<Vec<String>>,
+    /// When the thread last came round.
+    turned: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(view: View) -> Self {
-        Self { view: Mutex::new(Arc::new(view)), handicaps: Mutex::default() }
+        Self { view: Mutex::new(Arc::new(view)), handicaps: Mutex::default(), turned: AtomicU64::new(clock::now()) }
     }
 
     /// Replaces the view, unless somebody is looking at this instant: the next one comes soon.
@@ -73,6 +79,16 @@ impl Shared {
         if let Ok(mut shown) = self.view.try_lock() {
             *shown = Arc::new(view);
         }
+    }
+
+    /// The thread has come round.
+    pub(super) fn turn(&self, now: Micros) {
+        self.turned.store(now, Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    pub(super) fn turned(&self) -> Micros {
+        self.turned.load(Ordering::Relaxed)
     }
 
     pub(super) fn view(&self) -> Arc<View> {

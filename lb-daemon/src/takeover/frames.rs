@@ -277,4 +277,21 @@ mod tests {
         assert_eq!(frame[38..54], [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0x12, 0x34, 0x56]);
         assert_eq!(frame.len(), 14 + 40 + 24, "without a link-layer address");
     }
+
+    /// What anybody on the link can send.
+    #[test]
+    fn changed_and_cut_frames_are_looked_at_without_a_panic() {
+        let mut random = fastrand::Rng::with_seed(0xa49);
+        let whole = [ip("192.0.2.1"), ip("2001:db8::1")].map(|address| announcements(address, OWN));
+        for frame in whole.iter().flatten() {
+            for _ in 0..2_000 {
+                let mut changed = frame[..random.usize(..=frame.len())].to_vec();
+                for _ in 0..random.usize(..4).min(changed.len()) {
+                    let at = random.usize(..changed.len());
+                    changed[at] = random.u8(..);
+                }
+                let _ = claim(&changed);
+            }
+        }
+    }
 }

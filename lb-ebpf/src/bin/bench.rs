@@ -104,7 +104,7 @@ mod bench {
     /// The forwarder without a look at the lease.
     #[inline(always)]
     fn unleased(ctx: *mut xdp_md) -> u32 {
-        program::serve(program::Frame(ctx))
+        program::verdict(program::serve(program::Frame(ctx)), false)
     }
 
     /// Writes the next flow's packet. False where the frame is not the bench's.

@@ -10,7 +10,13 @@ use super::{
     packet::Packet,
 };
 
-/// Counts a dropped packet; the verdict on it.
+/// An outcome is the verdict on a packet in its first byte; then, in a byte each, 1 more than the reason why it was dropped, and 1 more than
+/// the event that has ended its way. The mask of the verdict.
+pub const ACTION: u32 = 0xff;
+const DROP_REASON_SHIFT: u32 = 8;
+const EVENT_SHIFT: u32 = 16;
+
+/// Counts a dropped packet; what becomes of it.
 #[inline(never)]
 pub fn drop(reason: DropReason) -> u32 {
     let index = reason as u32;
@@ -19,7 +25,14 @@ pub fn drop(reason: DropReason) -> u32 {
         unsafe { *count += 1 };
     }
     debug!((), "drop reason {}", index);
-    XDP_DROP
+    XDP_DROP | (index + 1) << DROP_REASON_SHIFT
+}
+
+/// Counts the event that ends a packet's way; what becomes of it.
+#[inline(always)]
+pub fn ended(ending: Event, verdict: u32) -> u32 {
+    event(ending);
+    verdict | (ending as u32 + 1) << EVENT_SHIFT
 }
 
 /// Counts what happened to a packet.

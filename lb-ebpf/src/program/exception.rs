@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use lb_common::{DropReason, Event, FAMILY_V4};
 
 use super::{
-    count::{drop, event},
+    count::{drop, ended},
     forward,
     frame::Frame,
     icmp,
@@ -46,8 +46,7 @@ pub fn no_service(missing: Missing) -> u32 {
 /// The kernel gets what is for a VIP and no service's.
 #[inline(always)]
 pub fn pass_for_vip() -> u32 {
-    event(Event::VipPassed);
-    XDP_PASS
+    ended(Event::VipPassed, XDP_PASS)
 }
 
 /// Sends a fragment without ports after its first fragment.

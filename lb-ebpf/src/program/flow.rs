@@ -46,6 +46,23 @@ pub fn decide(packet: &Packet, slot: Slot) -> u16 {
 /// The real of a flow that another packet quotes: as [`decide`], but only reads.
 #[inline(never)]
 pub fn peek(key: &FlowKey, service: u32, slot: Slot) -> u16 {
+    let known = known(key, service);
+    if known != NO_REAL {
+        return known;
+    }
+    if slot.state != SLOT_MARKED && alive(slot.previous) { slot.previous } else { slot.real }
+}
+
+/// The real that [`decide`] is about to find for a packet, or has just found for a SYN: only reads.
+#[inline(always)]
+pub fn decided(key: &FlowKey, service: u32, slot: Slot, syn: bool) -> u16 {
+    let known = known(key, service);
+    if known == NO_REAL && syn { slot.real } else { peek(key, service, slot) }
+}
+
+/// The real that the tables have for a flow, or no real.
+#[inline(never)]
+fn known(key: &FlowKey, service: u32) -> u16 {
     // SAFETY: the value is read at once; the worst that a reused entry can do is to send one ICMP error astray.
     if let Some(flow) = unsafe { FLOWS.get(key) }
         && u32::from(flow.service) == service
@@ -61,7 +78,7 @@ pub fn peek(key: &FlowKey, service: u32, slot: Slot) -> u16 {
     {
         return half.real;
     }
-    if slot.state != SLOT_MARKED && alive(slot.previous) { slot.previous } else { slot.real }
+    NO_REAL
 }
 
 /// Looks the flow up in the flow table and notes the packet there.

@@ -69,6 +69,19 @@ impl Frame {
         if result == 0 { Some(value) } else { None }
     }
 
+    /// Copies the frame's first bytes, as many as there is room for, and says how many that are.
+    #[inline(always)]
+    pub fn copy<const ROOM: usize>(self, to: &mut [u8; ROOM]) -> u32 {
+        // Not narrower than a register: the verifier has to see the limits of what it is given.
+        let length = self.len().min(ROOM);
+        if length == 0 {
+            return 0;
+        }
+        // SAFETY: the helper writes `length` bytes to `to`, which holds as many, or fails.
+        let result = unsafe { bpf_xdp_load_bytes(self.0, 0, to.as_mut_ptr().cast(), length as u32) };
+        if result == 0 { length as u32 } else { 0 }
+    }
+
     /// Moves the frame's start by `bytes`: negative values make room. False where there is none.
     #[inline(always)]
     pub fn move_start(self, bytes: i32) -> bool {

@@ -7,7 +7,7 @@ use lb_common::{
 };
 
 use super::{
-    count::{drop, event},
+    count::{drop, ended},
     exception::pass_for_vip,
     flow, forward,
     frame::Frame,
@@ -53,8 +53,7 @@ pub fn answer_echo(frame: Frame, packet: &Packet) -> u32 {
     if done.is_none() || !swap_macs(frame) {
         return pass_for_vip();
     }
-    event(Event::EchoAnswered);
-    XDP_TX
+    ended(Event::EchoAnswered, XDP_TX)
 }
 
 #[inline(always)]

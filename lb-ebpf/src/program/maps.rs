@@ -8,7 +8,7 @@ use lb_common::{
     DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey, FlowValue,
     FragmentKey, FragmentValue, HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES,
     MAX_SERVICES, NodeState, PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions,
-    ServiceValue, Slot, TrafficCounters, VipKey, VipValue,
+    ServiceValue, Slot, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue,
 };
 
 /// Lets the daemon write a map by mmap.
@@ -45,6 +45,13 @@ pub static HALF_OPEN: LruHashMap<FlowKey, HalfOpenValue, { MAX_HALF_OPEN as usiz
 /// Default size.
 #[btf_map(name = "flow_events")]
 pub static FLOW_EVENTS: RingBuf<FlowEvent, { DEFAULT_FLOW_EVENTS_SIZE as usize }> = RingBuf::new();
+#[btf_map(name = "trace_filter")]
+pub static TRACE_FILTER: Array<TraceFilter, 1> = Array::new();
+/// Too large for the stack: the record of the packet that this CPU is at.
+#[btf_map(name = "trace_packet")]
+pub static TRACE_PACKET: PerCpuArray<TraceEvent, 1> = PerCpuArray::new();
+#[btf_map(name = "trace_events")]
+pub static TRACE_EVENTS: RingBuf<TraceEvent, { TRACE_EVENTS_SIZE as usize }> = RingBuf::new();
 #[btf_map(name = "fragments")]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentValue, { MAX_FRAGMENTS as usize }> = LruHashMap::new();
 #[btf_map(name = "service_counters")]

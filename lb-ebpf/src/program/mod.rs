@@ -16,13 +16,14 @@ mod reset;
 mod service;
 mod tell;
 mod too_big;
+mod trace;
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use lb_common::{SLOT_CLEAN, slot_of};
 
-use count::drop;
+use count::{ACTION, drop};
 use frame::Bounds;
 pub use frame::Frame;
 use packet::{Class, flow_hash};
@@ -31,16 +32,27 @@ use packet::{Class, flow_hash};
 #[inline(always)]
 pub fn run(ctx: *mut xdp_md) -> u32 {
     let frame = Frame(ctx);
-    if !node::serves() {
-        let verdict = node::verdict(frame);
-        if verdict != node::FORWARD {
-            return verdict;
+    let mut traced = false;
+    if !node::serves_untraced() {
+        traced = node::traces() && trace::begin(frame);
+        let outcome = node::outcome(frame);
+        if outcome != node::FORWARD {
+            return verdict(outcome, traced);
         }
     }
-    serve(frame)
+    verdict(serve(frame), traced)
 }
 
-/// The verdict of a node that serves.
+/// The verdict that an outcome has.
+#[inline(always)]
+pub fn verdict(outcome: u32, traced: bool) -> u32 {
+    if traced {
+        trace::end(outcome);
+    }
+    outcome & ACTION
+}
+
+/// What becomes of a frame where the node serves: see [`count::ACTION`].
 #[inline(always)]
 pub fn serve(frame: Frame) -> u32 {
     let bounds = frame.bounds();

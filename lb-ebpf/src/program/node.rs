@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_jiffies64};
 use lb_common::{
     DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NODE_TELLS_FLOWS,
-    NodeState, VipKey,
+    NODE_TRACES, NodeState, VipKey,
 };
 
 use super::{
@@ -17,22 +17,29 @@ use super::{
     maps::{NODE, VIPS},
 };
 
-/// No verdict: the frame is for the forwarder.
+/// No outcome: the frame is for the forwarder.
 pub const FORWARD: u32 = u32::MAX;
+/// All flags but the one that sends a packet out of line, where they are in the word of service and flags.
+const OTHER_FLAGS: u64 = (!NODE_TRACES as u64) << 32;
 
-/// Whether the node serves: the state of nearly every packet.
+/// Whether the node serves and no packet is traced: the state of nearly every packet. The flags are looked at with the service, in one word.
 #[inline(always)]
-pub fn serves() -> bool {
+pub fn serves_untraced() -> bool {
     let Some(node) = NODE.get_ptr(0) else { return false };
-    let service = service(node);
-    service == NODE_SOLO || service == NODE_SERVING && in_time(node)
+    // SAFETY: the row is there as long as the program is, and both fields are in that word (asserted below).
+    let word = unsafe { (&raw const (*node).service).cast::<u64>().read_volatile() } & !OTHER_FLAGS;
+    word == u64::from(NODE_SOLO) || word == u64::from(NODE_SERVING) && in_time(node)
 }
 
-/// The verdict of a node that does not serve, or [`FORWARD`] where it drains. Out of line: it costs the others nothing.
+/// What becomes of a frame where the node does not serve; [`FORWARD`] where it serves, and for what it forwards while it drains. Out of line:
+/// it costs the others nothing.
 #[inline(never)]
-pub fn verdict(frame: Frame) -> u32 {
+pub fn outcome(frame: Frame) -> u32 {
     let Some(node) = NODE.get_ptr(0) else { return XDP_PASS };
     let service = service(node);
+    if service == NODE_SOLO || service == NODE_SERVING && in_time(node) {
+        return FORWARD;
+    }
     let runs_out = service == NODE_SERVING || service == NODE_DRAINING;
     let silent = !runs_out || !in_time(node);
     let reason = if silent && runs_out { DropReason::LeaseExpired } else { DropReason::Standby };
@@ -45,8 +52,19 @@ pub fn verdict(frame: Frame) -> u32 {
 /// Whether the program writes flow events.
 #[inline(always)]
 pub fn tells_flows() -> bool {
+    has_flag(NODE_TELLS_FLOWS)
+}
+
+/// Whether packets are traced.
+#[inline(always)]
+pub fn traces() -> bool {
+    has_flag(NODE_TRACES)
+}
+
+#[inline(always)]
+fn has_flag(flag: u32) -> bool {
     // SAFETY: the row is there as long as the program is. Volatile: see `service`.
-    NODE.get_ptr(0).is_some_and(|node| unsafe { (&raw const (*node).flags).read_volatile() } & NODE_TELLS_FLOWS != 0)
+    NODE.get_ptr(0).is_some_and(|node| unsafe { (&raw const (*node).flags).read_volatile() } & flag != 0)
 }
 
 /// The service. Volatile, as the daemon may store meanwhile: each word of the row is read once.
@@ -143,3 +161,9 @@ fn is_vip(key: VipKey) -> bool {
     // SAFETY: only whether there is a value is looked at.
     unsafe { VIPS.get(&key) }.is_some()
 }
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(NodeState, service).is_multiple_of(8));
+    assert!(offset_of!(NodeState, flags) == offset_of!(NodeState, service) + 4);
+};

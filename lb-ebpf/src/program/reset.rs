@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_action::XDP_TX;
 use lb_common::{DropReason, Event, FALLBACK_RESET, FAMILY_V4, PROTOCOL_TCP};
 
 use super::{
-    count::{drop, event},
+    count::{drop, ended},
     frame::Frame,
     header::{Ipv4Header, Ipv6Header, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHeader, fold, sum, swap_macs, words},
     maps::SERVICE_OPTIONS,
@@ -33,8 +33,7 @@ pub fn answer(frame: Frame, packet: &Packet) -> u32 {
     if !cut || write(frame, packet, v4, reset).is_none() || !swap_macs(frame) {
         return drop(DropReason::NoReal);
     }
-    event(Event::ResetAnswered);
-    XDP_TX
+    ended(Event::ResetAnswered, XDP_TX)
 }
 
 /// Whether the service answers such a packet.

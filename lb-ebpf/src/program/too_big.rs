@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_action::XDP_TX;
 use lb_common::{DropReason, Event, FAMILY_V4, ICMP_QUOTE_V4, ICMP_QUOTE_V6, IPV6_MIN_MTU};
 
 use super::{
-    count::{drop, event},
+    count::{drop, ended},
     frame::Frame,
     header::{
         ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IcmpHeader, Ipv4Header, Ipv6Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6, Tags,
@@ -39,8 +39,7 @@ pub fn answer(frame: Frame, packet: &Packet, mtu: u32) -> u32 {
     if !written {
         return drop(DropReason::NoHeadroom);
     }
-    event(Event::TooBigAnswered);
-    XDP_TX
+    ended(Event::TooBigAnswered, XDP_TX)
 }
 
 /// Makes room for the headers and writes the Ethernet header of the way back before them.

@@ -10,6 +10,7 @@
 
 mod coverage;
 mod frames;
+mod traced;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

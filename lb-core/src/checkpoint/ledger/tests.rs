@@ -265,6 +265,32 @@ fn a_follower_has_everything_first_and_then_batch_after_batch() {
 }
 
 #[test]
+fn a_follower_that_could_not_write_flows_is_not_in_sync_before_it_is_told_everything_anew() {
+    let mut ledger = Ledger::new(limits());
+    ledger.follow();
+    _ = ledger.owner_refills();
+    _ = ledger.refilled(origin(1), 5, 1);
+    ledger.flows_unwritten("the flow table is full");
+    _ = ledger.received(batch(6), 0);
+    assert_eq!(ledger.sync(0), Err(NotInSync::FlowsUnwritten("the flow table is full".to_owned())));
+    _ = ledger.owner_refills();
+    _ = ledger.refilled(origin(1), 9, 1);
+    assert_eq!(ledger.sync(0), Ok(()));
+}
+
+#[test]
+fn what_nobody_has_heard_gets_older() {
+    let (mut ledger, visit) = followed();
+    ledger.append(remembered(1), 1, 0);
+    ledger.follower_gone(visit, "the connection was reset");
+    assert_eq!(ledger.view(7 * MS).lag_us, 7 * MS);
+    let mut solo = Ledger::new(Limits { has_peer: false, ..limits() });
+    solo.lead(origin(1));
+    solo.append(remembered(1), 1, 0);
+    assert_eq!(solo.view(7 * MS).lag_us, 0, "there is nobody to hear it");
+}
+
+#[test]
 fn a_follower_that_was_cut_off_half_way_holds_nothing() {
     let mut ledger = Ledger::new(limits());
     ledger.follow();
@@ -295,6 +321,7 @@ fn who_takes_over_begins_anew() {
     _ = ledger.owner_refills();
     _ = ledger.refilled(origin(1), 5, 8);
     ledger.committed(origin(1), 5);
+    ledger.flows_unwritten("the flow table is full");
     ledger.lead(origin(2));
     assert_eq!((ledger.held(), ledger.generation(), ledger.durable()), (Some((origin(2), 0)), 8, None));
     assert!(matches!(ledger.sync(0), Err(NotInSync::NoFollower(_))));

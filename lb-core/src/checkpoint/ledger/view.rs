@@ -33,6 +33,9 @@ pub enum NotInSync {
     /// The node follows, and does not hear the owner.
     #[error("the active node's checkpoints do not come in: {0}")]
     NoOwner(String),
+    /// The node follows, and cannot write all flows.
+    #[error("flows that the active node remembers cannot be written here: {0}")]
+    FlowsUnwritten(String),
     /// The node is being told everything.
     #[error("everything is being fetched from the active node: {0}")]
     Filling(Progress),
@@ -75,7 +78,7 @@ pub struct View {
     pub applied: Option<Sequence>,
     /// Up to where the follower's disk had it when it was last heard.
     pub durable: Option<Sequence>,
-    /// For how long the oldest batch that the follower has not applied has waited, in microseconds.
+    /// For how long the oldest batch that the follower, or the last one there was, has not applied has waited, in microseconds.
     pub lag_us: Micros,
     /// Flows at risk: remembered, told, and not applied by the follower.
     pub flows_at_risk: usize,
@@ -120,7 +123,7 @@ impl Ledger {
         match &self.owner {
             Owner::Absent(why) => Err(NotInSync::NoOwner(why.clone())),
             Owner::Filling(progress) => Err(NotInSync::Filling(*progress)),
-            Owner::Here => Ok(()),
+            Owner::Here => self.unwritten.clone().map_or(Ok(()), |why| Err(NotInSync::FlowsUnwritten(why))),
         }
     }
 
@@ -138,7 +141,7 @@ impl Ledger {
             backlog_bytes: self.backlog.weight(),
             applied,
             durable: self.follower.durable(),
-            lag_us: if applied.is_some() { self.lag_us(now) } else { 0 },
+            lag_us: if leads && self.limits.has_peer { self.lag_us(now) } else { 0 },
             flows_at_risk: if leads { self.backlog.flows_after(self.follower.applied()) } else { 0 },
             full: match &self.owner {
                 _ if leads => self.follower.refilling(),

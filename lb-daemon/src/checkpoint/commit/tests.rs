@@ -43,7 +43,8 @@ impl Bench {
             hub: hub.clone(),
             gather: Box::new(gather),
             interval: Duration::from_secs(1),
-            shared,
+            inherit: shared.then(|| -> Inherit { Box::new(|_| {}) }),
+            claimed: None,
             orders: mpsc::channel().0,
             progress: Arc::default(),
             not_before: None,
@@ -125,6 +126,25 @@ fn after_a_commit_that_failed_everything_is_written_anew() {
 }
 
 #[test]
+fn a_reload_gives_the_store_more_room_and_other_keys() {
+    let mut bench = Bench::new(false, &[Ok(Vec::new())]);
+    bench.worker.commit().unwrap();
+    let keys = Keys::parse("2 0f0e0d0c0b0a09080706050403020100").unwrap();
+    bench.worker.store.set(Some(keys.clone()), 8 << 20);
+    let flows = (0..40_000).map(|client_port| FlowKey { client_port, ..FlowKey::default() });
+    let much = vec![Entry::Forgotten(flows.collect())];
+    bench.hub.change(|ledger, now| ledger.append(much, 7, now)).unwrap();
+    bench.worker.commit().unwrap();
+    bench.worker.store.set(None, 8 << 20);
+    bench.hub.change(|ledger, _| ledger.uncommit());
+    bench.worker.commit().unwrap();
+    let newest = |options| Store::open(Arc::new(HostFiles), &bench.store(), options).1.newest;
+    let of = |options| newest(options).map(|newest| newest.sequence);
+    assert_eq!(of(options(false)), Some(0), "the one before it has the old key");
+    assert_eq!(of(Options { keys, max_size: 8 << 20, ..options(false) }), Some(1));
+}
+
+#[test]
 fn what_cannot_be_read_to_its_end_is_not_on_the_disk() {
     let mut bench = Bench::new(false, &[Ok(vec![Entry::RealGone(1)]), Err("the kernel refuses".to_owned())]);
     let error = bench.worker.commit().unwrap_err();
@@ -132,6 +152,23 @@ fn what_cannot_be_read_to_its_end_is_not_on_the_disk() {
     assert_eq!((bench.progress().commits, bench.durable()), (0, None));
     let recovery = Store::open(Arc::new(HostFiles), &bench.store(), options(false)).1;
     assert!(recovery.newest.is_none());
+}
+
+#[test]
+fn who_begins_to_lead_reads_a_shared_disk_once() {
+    let mut bench = Bench::new(true, &[Ok(vec![Entry::RealGone(1)])]);
+    let (found, inherited) = mpsc::channel();
+    bench.worker.inherit = Some(Box::new(move |left| found.send((left.origin, left.sequence)).unwrap()));
+    bench.tell();
+    bench.worker.commit().unwrap();
+    assert!(inherited.try_recv().is_err(), "nothing was there");
+    let heir = Origin { epoch: 2, boot: 2, ..ORIGIN };
+    bench.hub.change(|ledger, _| ledger.lead(heir));
+    bench.worker.commit().unwrap();
+    assert_eq!(inherited.try_recv(), Ok((ORIGIN, 1)));
+    bench.hub.change(|ledger, _| ledger.uncommit());
+    bench.worker.commit().unwrap();
+    assert!(bench.progress().last.unwrap().full && inherited.try_recv().is_err(), "it was read before");
 }
 
 #[test]

@@ -57,7 +57,10 @@ const LIMITS_KEYS: [Key; 2] = [
 /// Keys of `[limits]`.
 pub const LIMITS: TableKeys = TableKeys { title: "`[limits]`", prefix: "limits.", keys: &names(&LIMITS_KEYS) };
 
-const API_KEYS: [Key; 1] = [Key::restart("group", Value::Text(GROUP), Absent::None)];
+const API_KEYS: [Key; 2] = [
+    Key::restart("group", Value::Text(GROUP), Absent::None),
+    Key::restart("readers", Value::Text(GROUP), Absent::None),
+];
 
 const GROUP: Text =
     Text { what: "the name of a group of the host", length: 1..=32, pattern: "^[^:\\s]+$", example: "adm" };

@@ -188,6 +188,9 @@ impl Engine {
     }
 
     fn say_unwritten(&mut self, error: &anyhow::Error) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.checkpoints.unwritten(&format!("{error:#}"));
+        }
         let message = format!(
             "flows that the active node remembers cannot be written here, and would break at a takeover: {error:#}"
         );

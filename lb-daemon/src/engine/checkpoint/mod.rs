@@ -37,6 +37,8 @@ pub trait Checkpoints: Send {
     fn tell(&mut self, entries: Vec<Entry>, generation: u64);
     /// Flows are not remembered any more. Does not wait.
     fn forgotten(&mut self, flows: &[FlowKey]);
+    /// Flows that the owner has told of cannot be written here, and why. Does not wait.
+    fn unwritten(&mut self, why: &str);
     /// A reload has changed the settings.
     fn set(&mut self, settings: &CheckpointSettings);
     /// What the owner has told this node is not all there any more: it is to tell everything again. Does not wait.

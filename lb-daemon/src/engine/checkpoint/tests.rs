@@ -252,6 +252,18 @@ fn a_full_leaves_no_flow_that_it_does_not_name() {
 }
 
 #[test]
+fn flows_that_cannot_be_written_are_told_and_do_not_end_the_following() {
+    let mut owner = Node::start();
+    let mut follower = Node::following(&mut owner);
+    follower.bench.fake.world().refuse_flows = Some("the flow table is full".to_owned());
+    follower.apply(vec![Entry::Remembered(vec![flow(1, 1)])]);
+    assert_eq!(follower.bench.fake.world().unwritten, ["the flow table is full"]);
+    follower.bench.fake.world().refuse_flows = None;
+    follower.apply(vec![Entry::Remembered(vec![flow(2, 2)])]);
+    assert_eq!(follower.flows().len(), 1);
+}
+
+#[test]
 fn only_the_owner_that_is_followed_is_heard() {
     let mut owner = Node::start();
     let mut follower = Node::following(&mut owner);

@@ -157,6 +157,11 @@ impl Pair {
         Ok((format!("{}, epoch {}", words::state(state), view.pair.epoch), state != State::Starting))
     }
 
+    /// How long ago the heartbeat thread last came round.
+    pub(super) fn heartbeat_age(&self) -> Duration {
+        Duration::from_micros(clock::now().saturating_sub(self.peer.turned()))
+    }
+
     /// Returns when this daemon shall end, since a successor is about to go on in its place.
     pub(super) async fn restart_wanted(&self) {
         let mut restart = self.restart.clone();

@@ -61,7 +61,7 @@ fn render(snapshot: &Snapshot, history: &History, events: Option<&[Event]>) -> S
     );
     let _ = write!(page, "{}<main id=\"main\">", header_of(snapshot, &state));
     sections(snapshot, history, events).into_iter().for_each(|section| page.push_str(&section.to_string()));
-    let _ = write!(page, "</main>{}</body></html>\n", footer());
+    let _ = writeln!(page, "</main>{}</body></html>", footer());
     page
 }
 

@@ -1,0 +1,125 @@
+//! Services of one port and of ranges, slots of each state, and what keeps a packet from its real. `tests/tests/simulate.rs` holds all of
+//! it to the XDP program.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lb_common::{FLOW_FIN, MODE_DSR, RING_SLOTS, SLOT_REMEMBERS, ServiceOptions, VipValue};
+
+use super::*;
+use crate::rows::{address_bytes, vip_key};
+
+const READY: u32 = REAL_ALIVE | REAL_RESOLVED;
+const VIP: [u8; 4] = [192, 0, 2, 1];
+
+fn key(port: u16) -> FlowKey {
+    let (client, family) = address_bytes(IpAddr::from([203, 0, 113, 7]));
+    let (vip, _) = address_bytes(IpAddr::from(VIP));
+    let service = ServiceKey { vip, port, protocol: PROTOCOL_TCP, family };
+    FlowKey { client, service, client_port: 40_000, reserved: 0 }
+}
+
+fn value(id: u32) -> ServiceValue {
+    ServiceValue { id, mode: MODE_DSR, reserved: [0; 3] }
+}
+
+/// Port 80 is service 1, 8000 to 8063 service 2, and any other port service 3; reals 1 to 3 are ready.
+fn rows(slot: Slot) -> Rows {
+    let mut rows = Rows::default();
+    rows.vips.insert(vip_key(IpAddr::from(VIP)), VipValue { flags: 1 });
+    rows.services.insert(key(80).service, value(1));
+    for (bits, port, id) in [(10, 8000_u16, 2), (0, 0, 3)] {
+        let ServiceKey { vip, protocol, family, .. } = key(0).service;
+        rows.port_ranges.insert((bits, PortRangeKey { vip, family, protocol, port: port.to_be_bytes() }), value(id));
+    }
+    for id in 1..=3 {
+        rows.rings.insert(id, Arc::from(vec![slot; RING_SLOTS as usize]));
+        rows.reals.insert(id as u16, RealValue { flags: READY, family: 4, ..RealValue::default() });
+    }
+    rows
+}
+
+fn remembers() -> Slot {
+    Slot { real: 1, previous: 2, state: SLOT_REMEMBERS, reserved: 0 }
+}
+
+fn found(rows: &Rows, syn: bool, known: &Known) -> (u16, FoundBy) {
+    let decision = decide(rows, &key(80), syn, known);
+    (decision.real, decision.found_by.unwrap())
+}
+
+#[test]
+fn the_narrowest_range_wins() {
+    let rows = rows(Slot::default());
+    for (port, id) in [(80, 1), (7999, 3), (8000, 2), (8063, 2), (8064, 3), (65_535, 3)] {
+        assert_eq!(decide(&rows, &key(port), true, &Known::default()).service, Some(value(id)), "{port}");
+    }
+}
+
+#[test]
+fn what_is_not_served_goes_to_the_kernel() {
+    let mut rows = rows(Slot::default());
+    rows.port_ranges.clear();
+    assert_eq!(decide(&rows, &key(81), true, &Known::default()).fate, Fate::NoService);
+    rows.vips.clear();
+    assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::NoVip);
+}
+
+#[test]
+fn a_slot_that_remembers_asks_the_tables_first() {
+    let mut rows = rows(remembers());
+    let nothing = Known::default();
+    assert_eq!(found(&rows, true, &nothing), (1, FoundBy::Moved));
+    assert_eq!(found(&rows, false, &nothing), (2, FoundBy::Previous));
+    let flow = FlowValue { real: 3, service: 1, ..FlowValue::default() };
+    let known = Known { flow: Some(flow), half_open: None };
+    assert_eq!(found(&rows, false, &known), (3, FoundBy::FlowTable));
+    let ended = Known { flow: Some(FlowValue { state: FLOW_FIN, ..flow }), half_open: None };
+    assert_eq!(found(&rows, false, &ended), (3, FoundBy::FlowTable));
+    assert_eq!(found(&rows, true, &ended), (1, FoundBy::Moved), "the ports are used anew");
+    let strange = Known { flow: Some(FlowValue { service: 2, ..flow }), half_open: None };
+    assert_eq!(found(&rows, false, &strange), (2, FoundBy::Previous), "of another service");
+    let half = HalfOpenValue { real: 3, service: 1, ..HalfOpenValue::default() };
+    assert_eq!(found(&rows, true, &Known { flow: None, half_open: Some(half) }), (3, FoundBy::HalfOpen));
+    rows.reals.remove(&2);
+    assert_eq!(found(&rows, false, &nothing), (1, FoundBy::Moved), "the previous real is gone");
+}
+
+#[test]
+fn a_clean_slot_asks_no_table() {
+    let rows = rows(Slot { real: 1, ..Slot::default() });
+    let flow = FlowValue { real: 3, service: 1, ..FlowValue::default() };
+    assert_eq!(found(&rows, false, &Known { flow: Some(flow), half_open: None }), (1, FoundBy::Slot));
+}
+
+#[test]
+fn a_real_that_cannot_be_sent_to_drops() {
+    let clean = Slot { real: 1, ..Slot::default() };
+    let fate = |change: fn(&mut Rows)| {
+        let mut rows = rows(clean);
+        change(&mut rows);
+        decide(&rows, &key(80), true, &Known::default()).fate
+    };
+    let real = |change: fn(&mut RealValue)| {
+        let mut rows = rows(clean);
+        change(rows.reals.get_mut(&1).unwrap());
+        decide(&rows, &key(80), true, &Known::default()).fate
+    };
+    assert_eq!(fate(|_| ()), Fate::Forward);
+    assert_eq!(fate(|rows| rows.rings.clear()), Fate::Drop(DropReason::NoRing));
+    assert_eq!(real(|row| row.flags = REAL_RESOLVED), Fate::Drop(DropReason::RealDown));
+    assert_eq!(real(|row| row.flags = REAL_ALIVE), Fate::Drop(DropReason::NoNextHop));
+    assert_eq!(real(|row| row.family = 6), Fate::Drop(DropReason::FamilyMismatch));
+}
+
+#[test]
+fn a_service_without_reals_drops_or_resets() {
+    let mut rows = rows(Slot::default());
+    assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::Drop(DropReason::NoReal));
+    rows.service_options.insert(1, ServiceOptions { fallback: FALLBACK_RESET });
+    assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::Answer(Event::ResetAnswered));
+    let mut udp = key(80);
+    udp.service.protocol = lb_common::PROTOCOL_UDP;
+    rows.services.insert(udp.service, value(1));
+    assert_eq!(decide(&rows, &udp, false, &Known::default()).fate, Fate::Drop(DropReason::NoReal));
+}

@@ -1,0 +1,129 @@
+//! What is traced of random packets, and what is foretold of them: neither differs from what becomes of them.
+
+use anyhow::Result;
+use fastrand::Rng;
+use lb_common::{DropReason, Event, FAMILY_V4, FAMILY_V6, NODE_SOLO, NODE_TRACES, NodeState, TraceEvent, TraceFilter};
+use lb_core::simulate::{Decision, Fate, Known, decide};
+use lb_tests::harness::{Harness, LOOPBACK, SHORTEST_FRAME, rows_of};
+use lb_tests::model::{Outcome, State, Verdict};
+use lb_tests::packet::{ACK, FIN, RST, SYN, show};
+use lb_tests::world::address_of;
+
+use crate::{frames, world};
+
+const ROUNDS: u64 = 16;
+const FRAMES: u64 = 1_500;
+const SEED: u64 = 0x7472_6163;
+/// So many packets must have been traced, and so many foretold.
+const LEAST_TRACED: u64 = 2_000;
+const LEAST_FORETOLD: u64 = 800;
+
+#[derive(Default)]
+struct Seen {
+    traced: u64,
+    foretold: u64,
+}
+
+#[test]
+fn traces_and_simulations_say_what_becomes_of_packets() {
+    let mut seen = Seen::default();
+    let mut harness = Harness::load(world::LIMITS).unwrap_or_else(|error| panic!("{error:#}"));
+    for round in 0..ROUNDS {
+        if let Err(error) = run_round(&mut harness, SEED + round, &mut seen) {
+            panic!("round {round}: {error:#}");
+        }
+    }
+    println!("{} packets traced, {} foretold", seen.traced, seen.foretold);
+    assert!(seen.traced >= LEAST_TRACED && seen.foretold >= LEAST_FORETOLD, "too few");
+}
+
+fn run_round(harness: &mut Harness, seed: u64, seen: &mut Seen) -> Result<()> {
+    let mut rng = Rng::with_seed(seed);
+    let mut model = world::random_state(&mut rng);
+    model.node = NodeState { service: NODE_SOLO, ..NodeState::default() };
+    harness.install(&model)?;
+    let filter = filter(&mut rng);
+    harness.trace(&filter)?;
+    model.node.flags |= NODE_TRACES;
+    for number in 0..FRAMES {
+        let frame = frames::random_frame(&mut rng);
+        if frame.len() < SHORTEST_FRAME {
+            continue;
+        }
+        let before = model.clone();
+        let wanted = model.forward(&frame, LOOPBACK, number);
+        harness.run(&model, &frame)?;
+        for event in harness.traced() {
+            seen.traced += 1;
+            let foretold = foretold(&before, &event);
+            seen.foretold += u64::from(foretold.is_some());
+            let said = format!("{}\n{event:?}\n{foretold:?}", show(&frame));
+            check_trace(&before, &model, &wanted, &event, &said);
+            assert_eq!(event.frame[..event.captured.into()], frame[..frame.len().min(event.frame.len())], "{said}");
+            if let Some(foretold) = foretold {
+                assert_eq!(foretold.real, event.real, "{said}");
+                assert!(fits(foretold.fate, &event), "{said}");
+            }
+        }
+    }
+    harness.trace_no_more();
+    Ok(())
+}
+
+/// All packets for one of the VIPs, or those for one port or from one client.
+fn filter(rng: &mut Rng) -> TraceFilter {
+    let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
+    let (vip, family) = address_of(world::vip(family, rng.u8(..2)));
+    let mut filter = TraceFilter { vip, family, ..TraceFilter::default() };
+    if rng.u8(..4) == 0 {
+        filter.port = [80, 8_003][rng.usize(..2)];
+    }
+    if rng.u8(..4) == 0 {
+        (filter.client, _) = address_of(world::client(family, 0));
+        filter.client_mask = [0xff; 16];
+    }
+    filter
+}
+
+/// Verdict, reason and way out.
+fn check_trace(before: &State, after: &State, wanted: &Outcome, event: &TraceEvent, said: &str) {
+    assert_eq!(u32::from(event.action), wanted.verdict.code(), "{said}");
+    let counted = before.effects.drops.iter().zip(&after.effects.drops).position(|(before, after)| before != after);
+    assert_eq!(usize::from(event.drop_reason), counted.map_or(0, |reason| reason + 1), "{said}");
+    if let (Some(ifindex), 1) = (wanted.redirect, event.has_slot) {
+        assert_eq!(after.reals.get(&event.real).map(|row| row.ifindex), Some(ifindex), "{said}");
+    }
+    let answered = [Event::VipPassed, Event::EchoAnswered, Event::TooBigAnswered, Event::ResetAnswered];
+    let counted = answered
+        .into_iter()
+        .find(|event| before.effects.events[*event as usize] != after.effects.events[*event as usize]);
+    assert_eq!(usize::from(event.event), counted.map_or(0, |event| event as usize + 1), "{said}");
+}
+
+/// What a simulation says of the packet; it knows neither FIN nor RST.
+fn foretold(before: &State, event: &TraceEvent) -> Option<Decision> {
+    let is_ordinary = event.has_slot != 0 && event.tcp_flags & (FIN | RST) == 0;
+    let known = Known {
+        flow: before.effects.flows.get(&event.key).copied(),
+        half_open: before.effects.half_open.get(&event.key).copied(),
+    };
+    let syn = event.tcp_flags & (SYN | ACK) == SYN;
+    let decision = is_ordinary.then(|| decide(&rows_of(before), &event.key, syn, &known));
+    // No scheduling table gives out ids beyond the map, and a simulation knows nothing of its size.
+    decision.filter(|decision| u32::from(decision.real) < before.limits.max_reals)
+}
+
+/// Whether that became of it. How long it is, and whether its header makes sense, no simulation knows.
+fn fits(fate: Fate, event: &TraceEvent) -> bool {
+    let dropped = |reason: DropReason| u32::from(event.drop_reason) == reason as u32 + 1;
+    let ended = |ending: Event| u32::from(event.event) == ending as u32 + 1;
+    match fate {
+        Fate::Forward => {
+            let sent = [Verdict::Tx, Verdict::Redirect].map(Verdict::code).contains(&event.action.into());
+            sent || dropped(DropReason::TooBig)
+        }
+        Fate::Drop(reason) => dropped(reason),
+        Fate::Answer(answer) => ended(answer) || dropped(DropReason::Malformed),
+        Fate::NoVip | Fate::NoService => false,
+    }
+}
