@@ -33,6 +33,8 @@ pub(super) struct Known {
     /// The peer claims, by frames that are new and prove nothing; it may be back, and may have heard that this node does not claim. It has until
     /// then to prove it.
     may_prove_until: Micros,
+    /// The start of the peer that has said that it ends: it claims nothing any more. Nothing has been heard of a later start.
+    left: Option<u32>,
     same_role: SameRole,
 }
 
@@ -89,6 +91,11 @@ impl Word {
     }
 }
 
+/// Whether the sender's daemon ends, and has nothing to hand over any more. Else a standby that may not serve is fenced before it says so.
+fn ends(frame: &Frame) -> bool {
+    frame.state == State::Standby && frame.flags.unable
+}
+
 /// Whether a node in this state is the owner or about to become it.
 pub(super) fn claims(state: State) -> bool {
     matches!(state, State::Active | State::TakingOver)
@@ -106,6 +113,7 @@ impl Known {
             is_doubtful: false,
             not_before: None,
             may_prove_until: 0,
+            left: None,
             same_role: SameRole::default(),
         }
     }
@@ -128,6 +136,19 @@ impl Known {
         if is_new_start || self.word.is_none_or(|word| said_at >= word.said_at) {
             self.word = Some(Word::of(frame, said_at, now));
         }
+        if ends(frame) {
+            self.left = Some(frame.boot);
+        }
+    }
+
+    /// An authentic frame of this start has come in, fresh or not. Of another one than that which has left: somebody is there again.
+    pub(super) fn hear_start(&mut self, boot: u32) {
+        self.left = self.left.filter(|left| *left == boot);
+    }
+
+    /// The peer's daemon has said that it ends, and no other one has been heard.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.is_some()
     }
 
     /// A frame that was still on its way when the peer started anew says nothing.

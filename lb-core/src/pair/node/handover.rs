@@ -212,6 +212,7 @@ impl Node {
         let is_out = matches!(self.state, State::Standby | State::Fenced) && self.errand.is_none();
         if self.stop == Stop::Asked && is_out {
             self.stop = Stop::Answered;
+            self.speech.last_words = true;
             self.answer(Answer::Done);
         }
         self.give_up_restart(now);

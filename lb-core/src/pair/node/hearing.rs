@@ -21,6 +21,7 @@ impl Node {
         if worth == Worth::Replayed {
             return None;
         }
+        self.peer.hear_start(frame.boot);
         if let Some(up) = went_up {
             self.tell_path(id, up, now);
         }

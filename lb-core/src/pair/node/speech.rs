@@ -18,6 +18,8 @@ const SERIAL_FACTS_US: Micros = 5_000_000;
 pub(super) struct Speech {
     /// Something has changed that the peer should know: ask on all paths, out of turn.
     pub at_once: bool,
+    /// The daemon may end now: the peer is to hear that, however lately it was told something else.
+    pub last_words: bool,
     /// An event about a stall went out.
     pub last_stall_event: Option<Micros>,
     /// The last stall that the peer may have noticed.
@@ -34,6 +36,7 @@ impl Node {
     /// Asks where it is time to, and everywhere when something has changed.
     pub(super) fn speak(&mut self, now: Micros) {
         let at_once = std::mem::take(&mut self.speech.at_once);
+        let last_words = std::mem::take(&mut self.speech.last_words);
         let hears_udp = self.paths.iter().any(|path| path.options.kind == PathKind::Udp && !path.is_silent());
         for id in 0..self.paths.len() {
             let facts_due = self.has_facts_due(&self.paths[id], hears_udp, now);
@@ -44,7 +47,7 @@ impl Node {
                     continue;
                 }
             }
-            if at_once && self.paths[id].may_ask_extra(now) {
+            if last_words || (at_once && self.paths[id].may_ask_extra(now)) {
                 self.ask(id, false, true, now);
             }
         }

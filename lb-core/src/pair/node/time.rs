@@ -87,9 +87,25 @@ impl Node {
             }
         }
         self.judge_peer(false, now);
-        if self.peer.is_dead() && self.is_silent_since_stall() && self.keeper.reconfirming_since().is_some() {
+        if self.may_confirm_alone(now) {
             self.confirm(now);
         }
+    }
+
+    /// Whether the lease may run again without a word of the peer.
+    fn may_confirm_alone(&self, now: Micros) -> bool {
+        let is_dead_since = self.peer.is_dead() && self.is_silent_since_stall();
+        match self.keeper.reconfirming_since() {
+            Some(_) => is_dead_since || self.still_alone_at().is_some_and(|at| now >= at && self.is_alone(now)),
+            None => false,
+        }
+    }
+
+    /// When a node that was alone before it was off the CPU knows that it still is, where its lease runs until then: what a peer has sent that
+    /// started meanwhile has come by then, and such a peer waits for longer than the long lease.
+    fn still_alone_at(&self) -> Option<Micros> {
+        let at = self.keeper.reconfirming_since()? + self.slowest_ack();
+        (at < self.keeper.lease().until).then_some(at)
     }
 
     fn is_silent_since_stall(&self) -> bool {
@@ -159,14 +175,15 @@ impl Node {
         }
     }
 
-    /// The lease is long as long as nothing at all is heard of a dead peer. Its first frame shortens it, before it is answered.
+    /// The lease is long as long as nothing at all is heard of a dead peer, or of a start after the one that has left. Its first frame shortens it,
+    /// before it is answered.
     pub(super) fn lease_length(&self, now: Micros) -> Micros {
         if self.is_alone(now) { self.long_lease() } else { self.options.lease_us }
     }
 
-    /// The peer is dead, and nothing at all is heard of it.
+    /// The peer has left, or is dead and nothing at all is heard of it.
     pub(super) fn is_alone(&self, now: Micros) -> bool {
-        self.peer.is_dead() && !self.paths.iter().any(|path| path.hears(now))
+        self.peer.has_left() || (self.peer.is_dead() && !self.paths.iter().any(|path| path.hears(now)))
     }
 
     /// When something is due next.
@@ -176,6 +193,7 @@ impl Node {
         let times = [
             renewal,
             better,
+            self.still_alone_at().filter(|_| self.is_alone(now)),
             self.deadline,
             Some(self.peer.not_gone_before()),
             self.errand.as_ref().map(|errand| errand.until),

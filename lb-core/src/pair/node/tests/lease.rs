@@ -135,3 +135,50 @@ fn an_acquire_that_takes_long_serves_meanwhile() {
     assert_eq!(lab.node(B).state(), State::Active);
     assert!(lab.has_told(B, "fence hook"));
 }
+
+#[test]
+fn a_node_that_is_alone_serves_on_however_often_it_stalls() {
+    let mut lab = Lab::running();
+    lab.cut_power(B);
+    lab.run(500 * MS);
+    for stall in 0..1_000 {
+        lab.pause(A);
+        lab.run(15 * MS);
+        lab.go_on(A);
+        lab.run(12 * MS);
+        assert!(lab.serves(A), "stall {stall}: nobody else is there");
+    }
+}
+
+#[test]
+fn a_node_that_stalls_when_its_peer_has_just_left_leaves_no_gap() {
+    let mut lab = Lab::running();
+    lab.tell(B, Input::Hold(true));
+    lab.tell(B, Input::Stop);
+    lab.run(MS);
+    lab.cut_power(B);
+    for stall in 0..10 {
+        lab.pause(A);
+        for _ in 0..15 {
+            lab.run(MS);
+            assert!(lab.serves(A), "stall {stall}");
+        }
+        lab.go_on(A);
+        lab.run(12 * MS);
+    }
+}
+
+#[test]
+fn the_lease_is_short_again_when_a_peer_that_had_left_is_back() {
+    let mut lab = Lab::running();
+    lab.tell(B, Input::Stop);
+    lab.run(MS);
+    assert!(lab.node(A).view(lab.now).lease.remaining_us > 100 * MS);
+    lab.cut_power(B);
+    lab.start(B, Memory { epoch: 1, ..Memory::default() });
+    lab.run(20 * MS);
+    assert!(lab.node(A).view(lab.now).lease.remaining_us <= 18 * MS);
+    lab.pause(A);
+    lab.run_till(100 * MS, |lab| lab.serves(B));
+    assert_eq!(lab.overlap, 0);
+}
