@@ -33,6 +33,8 @@ pub(super) struct Known {
     /// The peer claims, by frames that are new and prove nothing; it may be back, and may have heard that this node does not claim. It has until
     /// then to prove it.
     may_prove_until: Micros,
+    /// It was active once while this node ran.
+    has_served: bool,
     /// The start of the peer that has said that it ends: it claims nothing any more. Nothing has been heard of a later start.
     left: Option<u32>,
     same_role: SameRole,
@@ -113,6 +115,7 @@ impl Known {
             is_doubtful: false,
             not_before: None,
             may_prove_until: 0,
+            has_served: false,
             left: None,
             same_role: SameRole::default(),
         }
@@ -136,6 +139,7 @@ impl Known {
         if is_new_start || self.word.is_none_or(|word| said_at >= word.said_at) {
             self.word = Some(Word::of(frame, said_at, now));
         }
+        self.has_served |= frame.state == State::Active;
         if ends(frame) {
             self.left = Some(frame.boot);
         }
@@ -229,6 +233,7 @@ impl Known {
             lease_us: word.lease_us,
             heard_us: now.saturating_sub(word.heard_at),
         });
-        PeerView { health: self.health, word, facts: self.facts, same_role_frames: self.same_role.heard }
+        let (health, facts, has_served) = (self.health, self.facts, self.has_served);
+        PeerView { health, word, facts, has_served, same_role_frames: self.same_role.heard }
     }
 }

@@ -55,6 +55,8 @@ pub struct PeerView {
     pub word: Option<PeerWord>,
     /// Its facts, where it has told them.
     pub facts: Option<Facts>,
+    /// It was active at some time since this node started.
+    pub has_served: bool,
     /// Frames of this node's own role, from another node: both are configured alike.
     pub same_role_frames: u64,
 }

@@ -198,7 +198,11 @@ impl Thread {
                 Action::Send { path, frame } => self.send(path, &frame),
                 Action::Lease => self.hands.lease(self.node.lease()),
                 Action::Reserve(epoch) => self.hands.reserve(epoch),
-                Action::Acquire { epoch, fence } => self.hands.acquire(epoch, fence),
+                Action::Acquire { epoch, fence } => {
+                    // Who takes the VIPs looks at what is known of the peer now.
+                    self.publish();
+                    self.hands.acquire(epoch, fence);
+                }
                 Action::Release => self.hands.release(),
                 Action::Tell(event) => self.tell(event),
                 Action::Answer(answer) => self.answer(answer),

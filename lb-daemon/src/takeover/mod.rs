@@ -89,8 +89,8 @@ pub trait Surroundings: Send + Sync + 'static {
     fn peer_is_heard(&self) -> bool;
     /// The peer is alive, and is taking the VIPs or giving them up: an answer for a VIP may be its own.
     fn peer_is_undecided(&self) -> bool;
-    /// The peer is alive and serves, so an answer for a VIP is its own.
-    fn peer_serves(&self) -> bool;
+    /// The peer has served since this daemon started, so the VIPs are the pair's own.
+    fn peer_has_served(&self) -> bool;
     /// The node has last asked for the VIPs, not for their release. It may have asked a moment ago, and the job that says so still
     /// waits: what another host sees of this one must not be older than what the peer was told.
     fn is_owner(&self) -> bool;

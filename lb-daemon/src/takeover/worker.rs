@@ -233,14 +233,17 @@ impl Worker {
 
     async fn look_for_duplicates(&mut self, now: Instant) {
         let Some(detection) = &mut self.detection else { return };
+        if self.surroundings.peer_has_served() {
+            // What it had is the pair's own, also when it has died since.
+            self.looked(None);
+            return self.acquire().await;
+        }
         if self.surroundings.peer_is_undecided() {
             // Whether it has the VIPs, and rightly, is not to be known: its own look may still be under way.
             *detection = Detection::begin(now + PEER_LOOK);
             return;
         }
-        // What the peer has while it serves is its own, also when it dies a moment later: that look is over, and has found nobody.
-        let step = if self.surroundings.peer_serves() { Step::Found(None) } else { detection.step(now) };
-        match step {
+        match detection.step(now) {
             Step::Probe => self.owner.probe(),
             Step::Found(None) if self.acquisition.is_none() && !self.surroundings.peer_is_heard() => {
                 detection.rest();
@@ -254,9 +257,12 @@ impl Worker {
         }
     }
 
-    /// The VIPs are asked for. A node that has not heard of its peer looks once more: the peer may have taken them meanwhile, and be heard
-    /// by nobody.
+    /// The VIPs are asked for. What the peer has had needs no look, be one under way or not. A node that has not heard of its peer looks once
+    /// more: the peer may have taken them meanwhile, and be heard by nobody.
     fn look_before(&mut self) {
+        if self.detection.is_some() && self.surroundings.peer_has_served() {
+            return self.looked(None);
+        }
         if !self.detection.as_ref().is_some_and(Detection::rests) {
             return;
         }

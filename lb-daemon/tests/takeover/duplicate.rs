@@ -38,11 +38,20 @@ fn the_reason_forbids_the_node_to_serve() {
 }
 
 #[test]
-fn what_a_serving_peer_has_is_its_own() {
+fn what_a_peer_has_that_has_served_is_its_own() {
     let stage = Stage::new();
     stage.other.add_address("eth0", ip(VIP), 32).unwrap();
     let node = Node::start(&stage, &stage.lb, careful());
-    node.peer_serves.store(true, Ordering::Relaxed);
+    node.peer_has_served.store(true, Ordering::Relaxed);
+    node.acquire(false).unwrap();
+}
+
+#[test]
+fn a_handover_amid_the_look_waits_for_nothing() {
+    let stage = Stage::new();
+    let node = Node::start(&stage, &stage.lb, careful());
+    node.peer_is_undecided.store(true, Ordering::Relaxed);
+    node.peer_has_served.store(true, Ordering::Relaxed);
     node.acquire(false).unwrap();
 }
 

@@ -123,7 +123,8 @@ pub struct Node {
     pub inputs: Receiver<Input>,
     pub troubles: Receiver<Trouble>,
     pub found_nobody: Arc<AtomicBool>,
-    pub peer_serves: Arc<AtomicBool>,
+    pub peer_has_served: Arc<AtomicBool>,
+    pub peer_is_undecided: Arc<AtomicBool>,
     pub is_owner: Arc<AtomicBool>,
     pub attached: Receiver<Vec<String>>,
 }
@@ -133,7 +134,8 @@ struct Recorder {
     troubles: Sender<Trouble>,
     attached: Sender<Vec<String>>,
     found_nobody: Arc<AtomicBool>,
-    peer_serves: Arc<AtomicBool>,
+    peer_has_served: Arc<AtomicBool>,
+    peer_is_undecided: Arc<AtomicBool>,
     is_owner: Arc<AtomicBool>,
 }
 
@@ -156,15 +158,15 @@ impl Surroundings for Recorder {
     }
 
     fn peer_is_heard(&self) -> bool {
-        self.peer_serves()
+        self.peer_has_served()
     }
 
     fn peer_is_undecided(&self) -> bool {
-        false
+        self.peer_is_undecided.load(Ordering::Relaxed)
     }
 
-    fn peer_serves(&self) -> bool {
-        self.peer_serves.load(Ordering::Relaxed)
+    fn peer_has_served(&self) -> bool {
+        self.peer_has_served.load(Ordering::Relaxed)
     }
 
     fn is_owner(&self) -> bool {
@@ -183,14 +185,16 @@ impl Node {
         let (troubles_sender, troubles) = channel();
         let (attached_sender, attached) = channel();
         let found_nobody = Arc::new(AtomicBool::new(false));
-        let peer_serves = Arc::new(AtomicBool::new(false));
+        let peer_has_served = Arc::new(AtomicBool::new(false));
+        let peer_is_undecided = Arc::new(AtomicBool::new(false));
         let is_owner = Arc::new(AtomicBool::new(true));
         let recorder = Recorder {
             inputs: inputs_sender,
             troubles: troubles_sender,
             attached: attached_sender,
             found_nobody: found_nobody.clone(),
-            peer_serves: peer_serves.clone(),
+            peer_has_served: peer_has_served.clone(),
+            peer_is_undecided: peer_is_undecided.clone(),
             is_owner: is_owner.clone(),
         };
         let (jobs, queue) = takeover::channel();
@@ -200,7 +204,7 @@ impl Node {
         }
         let takeover =
             host.run(|| Ok(takeover::start(settings, &loaded, state_dir, queue, Arc::new(recorder))?)).unwrap();
-        Self { takeover, jobs, inputs, troubles, found_nobody, peer_serves, is_owner, attached }
+        Self { takeover, jobs, inputs, troubles, found_nobody, peer_has_served, peer_is_undecided, is_owner, attached }
     }
 
     pub fn ask(&self, job: Job) {

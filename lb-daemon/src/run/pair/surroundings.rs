@@ -21,15 +21,6 @@ pub(super) struct Around {
     pub(super) is_clear: Arc<AtomicBool>,
 }
 
-impl Around {
-    /// Whether the peer is alive, and what it says that it is.
-    fn peer_says(&self, is_it: impl Fn(State) -> bool) -> bool {
-        let view = self.peer.view();
-        let peer = &view.pair.peer;
-        peer.health != Health::Dead && peer.word.is_some_and(|word| is_it(word.state))
-    }
-}
-
 impl Surroundings for Around {
     fn reply(&self, input: Input) {
         if let Err(not_taken) = self.peer.tell(input.clone()) {
@@ -59,11 +50,14 @@ impl Surroundings for Around {
     }
 
     fn peer_is_undecided(&self) -> bool {
-        self.peer_says(|state| matches!(state, State::TakingOver | State::Yielding))
+        let view = self.peer.view();
+        let peer = &view.pair.peer;
+        let says = peer.word.filter(|_| peer.health != Health::Dead).map(|word| word.state);
+        matches!(says, Some(State::TakingOver | State::Yielding))
     }
 
-    fn peer_serves(&self) -> bool {
-        self.peer_says(|state| state == State::Active)
+    fn peer_has_served(&self) -> bool {
+        self.peer.view().pair.peer.has_served
     }
 
     fn is_owner(&self) -> bool {
