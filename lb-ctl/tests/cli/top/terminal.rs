@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -77,12 +77,14 @@ impl Terminal {
     }
 
     /// Waits for the end. Gives what is left of its output to the emulator.
+    #[track_caller]
     pub fn end(&mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
-        while let Ok(bytes) = self.output.recv_timeout(LIMIT) {
+        let deadline = Instant::now() + LIMIT;
+        while let Ok(bytes) = self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.emulator.process(&bytes);
         }
-        status
+        assert!(Instant::now() < deadline, "it goes on\n{}", self.emulator.screen().contents());
+        self.child.wait().unwrap()
     }
 }
 
