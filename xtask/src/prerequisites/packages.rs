@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 pub type Program = (&'static str, &'static str);
 
 /// What networks of namespaces, and the tests in them, need.
-pub const NETWORK: [Program; 8] = [
+pub const NETWORK: [Program; 9] = [
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),
     ("bpftool", "bpftool"),
@@ -19,6 +19,7 @@ pub const NETWORK: [Program; 8] = [
     ("haproxy", "haproxy"),
     ("nft", "nftables"),
     ("sysctl", "procps"),
+    ("python3", "python3"),
 ];
 /// What the tests of the status page and of the metrics need: a browser, a font for it, and what checks metrics and alert rules.
 pub const WEB: [Program; 4] = [

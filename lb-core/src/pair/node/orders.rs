@@ -87,9 +87,10 @@ impl Node {
                 None
             }
             State::Standby => self.want(force, now).err(),
-            State::Starting | State::TakingOver | State::Yielding | State::Fenced => {
-                Some(format!("this node is neither active nor standby, but {:?}", self.state).to_lowercase())
-            }
+            State::Starting => Some(neither("starting")),
+            State::TakingOver => Some(neither("taking-over")),
+            State::Yielding => Some(neither("yielding")),
+            State::Fenced => Some(neither("fenced")),
         };
         if let Some(refusal) = refusal {
             self.answer(Answer::Refused(refusal));
@@ -190,4 +191,8 @@ impl Node {
             self.answer(Answer::Refused("this node is no longer active".to_owned()));
         }
     }
+}
+
+fn neither(state: &str) -> String {
+    format!("this node is neither active nor standby, but {state}")
 }
