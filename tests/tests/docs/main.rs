@@ -101,6 +101,7 @@ fn the_commands_of_every_page_run_as_printed() -> Result<()> {
 /// What is done before the commands of a page:
 ///
 /// - `nothing`: an empty machine;
+/// - `a host with the package`: its directory for configurations is there;
 /// - `a real server`: one interface, `eth0`, and a router beyond it;
 /// - `an old director`: keepalived and IPVS as docs/examples have them;
 /// - `a pair`: the tutorial's. What its commands find without a host is lb-1.
@@ -108,6 +109,7 @@ fn set(stage: &str) -> Result<Vec<(PathBuf, Block)>> {
     let own = |commands: &str| (PathBuf::from(stage), Block { line: 0, commands: commands.to_owned(), run: Run::Here });
     match stage {
         "nothing" => Ok(Vec::new()),
+        "a host with the package" => Ok(vec![own("mkdir -p /etc/understudy\n")]),
         "a real server" => Ok(vec![own(REAL_SERVER)]),
         "an old director" => {
             let examples = pages::root().join("docs/examples").canonicalize()?;
