@@ -16,7 +16,7 @@ use pages::{Block, Page, Run};
 const SUMMARY: &str = "docs/SUMMARY.md";
 const TUTORIAL: &str = "docs/tutorial.md";
 /// Where the tutorial's pair is complete.
-const PAIR_READY: &str = "lbctl checkpoint show";
+const PAIR_READY: &str = "in sync .*yes";
 /// What makes a machine that is to become a real server.
 const REAL_SERVER: &str = "ip netns add lb
 ip link add eth0 type veth peer name eth0 netns lb
