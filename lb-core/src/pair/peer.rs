@@ -179,7 +179,8 @@ impl Known {
     /// This node was off the CPU for long; the peer's lease runs until then at most, where it is not heard again.
     pub(super) fn stalled(&mut self, until: Micros, now: Micros) {
         self.is_doubtful = true;
-        self.not_before = Some(Floor { until, stalled_at: now });
+        let known = self.not_before.map_or(0, |floor| floor.until);
+        self.not_before = Some(Floor { until: until.max(known), stalled_at: now });
     }
 
     /// Until when the peer, if it is dead, may serve or answer.

@@ -45,12 +45,15 @@ impl Node {
     fn recover(&mut self, late: Micros, now: Micros) {
         let is_long = late >= self.shortest_death();
         let slowest = self.slowest_ack();
+        let was_gone = self.peer.is_dead() && self.is_silent_since_stall();
         for path in &mut self.paths {
             path.stalled(now, is_long, now + slowest - path.options.ack_timeout_us);
         }
         if is_long {
-            // By then the first asks have come to the peer, if it lives: it shortens its lease.
-            self.peer.stalled(now + 2 * slowest + self.long_lease(), now);
+            // By then the first asks have come to the peer, if it lives: it shortens its lease. One that was gone before has not lengthened it
+            // meanwhile: so a node that stalls again and again takes over all the same.
+            let until = if was_gone { 0 } else { now + 2 * slowest + self.long_lease() };
+            self.peer.stalled(until, now);
         }
         if self.keeper.stalled(now) {
             self.speech.at_once = true;

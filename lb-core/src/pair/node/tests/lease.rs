@@ -182,3 +182,19 @@ fn the_lease_is_short_again_when_a_peer_that_had_left_is_back() {
     lab.run_till(100 * MS, |lab| lab.serves(B));
     assert_eq!(lab.overlap, 0);
 }
+
+#[test]
+fn a_standby_that_stalls_again_and_again_takes_over_from_a_dead_node_all_the_same() {
+    let mut lab = Lab::running();
+    lab.cut_power(A);
+    for _ in 0..20 {
+        lab.pause(B);
+        lab.run(50 * MS);
+        lab.go_on(B);
+        lab.run(90 * MS);
+        if lab.serves(B) {
+            return;
+        }
+    }
+    panic!("nobody serves");
+}
