@@ -16,6 +16,9 @@ pub(super) enum ConfigCommand {
     Default,
     /// A configuration to begin with
     Example,
+    /// The manual page lbd.toml(5).
+    #[command(hide = true)]
+    Man,
     /// What a key or a table is for, what it can be, and its default
     Explain {
         /// As in scheduler.interval or pair.path
@@ -29,6 +32,7 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
         ConfigCommand::Schema => format!("{:#}\n", manual::schema()),
         ConfigCommand::Default => manual::defaults(),
         ConfigCommand::Example => manual::EXAMPLE.to_owned(),
+        ConfigCommand::Man => manual::roff(),
         ConfigCommand::Explain { key } => manual::explain(key).map_err(anyhow::Error::msg)?,
     };
     match io::stdout().write_all(text.as_bytes()) {

@@ -27,10 +27,10 @@ ip -n lb link set eth0 up
 ip route add default via 192.0.2.1
 ";
 
-/// What makes one with keepalived and IPVS. EXAMPLES is where the examples are.
+/// What makes one with keepalived and IPVS.
 const OLD_DIRECTOR: &str = "mkdir -p /etc/keepalived
-cp EXAMPLES/keepalived.conf /etc/keepalived/
-ipvsadm() { cat EXAMPLES/ipvsadm.rules; }
+cp /etc/examples/keepalived.conf /etc/keepalived/
+ipvsadm() { cat /etc/examples/ipvsadm.rules; }
 ";
 /// Has what is on lb-1 be where it is on a host of its own.
 const AS_ON_A_HOST: &str = "ln -s /run/lb-1 /run/understudy
@@ -111,10 +111,7 @@ fn set(stage: &str) -> Result<Vec<(PathBuf, Block)>> {
         "nothing" => Ok(Vec::new()),
         "a host with the package" => Ok(vec![own("mkdir -p /etc/understudy\n")]),
         "a real server" => Ok(vec![own(REAL_SERVER)]),
-        "an old director" => {
-            let examples = pages::root().join("docs/examples").canonicalize()?;
-            Ok(vec![own(&OLD_DIRECTOR.replace("EXAMPLES", &examples.to_string_lossy()))])
-        }
+        "an old director" => Ok(vec![own(OLD_DIRECTOR)]),
         "a pair" => {
             let blocks = Page::read(Path::new(TUTORIAL))?.blocks()?;
             let ready = blocks.iter().position(|block| block.commands.contains(PAIR_READY));

@@ -7,19 +7,23 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use lb_lab::Run;
 
-use crate::pages::{Block, Run as Where};
+use crate::pages::{self, Block, Run as Where};
 
 /// No page takes longer, in seconds: the commands wait for events without a limit of their own.
 const LIMIT_S: u32 = 300;
 /// How much of what a page printed is shown when it fails.
 const SHOWN: usize = 6_000;
 
-/// What makes it: the directories that the commands write to are empty, and nothing of the host's is changed.
+/// What makes it: the directories that the commands write to are empty, and nothing of the host's is changed. The programs and the examples are
+/// where nothing hides them: the project may lie in any directory.
 const MAKE: &str = r#"
 set -eu
 mount --make-rprivate /
 mkdir "$WORLD/upper" "$WORLD/work"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$WORLD/upper,workdir=$WORLD/work" /etc
+mkdir /etc/programs /etc/examples
+mount --bind "$PROGRAMS" /etc/programs
+mount --bind "$EXAMPLES" /etc/examples
 for directory in /run /tmp /var/lib; do
   mount -t tmpfs tmpfs "$directory"
 done
@@ -27,6 +31,7 @@ mount -t sysfs sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
 cd /tmp
+PATH="/etc/programs:$PATH"
 exec timeout --kill-after=5 "$LIMIT" bash -euo pipefail
 "#;
 
@@ -51,12 +56,11 @@ pub fn run(blocks: &[(PathBuf, Block)]) -> Result<()> {
 fn in_world(world: &std::path::Path, script: &str) -> Result<()> {
     let input = world.join("script");
     fs::write(&input, script)?;
-    let programs = lb_lab::programs_directory()?;
-    let path = std::env::var("PATH").context("there is no PATH")?;
     let output = Command::new("unshare")
         .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c"])
         .arg(MAKE)
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PROGRAMS", lb_lab::programs_directory()?)
+        .env("EXAMPLES", pages::root().join("docs/examples"))
         .env("WORLD", world)
         .env("LIMIT", LIMIT_S.to_string())
         .stdin(fs::File::open(&input)?)

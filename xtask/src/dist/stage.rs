@@ -19,6 +19,10 @@ const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d", "", ".fish"),
 ];
 const MANUAL: &str = "usr/share/man/man8";
+/// The pages of files' formats.
+const FILE_MANUAL: &str = "usr/share/man/man5";
+/// The program whose configuration has a page of its own.
+const CONFIGURED: &str = "lbd";
 const EXECUTABLE: u32 = 0o755;
 const READABLE: u32 = 0o644;
 
@@ -78,7 +82,13 @@ impl<'a> Stage<'a> {
         for page in files_below(&directory)? {
             gzip(&page)?;
         }
-        Ok(())
+        if self.package.program != CONFIGURED {
+            return Ok(());
+        }
+        let page = Path::new(FILE_MANUAL).join("lbd.toml.5");
+        let text = lb_lab::output(Command::new(program).args(["config", "man"]))?;
+        self.write(&page, &text, READABLE)?;
+        gzip(&self.tree.join(page))
     }
 
     fn lay_completions(&self, program: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod defaults;
 mod page;
+mod roff;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use lb_config::suggestion;
 use super::keys::{self, Absent, Key};
 
 pub use defaults::defaults;
+pub use roff::roff;
 pub use schema::schema;
 
 /// A configuration to begin with.

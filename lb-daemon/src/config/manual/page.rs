@@ -39,9 +39,13 @@ pub(super) fn plain(section: &str) -> String {
     lines
 }
 
+/// Whether a paragraph is a table, a list or an example.
+pub(super) fn is_made_of_lines(paragraph: &str) -> bool {
+    paragraph.starts_with("| ") || paragraph.starts_with("- ") || paragraph.contains("```")
+}
+
 fn plain_paragraph(paragraph: &str) -> String {
-    let is_made_of_lines = paragraph.starts_with(['|', '`', '-']) || paragraph.contains("\n```");
-    if is_made_of_lines {
+    if is_made_of_lines(paragraph) {
         let lines = paragraph.lines().filter(|line| !line.starts_with("```") && !line.starts_with("| ---"));
         return lines.collect::<Vec<_>>().join("\n");
     }

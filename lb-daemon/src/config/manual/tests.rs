@@ -9,7 +9,7 @@ use lb_config::{Problems, duration_text, size_text};
 
 use super::super::keys::{self, Absent, Key, Literal, Value};
 use super::super::{Config, raw};
-use super::{EXAMPLE, defaults, explain, page, schema};
+use super::{EXAMPLE, defaults, explain, page, roff, schema};
 use file::{file, with};
 
 fn parse(text: &str) -> Config {
@@ -222,4 +222,14 @@ fn a_key_is_explained_and_a_wrong_one_suggested() {
         "there is no key `scheduler.intervall`: did you mean `scheduler.interval`?"
     );
     assert_eq!(explain("baud").unwrap_err(), "there is no key `baud`: there is `pair.path.baud`");
+}
+
+#[test]
+fn the_manual_page_has_every_key_and_its_words() {
+    let page = roff();
+    assert!(page.contains(".TH lbd.toml 5"), "{page}");
+    for (name, _) in keys::all() {
+        assert!(page.contains(&format!(".SS {}\n", name.replace('-', "\\-"))), "{name}");
+    }
+    assert!(page.contains("How often weights are decided.") && !page.contains("](") && !page.contains('`'));
 }
