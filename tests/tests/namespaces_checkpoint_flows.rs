@@ -2,8 +2,11 @@
 //! and no flow goes to another real server than before. Needs root.
 //!
 //! `UNDERSTUDY_CHECKPOINT_FULL=1` makes it 2,000 connections, 100,000 synthetic flows and 10 failovers with heartbeats each 10 ms, and prints what came
-//! of them (with `--nocapture`). It wants a machine that does nothing else: where the heartbeats' thread is held up, the nodes take over by themselves.
+//! of them (with `--nocapture`). It wants a machine that does nothing else, and a release build: where the heartbeats' thread is held up for 30 ms the
+//! nodes take over by themselves, also while the standby is still being told everything. A failover with such a takeover between it and the next one
+//! is no failover of a pair that is in sync: it is counted apart, and another one is made in its place.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,13 +25,16 @@ const REALS: u8 = 3;
 /// Connections that are opened between one change of the weights and the next.
 const OPENED_AT_ONCE: usize = 100;
 /// How long two rounds of requests may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ROUND_LIMIT: Duration = Duration::from_secs(120);
 /// From a flow's first data until the active node has put it into a batch for the standby, at most: it gathers flows for 2 ms, and its thread
 /// may have to wait for a CPU. A younger flow is not established yet, and counted as at risk.
 const GATHERING: Duration = Duration::from_millis(500);
 /// What the nodes wait for and have room for, on a machine that has other things to do: a change of the table waits for the standby for as long
 /// as it takes, and flows that are remembered while `lbd` waits for a CPU find room.
 const CHECKPOINT: &str = "[checkpoint]\nwrite_ahead_timeout = \"5s\"\nflow_events_size = \"16MiB\"\n";
+
+/// Failovers that are made in place of those with a takeover that no cut explains, at most, for each that is wanted.
+const TRIES: usize = 3;
 
 /// How much there is of everything.
 struct Scale {
@@ -68,31 +74,34 @@ fn nothing_that_was_established_breaks_when_the_active_node_is_cut_off_again_and
     let connections = open(&stage, &weights, scale.connections)?;
     synthetic.wait_for_flows(scale.flows).with_context(|| stage.story())?;
     stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
-    let mut cuts = Vec::new();
-    for _ in 0..scale.failovers {
-        cuts.push(fail_over(&stage, &weights, &synthetic, &connections)?);
+    let traffic = Traffic { weights: &weights, synthetic: &synthetic, connections: &connections };
+    let mut cuts: Vec<CutOff> = Vec::new();
+    while cuts.iter().filter(|cut| cut.is_clean).count() < scale.failovers && cuts.len() < TRIES * scale.failovers {
+        cuts.push(fail_over(&stage, &traffic)?);
     }
     let changes = weights.stop()?;
     let (flows, rounds) = (synthetic.stop()?, connections.rounds());
     let broken = connections.stop()?;
     let verdict = Verdict::of(&flows, &cuts);
-    println!(
-        "{} failovers, {changes} changes of weights; {} of {} connections broke in {rounds} rounds of requests; of {} synthetic flows {} \
-         that were established went elsewhere, {} were at risk, of which {} went elsewhere; the standby lagged by {:?}",
-        cuts.len(),
-        broken.len(),
-        scale.connections,
-        flows.len(),
-        verdict.broken.len(),
-        verdict.at_risk,
-        verdict.at_risk_moved,
-        cuts.iter().map(|cut| cut.at - cut.acked).collect::<Vec<_>>(),
+    println!("{}", verdict.summary(&cuts, changes));
+    println!("{} of {} connections broke in {rounds} rounds of requests", broken.len(), scale.connections);
+    let clean = cuts.iter().filter(|cut| cut.is_clean).count();
+    ensure!(
+        clean >= scale.failovers,
+        "only {clean} of {} failovers had no other takeover beside them: {cuts:?}",
+        cuts.len()
     );
     ensure!(changes as usize > scale.failovers, "weights have hardly moved: {changes} changes");
     ensure!(verdict.at_risk < flows.len() / 2, "most flows were at risk: nothing is tested");
-    ensure!(broken.is_empty(), "{} connections broke: {:?}", broken.len(), &broken[..broken.len().min(5)]);
-    let some = &verdict.broken[..verdict.broken.len().min(5)];
-    ensure!(some.is_empty(), "{} flows went to another real server, cuts at {cuts:?}: {some:?}", verdict.broken.len());
+    let some = &broken[..broken.len().min(5)];
+    ensure!(
+        broken.is_empty(),
+        "{} connections broke: {some:?}; {}\n{}",
+        broken.len(),
+        verdict.told(&cuts),
+        stage.story()
+    );
+    ensure!(verdict.broken.is_empty(), "{}\n{}", verdict.told(&cuts), stage.story());
     Ok(())
 }
 
@@ -102,31 +111,61 @@ struct CutOff {
     at: Instant,
     /// The standby had applied what the active node had told it before this, as it said just before the cut.
     acked: Instant,
+    /// From the cut before this one to the next one there was no takeover but by the cuts.
+    is_clean: bool,
+}
+
+/// All that goes through the pair.
+struct Traffic<'a> {
+    weights: &'a MovingWeights,
+    synthetic: &'a Synthetic,
+    connections: &'a Connections,
 }
 
 /// Cuts the active node off, waits until the other one serves every flow, and until the first one is back
 /// and in sync.
-fn fail_over(
-    stage: &PairStage,
-    weights: &MovingWeights,
-    synthetic: &Synthetic,
-    connections: &Connections,
-) -> Result<CutOff> {
+fn fail_over(stage: &PairStage, traffic: &Traffic) -> Result<CutOff> {
     let owner = stage.wait_for_any_owner()?;
-    let standby = 1 - owner;
+    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
+    let epoch = stage.nodes[owner].epoch()?;
     let acked = acked(&stage.nodes[owner])?;
     let at = Instant::now();
     stage.network.cut(&Cut::node(owner))?;
-    stage.nodes[standby].wait_for_state("active")?;
-    synthetic.aim(stage.network.mac(standby)?);
-    weights.follow(standby);
-    stage.wait_to_be_known(standby)?;
-    synthetic.wait_for_round().with_context(|| stage.story())?;
-    connections.wait_for_round()?;
+    stage.nodes[1 - owner].wait_for_state("active")?;
+    traffic.go_to(stage, 1 - owner)?;
+    stage.wait_to_be_known(1 - owner)?;
+    traffic.wait_for_round(stage)?;
     stage.network.mend(&Cut::node(owner))?;
-    stage.wait_for_owner(standby)?;
+    let heir = stage.wait_for_any_owner()?;
+    traffic.go_to(stage, heir)?;
     stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
-    Ok(CutOff { at, acked })
+    // After another takeover flows may go elsewhere only when they are heard of again: here, and not after the next cut.
+    traffic.wait_for_round(stage)?;
+    let is_clean = stage.nodes.iter().map(Node::epoch).all(|now| now.is_ok_and(|now| now == epoch + 1));
+    Ok(CutOff { at, acked, is_clean })
+}
+
+impl Traffic<'_> {
+    fn go_to(&self, stage: &PairStage, node: usize) -> Result<()> {
+        self.synthetic.aim(stage.network.mac(node)?);
+        self.weights.follow(node);
+        Ok(())
+    }
+
+    /// Waits until each flow has been heard of, by whichever node is active.
+    fn wait_for_round(&self, stage: &PairStage) -> Result<()> {
+        let wanted = [self.synthetic.rounds() + 2, self.connections.rounds() + 2];
+        let done = wait_for("a frame and an answer of each flow", ROUND_LIMIT, || {
+            let active = |node: &usize| stage.nodes[*node].state().is_ok_and(|state| state == "active");
+            let all_active: Vec<usize> = (0..2).filter(active).collect();
+            if let [only] = all_active[..] {
+                self.go_to(stage, only)?;
+            }
+            let is_done = self.synthetic.rounds() >= wanted[0] && self.connections.rounds() >= wanted[1];
+            Ok(is_done.then_some(()))
+        });
+        done.with_context(|| stage.story())
+    }
 }
 
 /// Up to when the standby has acked everything, by the active node's own record.
@@ -185,12 +224,6 @@ impl Connections {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// Waits until each connection has asked anew.
-    fn wait_for_round(&self) -> Result<()> {
-        let wanted = self.rounds() + 2;
-        wait_for("all connections to be answered", ANSWER_LIMIT, || Ok((self.rounds() >= wanted).then_some(())))
-    }
-
     /// Ends it, and says which have broken.
     fn stop(self) -> Result<Vec<Broken>> {
         self.stop.store(true, Ordering::Relaxed);
@@ -200,27 +233,71 @@ impl Connections {
 
 /// What has become of the synthetic flows.
 struct Verdict<'a> {
+    flows: usize,
     /// Flows that were established, and went elsewhere.
     broken: Vec<&'a SyntheticFlow>,
     /// Flows that were too young when the active node was cut off.
     at_risk: usize,
     /// Those of them that went elsewhere.
     at_risk_moved: usize,
+    /// Times that a flow went elsewhere at or after a takeover that no cut explains.
+    moved_beside: usize,
 }
 
 impl Verdict<'_> {
     fn of<'a>(flows: &'a [SyntheticFlow], cuts: &[CutOff]) -> Verdict<'a> {
-        let mut verdict = Verdict { broken: Vec::new(), at_risk: 0, at_risk_moved: 0 };
+        let mut verdict =
+            Verdict { flows: flows.len(), broken: Vec::new(), at_risk: 0, at_risk_moved: 0, moved_beside: 0 };
         for flow in flows {
             verdict.at_risk += cuts.iter().filter(|cut| flow.began <= cut.at && was_at_risk(flow, cut)).count();
-            let excused =
-                |seen: Instant| cuts.iter().rfind(|cut| cut.at < seen).is_some_and(|cut| was_at_risk(flow, cut));
-            match flow.changes.iter().filter(|change| excused(change.seen)).count() {
-                some if some < flow.changes.len() => verdict.broken.push(flow),
-                some => verdict.at_risk_moved += some,
+            let mut is_broken = false;
+            for change in &flow.changes {
+                match cuts.iter().rfind(|cut| cut.at < change.seen) {
+                    Some(cut) if !cut.is_clean => verdict.moved_beside += 1,
+                    Some(cut) if was_at_risk(flow, cut) => verdict.at_risk_moved += 1,
+                    _ => is_broken = true,
+                }
             }
+            verdict.broken.extend(is_broken.then_some(flow));
         }
         verdict
+    }
+
+    fn summary(&self, cuts: &[CutOff], changes: u64) -> String {
+        let clean = cuts.iter().filter(|cut| cut.is_clean).count();
+        format!(
+            "{clean} failovers (and {} with other takeovers beside them, after which {} flows went elsewhere), {changes} changes of weights; of {} \
+             synthetic flows {} that were established went elsewhere, {} were at risk, of which {} went elsewhere; the standby lagged by {:?}",
+            cuts.len() - clean,
+            self.moved_beside,
+            self.flows,
+            self.broken.len(),
+            self.at_risk,
+            self.at_risk_moved,
+            cuts.iter().map(|cut| cut.at - cut.acked).collect::<Vec<_>>(),
+        )
+    }
+
+    /// When flows went elsewhere, beside the cuts.
+    fn told(&self, cuts: &[CutOff]) -> String {
+        let Some(first) = cuts.first().map(|cut| cut.at) else { return String::new() };
+        let mut moves: BTreeMap<(i128, usize, usize), usize> = BTreeMap::new();
+        for change in self.broken.iter().flat_map(|flow| &flow.changes) {
+            *moves.entry((ms_after(first, change.seen), change.from, change.to)).or_default() += 1;
+        }
+        let moves: Vec<String> =
+            moves.iter().map(|((ms, from, to), count)| format!("{ms} ms: {count} from {from} to {to}")).collect();
+        let cuts: Vec<i128> = cuts.iter().map(|cut| ms_after(first, cut.at)).collect();
+        let (count, some) = (self.broken.len(), &self.broken[..self.broken.len().min(3)]);
+        format!("{count} flows went to another real server; cuts at {cuts:?} ms; {}; {some:?}", moves.join(", "))
+    }
+}
+
+/// Milliseconds from one instant to another, which may be the earlier one.
+fn ms_after(from: Instant, to: Instant) -> i128 {
+    match to.checked_duration_since(from) {
+        Some(after) => after.as_millis() as i128,
+        None => -(from.duration_since(to).as_millis() as i128),
     }
 }
 
