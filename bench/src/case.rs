@@ -8,6 +8,8 @@ use lb_tests::packet::{ACK, SYN};
 
 /// Packets of one run: some milliseconds. The next run goes on with the flow after the last.
 const PACKETS: u32 = 400_000;
+/// Runs that make a sample of one hot flow, or of a floor.
+const HOT_RUNS: u32 = 8;
 /// Flows of the cases about slots that remember, each once a run.
 pub const REMEMBERED_FLOWS: u32 = 100_000;
 
@@ -109,7 +111,8 @@ pub fn all() -> Vec<Case> {
     let mut cases = vec![floor(DROP, "bench_drop"), floor(MAC_SWAP, "bench_mac_swap")];
     cases.extend(clean(DSR_V4, ["dsr-v4-hot", "dsr-v4-100k", "dsr-v4-1m", "dsr-v4-new"]));
     cases.extend(lease(DSR_V4, ["dsr-v4-hot-leased", "dsr-v4-hot-unleased"], "bench_v4_unleased"));
-    cases.push(told("dsr-v4-hot-told", forward("", DSR_V4)));
+    cases.push(told("dsr-v4-hot-told", hot("", DSR_V4)));
+    cases.push(Case { program: "bench_v4_untraceable", ..hot("dsr-v4-hot-untraceable", DSR_V4) });
     cases.extend(clean(DSR_V6, ["dsr-v6-hot", "dsr-v6-100k", "dsr-v6-1m", "dsr-v6-new"]));
     cases.extend(lease(DSR_V6, ["dsr-v6-hot-leased", "dsr-v6-hot-unleased"], "bench_v6_unleased"));
     cases.extend(clean(IPIP_V4, ["ipip-v4-hot", "ipip-v4-100k", "ipip-v4-1m", "ipip-v4-new"]));
@@ -140,14 +143,15 @@ pub fn all() -> Vec<Case> {
 }
 
 fn floor(name: &'static str, program: &'static str) -> Case {
-    Case { program, own_work: None, ..forward(name, MISS) }
+    Case { program, own_work: None, ..hot(name, MISS) }
 }
 
 /// One hot flow; two numbers of flows in turn; new flows.
 fn clean(front: Front, names: [&'static str; 4]) -> [Case; 4] {
-    let [hot, hundred_thousand, million, new] = names.map(|name| forward(name, front));
+    let [one, hundred_thousand, million, new] = names;
+    let [hundred_thousand, million, new] = [hundred_thousand, million, new].map(|name| forward(name, front));
     [
-        hot,
+        hot(one, front),
         Case { flows: Some(100_000), ..hundred_thousand },
         Case { flows: Some(1_000_000), ..million },
         Case { flows: None, flags: SYN, ..new },
@@ -156,7 +160,7 @@ fn clean(front: Front, names: [&'static str; 4]) -> [Case; 4] {
 
 /// One hot flow on a node with a lease, and by a program that looks at none. In the other cases the node is solo.
 fn lease(front: Front, [leased, unleased]: [&'static str; 2], program: &'static str) -> [Case; 2] {
-    [Case { leased: true, ..forward(leased, front) }, Case { program, ..forward(unleased, front) }]
+    [Case { leased: true, ..hot(leased, front) }, Case { program, ..hot(unleased, front) }]
 }
 
 /// The same with checkpoints.
@@ -167,6 +171,11 @@ fn told(name: &'static str, case: Case) -> Case {
 fn exception(name: &'static str, front: Front, table: Table) -> Case {
     let flows = Some(REMEMBERED_FLOWS);
     Case { flows, packets: REMEMBERED_FLOWS, runs: 1, table: Some(table), ..forward(name, front) }
+}
+
+/// One hot flow. Such cases are held against one another, and differ by less than a run and the next.
+fn hot(name: &'static str, front: Front) -> Case {
+    Case { runs: HOT_RUNS, ..forward(name, front) }
 }
 
 fn forward(name: &'static str, front: Front) -> Case {

@@ -20,6 +20,9 @@ pub struct Figure {
     pub ratio_to_mac_swap: f64,
     /// Runs of the case.
     pub rounds: usize,
+    /// Nanoseconds a packet in each round.
+    #[serde(skip)]
+    pub nets: Vec<f64>,
 }
 
 /// The figures of all cases; `samples` are one list for each case.
@@ -27,9 +30,10 @@ pub struct Figure {
 pub fn figures(cases: &[&'static str], samples: &[Vec<Sample>]) -> Vec<Figure> {
     let mac_swap = median(column(cases, samples, MAC_SWAP).iter().map(net).collect());
     let figure = |(case, samples): (&&'static str, &Vec<Sample>)| {
-        let ns_median = median(samples.iter().map(net).collect());
+        let nets: Vec<f64> = samples.iter().map(net).collect();
+        let ns_median = median(nets.clone());
         let ratio_to_mac_swap = ns_median / mac_swap;
-        Figure { case, ns_median, ns_min: net(&least(samples)), ratio_to_mac_swap, rounds: samples.len() }
+        Figure { case, ns_median, ns_min: net(&least(samples)), ratio_to_mac_swap, rounds: samples.len(), nets }
     };
     cases.iter().zip(samples).map(figure).collect()
 }
@@ -71,7 +75,7 @@ struct Target {
     than: &'static str,
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target { case: "dsr-v4-hot", times: 3.3, than: MAC_SWAP },
     Target { case: "ipip-v4-hot", times: 4.0, than: MAC_SWAP },
     Target { case: "dsr-v4-1m", times: 2.0, than: "dsr-v4-hot" },
@@ -79,6 +83,7 @@ const TARGETS: [Target; 8] = [
     Target { case: "ipip-v4-1m", times: 2.0, than: "ipip-v4-hot" },
     Target { case: "ipip-v6-1m", times: 2.0, than: "ipip-v6-hot" },
     Target { case: "dsr-v4-hot-told", times: 1.03, than: "dsr-v4-hot" },
+    Target { case: "dsr-v4-hot", times: 1.03, than: "dsr-v4-hot-untraceable" },
     Target { case: "dsr-v4-new", times: NOISE, than: "dsr-v4-1m" },
 ];
 /// How much two cases that do the same may differ from run to run.
@@ -98,12 +103,17 @@ impl Display for Table<'_> {
         writeln!(f)?;
         for Target { case, times, than } in &TARGETS {
             let (Some(figure), Some(base)) = (self.find(case), self.find(than)) else { continue };
-            let ratio = figure.ns_median / base.ns_median;
+            let ratio = ratio(figure, base);
             let verdict = if ratio <= *times { "met" } else { "missed" };
             writeln!(f, "{verdict:<8}{case} at most {times} x {than}: {ratio:.2} x")?;
         }
         Ok(())
     }
+}
+
+/// Median of the ratios within a round: what slows the machine down for some rounds slows both down.
+fn ratio(figure: &Figure, base: &Figure) -> f64 {
+    median(figure.nets.iter().zip(&base.nets).map(|(ns, base)| ns / base).collect())
 }
 
 impl Table<'_> {

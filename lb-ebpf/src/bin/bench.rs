@@ -85,6 +85,7 @@ mod bench {
         bench_v4_floor: FAMILY_V4, nothing, None;
         bench_v4_run: FAMILY_V4, program::run, None;
         bench_v4_unleased: FAMILY_V4, unleased, None;
+        bench_v4_untraceable: FAMILY_V4, untraceable, None;
         bench_v4_undo_floor: FAMILY_V4, nothing, Some(NO_HEADER);
         bench_v4_undo4_run: FAMILY_V4, program::run, Some(IPV4);
         bench_v4_undo6_run: FAMILY_V4, program::run, Some(IPV6);
@@ -105,6 +106,19 @@ mod bench {
     #[inline(always)]
     fn unleased(ctx: *mut xdp_md) -> u32 {
         program::verdict(program::serve(program::Frame(ctx)), false)
+    }
+
+    /// The forwarder without a way to trace packets.
+    #[inline(always)]
+    fn untraceable(ctx: *mut xdp_md) -> u32 {
+        let frame = program::Frame(ctx);
+        if !program::node::serves() {
+            let outcome = program::node::outcome(frame);
+            if outcome != program::node::FORWARD {
+                return program::verdict(outcome, false);
+            }
+        }
+        program::verdict(program::serve(frame), false)
     }
 
     /// Writes the next flow's packet. False where the frame is not the bench's.

@@ -10,7 +10,7 @@ mod icmp;
 mod ipv4;
 mod ipv6;
 mod maps;
-mod node;
+pub mod node;
 mod packet;
 mod reset;
 mod service;
