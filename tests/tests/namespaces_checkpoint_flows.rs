@@ -109,13 +109,15 @@ fn nothing_that_was_established_breaks_when_the_active_node_is_cut_off_again_and
 }
 
 /// When the active node was cut off.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct CutOff {
     at: Instant,
     /// The standby had applied what the active node had told it before this, as it said just before the cut.
     acked: Instant,
     /// From the cut before this one to the next one there was no takeover but by the cuts.
     is_clean: bool,
+    /// What each node that took over in that time had: from its log.
+    began_with: Vec<String>,
 }
 
 /// All that goes through the pair.
@@ -132,6 +134,7 @@ fn fail_over(stage: &PairStage, traffic: &Traffic) -> Result<CutOff> {
     stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
     let epoch = stage.nodes[owner].epoch()?;
     let acked = acked(&stage.nodes[owner])?;
+    let logged = stage.nodes.iter().map(|node| node.lbd.log().len()).collect::<Vec<_>>();
     let at = Instant::now();
     stage.network.cut(&Cut::node(owner))?;
     stage.nodes[1 - owner].wait_for_state("active")?;
@@ -145,7 +148,8 @@ fn fail_over(stage: &PairStage, traffic: &Traffic) -> Result<CutOff> {
     // After another takeover flows may go elsewhere only when they are heard of again: here, and not after the next cut.
     traffic.wait_for_round(stage)?;
     let is_clean = stage.nodes.iter().map(Node::epoch).all(|now| now.is_ok_and(|now| now == epoch + 1));
-    Ok(CutOff { at, acked, is_clean })
+    let began_with = stage.nodes.iter().zip(logged).flat_map(|(node, from)| leads(&node.lbd.log()[from..])).collect();
+    Ok(CutOff { at, acked, is_clean, began_with })
 }
 
 impl Traffic<'_> {
@@ -177,6 +181,12 @@ fn acked(node: &Node) -> Result<Instant> {
     let shown = node.checkpoint()?;
     let lag_ms = shown["stream"]["lag_ms"].as_f64().with_context(|| format!("no lag in {shown}"))?;
     asked.checked_sub(Duration::from_secs_f64(lag_ms / 1e3)).context("the lag is longer than this host is up")
+}
+
+/// The lines by which a node says what it begins to lead with.
+fn leads(log: &str) -> Vec<String> {
+    let said = log.lines().filter_map(|line| line.split_once("checkpoints: leads ").map(|(_, said)| said.to_owned()));
+    said.collect()
 }
 
 fn start_web(stage: &PairStage) -> Result<Vec<WebServer>> {
@@ -279,7 +289,7 @@ impl Verdict<'_> {
             self.at_risk,
             self.at_risk_moved,
             cuts.iter().map(|cut| cut.at - cut.acked).collect::<Vec<_>>(),
-        )
+        ) + &beside(cuts)
     }
 
     /// When flows went elsewhere, beside the cuts.
@@ -295,6 +305,12 @@ impl Verdict<'_> {
         let (count, some) = (self.broken.len(), &self.broken[..self.broken.len().min(3)]);
         format!("{count} flows went to another real server; cuts at {cuts:?} ms; {}; {some:?}", moves.join(", "))
     }
+}
+
+/// What the nodes had that took over beside the cuts.
+fn beside(cuts: &[CutOff]) -> String {
+    let of = |cut: &CutOff| format!("\nwith other takeovers beside it: {}", cut.began_with.join("; "));
+    cuts.iter().filter(|cut| !cut.is_clean).map(of).collect()
 }
 
 /// Milliseconds from one instant to another, which may be the earlier one.

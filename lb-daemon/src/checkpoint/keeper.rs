@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lb_core::auth::Keys;
+use lb_core::checkpoint::ledger::NotInSync;
 use lb_core::checkpoint::{Entry, Origin, Sequence};
 use lb_core::pair::view::Level;
 use lb_core::pair::{Epoch, Input, Role, Service, State};
@@ -224,15 +225,15 @@ impl Common {
     pub(super) async fn lead(&self, origin: Origin) -> Result<(), Stopped> {
         let hub = self.hub.clone();
         let lead = move |engine: &mut Engine| {
-            let held = hub.look(|ledger, _| ledger.held());
+            let (held, sync) = hub.look(|ledger, now| (ledger.held(), ledger.sync(now)));
             engine.lead();
             hub.change(|ledger, _| ledger.lead(origin));
-            held
+            (held, sync)
         };
         // Whom it followed is kept: that one's last words are still to come.
-        let held = self.engine.call(lead).await?;
+        let (held, sync) = self.engine.call(lead).await?;
         *lock(&self.succeeded) = held;
-        info!("checkpoints: leads (epoch {})", origin.epoch);
+        info!("checkpoints: leads (epoch {}), {}", origin.epoch, begins(held.is_some(), sync));
         Ok(())
     }
 
@@ -252,6 +253,17 @@ impl Common {
 
     pub(super) fn followed(&self) -> MutexGuard<'_, Option<Origin>> {
         lock(&self.followed)
+    }
+}
+
+/// What a node begins to lead with, for the log: whether flows may break.
+fn begins(has_followed: bool, sync: Result<(), NotInSync>) -> String {
+    match sync {
+        Ok(()) if has_followed => "with all that had come from the active node".to_owned(),
+        Err(why @ (NotInSync::Filling(_) | NotInSync::FlowsUnwritten(_) | NotInSync::NoOwner(_))) => {
+            format!("with what it had when it found: {why}")
+        }
+        Ok(()) | Err(_) => "with what it knew itself".to_owned(),
     }
 }
 

@@ -114,10 +114,13 @@ impl World {
     /// The daemon goes on: with what it was about to do, with what has come in meanwhile, and then it looks at the clock.
     fn resume(&mut self, role: Role) -> Result<(), Violation> {
         let now = self.now;
+        let shortest_death = super::schedule::shortest_death(self.host(role).options());
         let Some(daemon) = &mut self.host(role).daemon else { return Ok(()) };
         daemon.stop_after = None;
         let Some(since) = daemon.stopped_since.take() else { return Ok(()) };
-        daemon.stopped_us += now - since;
+        if now - since >= shortest_death {
+            daemon.stopped_us += now - since;
+        }
         self.watch.went_on(&self.hosts[role as usize], now - since, now);
         self.act(role)?;
         self.hear_inbox(role)

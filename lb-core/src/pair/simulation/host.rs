@@ -41,7 +41,7 @@ pub(super) struct Daemon {
     pub(super) stopped_since: Option<Instant>,
     /// It is to be stopped after so many more actions.
     pub(super) stop_after: Option<u32>,
-    /// How long it has been stopped in all.
+    /// How long it has been stopped in all, times shorter than a death not counted: what came in them was read before anything was decided.
     pub(super) stopped_us: u64,
     /// What has come in while it was stopped.
     pub(super) inbox: VecDeque<Input>,

@@ -173,6 +173,13 @@ pub(super) fn fastest(options: &Options) -> Micros {
     options.paths.iter().map(|path| path.interval_us).min().unwrap_or_default()
 }
 
+/// The least time in which every ask of a peer that is gone can have been in vain. A node that was off the CPU for less has missed nothing: it
+/// reads what came meanwhile first.
+pub(super) fn shortest_death(options: &Options) -> Micros {
+    let shortest = |path: &PathOptions| Micros::from(path.missed_limit - 1) * path.interval_us + path.ack_timeout_us;
+    options.paths.iter().map(shortest).max().unwrap_or_default()
+}
+
 /// The longest lossless detection.
 pub(super) fn slowest_detection(options: &Options) -> Micros {
     let slowest = |path: &PathOptions| Micros::from(path.missed_limit) * path.interval_us + path.ack_timeout_us;
