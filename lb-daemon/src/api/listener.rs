@@ -20,8 +20,10 @@ use tracing::warn;
 
 use crate::config::{Group, Settings};
 
-/// Most connections at once; further ones wait.
+/// Most connections at once of root and of the group; further ones wait.
 const MAX_CONNECTIONS: usize = 64;
+/// Most connections at once of all others, readers among them; further ones are closed. So nobody else's keep out who runs the host.
+const MAX_OTHER_CONNECTIONS: usize = 32;
 /// Most groups of a peer that are looked at; the kernel's own limit for a process (NGROUPS_MAX).
 const MAX_GROUPS: usize = 65_536;
 /// Pause after the host had no descriptor left for a connection.
@@ -67,7 +69,30 @@ pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
     access: Access,
-    connections: Arc<Semaphore>,
+    places: Places,
+}
+
+/// Room for connections.
+#[derive(Debug)]
+struct Places {
+    own: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self { own: Arc::new(Semaphore::new(MAX_CONNECTIONS)), others: Arc::new(Semaphore::new(MAX_OTHER_CONNECTIONS)) }
+    }
+
+    /// A place for somebody with this right; nothing where there is none for the likes of them.
+    async fn take(&self, right: Right) -> Option<OwnedSemaphorePermit> {
+        if right == Right::Change {
+            // The semaphore is never closed.
+            self.own.clone().acquire_owned().await.ok()
+        } else {
+            self.others.clone().try_acquire_owned().ok()
+        }
+    }
 }
 
 impl Socket {
@@ -80,7 +105,7 @@ impl Socket {
         fs::set_permissions(&new, Permissions::from_mode(access.mode()))?;
         chown(&new, None, Some(access.group.unwrap_or(0)))?;
         fs::rename(&new, path)?;
-        Ok(Self { listener, path: path.to_owned(), access, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
+        Ok(Self { listener, path: path.to_owned(), access, places: Places::new() })
     }
 
     /// Who may use it beside root.
@@ -109,10 +134,13 @@ impl Listener for Socket {
 
     async fn accept(&mut self) -> (Connection, unix::SocketAddr) {
         loop {
-            // The semaphore is never closed.
-            let Ok(permit) = self.connections.clone().acquire_owned().await else { continue };
             match self.listener.accept().await {
-                Ok((stream, address)) => return (Connection { stream, _permit: permit }, address),
+                Ok((stream, address)) => {
+                    let place = self.places.take(Peer::of(&stream).right(self.access)).await;
+                    if let Some(permit) = place {
+                        return (Connection { stream, _permit: permit }, address);
+                    }
+                }
                 Err(error) => {
                     warn!("API: a connection failed: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -247,6 +275,21 @@ mod tests {
     fn everybody_can_connect_where_there_are_readers() {
         assert_eq!(BOTH.mode(), 0o666);
         assert_eq!(Access { readers: None, ..BOTH }.mode(), 0o660);
+    }
+
+    #[tokio::test]
+    async fn others_leave_room_for_who_runs_the_host() {
+        let places = Places::new();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_OTHER_CONNECTIONS {
+            taken.push(places.take(Right::Read).await.unwrap());
+        }
+        for right in [Right::None, Right::Read] {
+            assert!(places.take(right).await.is_none(), "{right:?}");
+        }
+        assert!(places.take(Right::Change).await.is_some());
+        taken.pop();
+        assert!(places.take(Right::None).await.is_some(), "a connection that ends makes room");
     }
 
     #[tokio::test]

@@ -161,9 +161,23 @@ async fn carry(
             (names, named) = (newest, Some(Instant::now()));
         }
         let text = read(&mut running.tracer, &names, limits.frames, &mut left);
-        if !text.is_empty() && lines.send(Bytes::from(text)).await.is_err() {
+        if !text.is_empty() && !pass_on(&lines, text, ends, &mut stopped).await {
             return;
         }
+    }
+}
+
+/// Sends the lines. False where nobody wants them any more: a client that does not read keeps no trace going beyond its time.
+async fn pass_on(
+    lines: &mpsc::Sender<Bytes>,
+    text: String,
+    ends: Instant,
+    stopped: &mut watch::Receiver<bool>,
+) -> bool {
+    tokio::select! {
+        sent = lines.send(Bytes::from(text)) => sent.is_ok(),
+        () = time::sleep_until(ends) => false,
+        _ = stopped.wait_for(|stopped| *stopped) => false,
     }
 }
 
@@ -267,6 +281,20 @@ mod tests {
         for wrong in ["203.0.113.77", "203.0.113.77/33", "2001:db8::/32", "/3", "x/3"] {
             assert_eq!(prefix(wrong, vip), None, "{wrong}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_keeps_no_trace_going() {
+        let (lines, _reads_nothing) = mpsc::channel(1);
+        let (stop, mut stopped) = watch::channel(false);
+        let ends = Instant::now() + Duration::from_secs(3);
+        assert!(pass_on(&lines, "first".to_owned(), ends, &mut stopped).await, "there is room for it");
+        assert!(!pass_on(&lines, "second".to_owned(), ends, &mut stopped).await);
+        assert_eq!(Instant::now(), ends, "it was given the trace's time");
+        stop.send(true).unwrap();
+        let later = ends + Duration::from_secs(3);
+        assert!(!pass_on(&lines, "third".to_owned(), later, &mut stopped).await);
+        assert_eq!(Instant::now(), ends, "the end of the daemon ends it at once");
     }
 
     #[test]
