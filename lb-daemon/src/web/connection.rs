@@ -11,9 +11,9 @@ use tokio::time;
 use tracing::debug;
 
 /// How long a request's head may take to come, and a connection may wait for the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection lives, however busy it is: one that reads its answers slowly goes away, too.
-const LIFETIME: Duration = Duration::from_secs(120);
+pub(super) const LIFETIME: Duration = Duration::from_secs(120);
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 /// Most header lines of a request.

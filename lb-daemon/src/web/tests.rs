@@ -142,3 +142,32 @@ async fn a_head_that_is_too_large_is_refused() {
     let answer = get(address, &long).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
+
+/// Both ends of a connection over the loopback.
+async fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (near, listener.accept().await.unwrap().0)
+}
+
+#[tokio::test]
+async fn who_sends_no_request_is_sent_away() {
+    let (_near, far) = connected().await;
+    time::pause();
+    let began = time::Instant::now();
+    connection::serve(far, Router::new()).await;
+    assert_eq!(began.elapsed().as_secs(), connection::HEAD_TIMEOUT.as_secs());
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_answer_is_sent_away() {
+    let (mut near, far) = connected().await;
+    let endless = || async {
+        Body::from_stream(futures_util::stream::repeat(Ok::<_, std::convert::Infallible>("x".repeat(1 << 16))))
+    };
+    near.write_all(b"GET / HTTP/1.1\r\nHost: lbd\r\n\r\n").await.unwrap();
+    time::pause();
+    let began = time::Instant::now();
+    connection::serve(far, Router::new().route("/", axum::routing::get(endless))).await;
+    assert_eq!(began.elapsed().as_secs(), connection::LIFETIME.as_secs());
+}
