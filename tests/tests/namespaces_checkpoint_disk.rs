@@ -55,6 +55,49 @@ fn a_node_whose_disk_takes_nothing_serves_on_and_says_so() -> Result<()> {
     let mut stage = PairStage::set_as(PairSetting::default())?;
     stage.be_known()?;
     let pinned = stage.pin()?;
+    let disk = give_disk(&mut stage)?;
+    stage.nodes[1].lbd.lbctl(&["checkpoint", "now"])?;
+
+    let full = fill(&disk)?;
+    for weight in ["20", "90", "20", "90"] {
+        stage.nodes[0].lbd.lbctl(&["weight", "real-1", weight])?;
+    }
+    stage.nodes[1].wait_for("the disk to be complained of", |node| is_well(node).map(|well| !well))?;
+    stage.nodes[0].lbd.lbctl(&["handover"]).with_context(|| stage.story())?;
+    stage.wait_for_owner(1)?;
+    stage.nodes[1].lbd.lbctl(&["weight", "real-1", "60"])?;
+    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
+
+    std::fs::remove_file(full).context("cannot remove a file")?;
+    stage.nodes[1].wait_for("the disk to be well", is_well)?;
+    close_unbroken(pinned).with_context(|| stage.story())
+}
+
+#[test]
+fn a_node_that_starts_on_a_read_only_disk_serves_and_says_so() -> Result<()> {
+    let mut stage = PairStage::set_as(PairSetting::default())?;
+    stage.be_known()?;
+    let pinned = stage.pin()?;
+    let disk = give_disk(&mut stage)?;
+    stage.nodes[1].lbd.stop()?;
+    mount(&["-o", "remount,ro"], &disk)?;
+    stage.nodes[1].lbd.start_again()?;
+    stage.nodes[1].lbd.wait_until_ready()?;
+    stage.wait_for_owner(0)?;
+    stage.nodes[1].wait_for("the disk to be complained of", |node| is_well(node).map(|well| !well))?;
+    let error = stage.nodes[1].checkpoint()?["store"]["error"].to_string();
+    ensure!(error.to_lowercase().contains("read-only"), "it does not say what is wrong: {error}");
+    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
+    stage.nodes[0].lbd.lbctl(&["handover"]).with_context(|| stage.story())?;
+    stage.wait_for_owner(1)?;
+    stage.nodes[1].lbd.lbctl(&["weight", "real-1", "60"])?;
+    mount(&["-o", "remount,rw"], &disk)?;
+    stage.nodes[1].wait_for("the disk to be well", is_well)?;
+    close_unbroken(pinned).with_context(|| stage.story())
+}
+
+/// Has the standby keep its checkpoints on a small disk of their own; where that is.
+fn give_disk(stage: &mut PairStage) -> Result<PathBuf> {
     let disk = stage.network.run.dir().join("disk");
     std::fs::create_dir(&disk).context("cannot make a directory")?;
     mount(&["-t", "tmpfs", "-o", "size=4m", "none"], &disk)?;
@@ -67,22 +110,11 @@ fn a_node_whose_disk_takes_nothing_serves_on_and_says_so() -> Result<()> {
     stage.nodes[1].lbd.wait_until_ready()?;
     stage.wait_for_owner(0)?;
     stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
-    stage.nodes[1].lbd.lbctl(&["checkpoint", "now"])?;
+    Ok(disk)
+}
 
-    let full = fill(&disk)?;
-    for weight in ["20", "90", "20", "90"] {
-        stage.nodes[0].lbd.lbctl(&["weight", "real-1", weight])?;
-    }
-    let is_well = |node: &Node| Ok(node.checkpoint()?["store"]["error"].is_null());
-    stage.nodes[1].wait_for("the disk to be complained of", |node| is_well(node).map(|well| !well))?;
-    stage.nodes[0].lbd.lbctl(&["handover"]).with_context(|| stage.story())?;
-    stage.wait_for_owner(1)?;
-    stage.nodes[1].lbd.lbctl(&["weight", "real-1", "60"])?;
-    stage.nodes.iter().try_for_each(Node::wait_for_checkpoints)?;
-
-    std::fs::remove_file(full).context("cannot remove a file")?;
-    stage.nodes[1].wait_for("the disk to be well", is_well)?;
-    close_unbroken(pinned).with_context(|| stage.story())
+fn is_well(node: &Node) -> Result<bool> {
+    Ok(node.checkpoint()?["store"]["error"].is_null())
 }
 
 /// What a power cut does to maps, program and addresses.
