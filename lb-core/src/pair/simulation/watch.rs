@@ -23,6 +23,8 @@ struct Seen {
     echoed_at: Instant,
     epoch: Epoch,
     claim: Epoch,
+    /// Its disk did not have the claim yet when it went: the next claim may be the same.
+    has_forgotten: bool,
     claimed_at: Instant,
     /// It went on when its lease had passed: since then, by its own time, and it has heard nothing since.
     unconfirmed: Option<(Instant, Instant)>,
@@ -70,6 +72,7 @@ impl Watch {
             echoed_at: 0,
             epoch: 0,
             claim: 0,
+            has_forgotten: false,
             claimed_at: 0,
             unconfirmed: None,
             off_since: Some(0),
@@ -101,6 +104,7 @@ impl Watch {
         seen.unconfirmed = None;
         seen.off_since = None;
         seen.epoch = 0;
+        seen.has_forgotten = host.disk.memory.epoch.max(host.disk.memory.reserved) < seen.claim;
         seen.started_at = now;
         seen.announced = false;
         seen.resumes = host.node().is_some_and(|node| node.state() == crate::pair::State::Active);
@@ -184,7 +188,8 @@ impl Watch {
         if std::mem::take(&mut seen.resumes) && epoch == seen.claim {
             return Ok(());
         }
-        if epoch <= seen.claim {
+        let is_new = epoch > seen.claim || std::mem::take(&mut seen.has_forgotten) && epoch == seen.claim;
+        if !is_new {
             return Err(format!("{:?} claims epoch {epoch} and has claimed {} before", host.role, seen.claim));
         }
         seen.claim = epoch;
