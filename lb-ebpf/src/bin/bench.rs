@@ -113,7 +113,7 @@ mod bench {
     fn untraceable(ctx: *mut xdp_md) -> u32 {
         let frame = program::Frame(ctx);
         if !program::node::serves() {
-            let outcome = program::node::outcome(frame);
+            let outcome = program::node::outcome(ctx);
             if outcome != program::node::FORWARD {
                 return program::verdict(outcome, false);
             }

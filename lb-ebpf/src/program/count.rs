@@ -17,9 +17,15 @@ const DROP_REASON_SHIFT: u32 = 8;
 const EVENT_SHIFT: u32 = 16;
 
 /// Counts a dropped packet; what becomes of it.
-#[inline(never)]
+#[inline(always)]
 pub fn drop(reason: DropReason) -> u32 {
-    let index = reason as u32;
+    dropped(reason as u32)
+}
+
+/// As [`drop`], by the reason's number. Global.
+#[unsafe(export_name = "count_dropped")]
+#[inline(never)]
+extern "C" fn dropped(index: u32) -> u32 {
     if let Some(count) = DROPS.get_ptr_mut(index) {
         // SAFETY: the entry is this CPU's own, and the program is not preempted by itself.
         unsafe { *count += 1 };

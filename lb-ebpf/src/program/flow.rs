@@ -1,5 +1,7 @@
 //! The slots that remember: which real an exception's packet goes to (docs/reference/forwarding.md section 4).
 
+use core::mem::transmute;
+
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use lb_common::{
     Event, FAMILY_V4, FLOW_FIN, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PROTOCOL_TCP,
@@ -19,8 +21,20 @@ use super::{
 const HOT: u32 = REAL_ALIVE | REAL_HOT;
 
 /// The real of a packet whose slot remembers or is marked.
-#[inline(never)]
+#[inline(always)]
 pub fn decide(packet: &Packet, slot: Slot) -> u16 {
+    // SAFETY: a slot has a word's size (asserted in `maps`), and any bytes are a word.
+    decide_by_word(packet, unsafe { transmute::<Slot, u64>(slot) })
+}
+
+/// As [`decide`], by the word that the slot is. Global.
+#[unsafe(export_name = "flow_decide")]
+#[inline(never)]
+extern "C" fn decide_by_word(packet: *const Packet, slot: u64) -> u16 {
+    // SAFETY: the caller has it on its stack.
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return NO_REAL };
+    // SAFETY: the word was a slot.
+    let slot = unsafe { transmute::<u64, Slot>(slot) };
     let syn = packet.tcp_flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
     if let Some(real) = remembered(packet, syn) {
         return real;

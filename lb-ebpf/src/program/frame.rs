@@ -72,11 +72,9 @@ impl Frame {
     /// Copies the frame's first bytes, as many as there is room for, and says how many that are.
     #[inline(always)]
     pub fn copy<const ROOM: usize>(self, to: &mut [u8; ROOM]) -> u32 {
-        // Not narrower than a register: the verifier has to see the limits of what it is given.
-        let length = self.len().min(ROOM);
-        if length == 0 {
-            return 0;
-        }
+        // Not narrower than a register: the verifier has to see the limits of what it is given. Linux 6.1's does not see that what is not zero
+        // is at least one. (No frame is empty.)
+        let length = self.len().wrapping_sub(1).min(ROOM - 1) + 1;
         // SAFETY: the helper writes `length` bytes to `to`, which holds as many, or fails.
         let result = unsafe { bpf_xdp_load_bytes(self.0, 0, to.as_mut_ptr().cast(), length as u32) };
         if result == 0 { length as u32 } else { 0 }

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::helpers::bpf_csum_diff;
-use lb_common::{DEFAULT_TTL, MAX_VLAN_TAGS};
+use lb_common::{DEFAULT_TTL, FlowKey, MAX_VLAN_TAGS};
 
 use super::{
     frame::{Bounds, Frame},
@@ -246,6 +246,20 @@ pub fn fold(sum: u32) -> u16 {
 pub unsafe fn sum(data: *const u32, length: u32, seed: u32) -> u32 {
     // SAFETY: by the function's own contract; the helper reads only.
     unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, data.cast_mut(), length, seed) as u32 }
+}
+
+/// The sum of a pseudo-header between the addresses of `key`, with that of the rest: see [`length_and_protocol`]. Both families' (RFC 9293
+/// section 3.1, RFC 8200 section 8.1) are of the same words, if in another order: the zeros after an IPv4 address add nothing.
+#[inline(always)]
+pub fn pseudo_header(key: &FlowKey, rest: u32) -> u32 {
+    // SAFETY: both addresses are at the key's start (asserted in `packet`).
+    unsafe { sum((&raw const *key).cast(), 2 * size_of::<[u8; 16]>() as u32, rest) }
+}
+
+/// The sum of what a pseudo-header has beside the addresses.
+pub const fn length_and_protocol(length: u32, protocol: u8) -> u32 {
+    let (sum, carry) = length.to_be().overflowing_add((protocol as u32).to_be());
+    sum + carry as u32
 }
 
 /// An IPv4 address as lb-common's keys have it.

@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 
+use aya_ebpf::bindings::xdp_md;
 use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
@@ -48,7 +49,10 @@ fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, next_header: u8) -
         return udp(frame, packet, l4);
     }
     packet.l4 = l4 as u32;
-    extended(frame, packet)
+    let l3 = packet.l3;
+    let class = Class(extended(frame.0, packet));
+    packet.confirm_l3(l3);
+    class
 }
 
 #[inline(always)]
@@ -76,9 +80,18 @@ fn udp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
     Class::FLOW
 }
 
-/// Anything but TCP or UDP right after the IPv6 header: walks the extension headers.
+/// Anything but TCP or UDP right after the IPv6 header. The number of a [`Class`]. Global.
+#[unsafe(export_name = "ipv6_extended")]
 #[inline(never)]
-fn extended(frame: Frame, packet: &mut Packet) -> Class {
+extern "C" fn extended(ctx: *mut xdp_md, packet: *mut Packet) -> u8 {
+    // SAFETY: the caller has it on its stack, and does not look at it meanwhile.
+    let Some(packet) = (unsafe { packet.as_mut() }) else { return Class::OTHER.0 };
+    walk(Frame(ctx), packet).0
+}
+
+/// Walks the extension headers.
+#[inline(always)]
+fn walk(frame: Frame, packet: &mut Packet) -> Class {
     let end = packet.l3 as u32 + packet.length;
     let mut at = packet.l4;
     let mut next = packet.key.service.protocol;

@@ -1,6 +1,9 @@
 //! What the node is to the VIPs (docs/reference/forwarding.md section 10).
 
-use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_jiffies64};
+use aya_ebpf::{
+    bindings::{xdp_action::XDP_PASS, xdp_md},
+    helpers::bpf_jiffies64,
+};
 use lb_common::{
     DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NODE_TELLS_FLOWS,
     NODE_TRACES, NodeState, VipKey,
@@ -41,9 +44,10 @@ pub fn serves() -> bool {
 }
 
 /// What becomes of a frame where the node does not serve; [`FORWARD`] where it serves, and for what it forwards while it drains. Out of line:
-/// it costs the others nothing.
+/// it costs the others nothing. Global.
+#[unsafe(export_name = "node_outcome")]
 #[inline(never)]
-pub fn outcome(frame: Frame) -> u32 {
+pub extern "C" fn outcome(ctx: *mut xdp_md) -> u32 {
     let Some(node) = NODE.get_ptr(0) else { return XDP_PASS };
     let service = service(node);
     if service == NODE_SOLO || service == NODE_SERVING && in_time(node) {
@@ -52,7 +56,7 @@ pub fn outcome(frame: Frame) -> u32 {
     let runs_out = service == NODE_SERVING || service == NODE_DRAINING;
     let silent = !runs_out || !in_time(node);
     let reason = if silent && runs_out { DropReason::LeaseExpired } else { DropReason::Standby };
-    if concerns_vip(frame, silent) {
+    if concerns_vip(Frame(ctx), silent) {
         return drop(reason);
     }
     if silent { XDP_PASS } else { FORWARD }

@@ -6,7 +6,10 @@ use lb_common::{DropReason, Event, FALLBACK_RESET, FAMILY_V4, PROTOCOL_TCP};
 use super::{
     count::{drop, ended},
     frame::Frame,
-    header::{Ipv4Header, Ipv6Header, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHeader, fold, sum, swap_macs, words},
+    header::{
+        Ipv4Header, Ipv6Header, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHeader, fold, length_and_protocol,
+        pseudo_header, sum, swap_macs,
+    },
     maps::SERVICE_OPTIONS,
     packet::{Kind, Packet},
 };
@@ -85,15 +88,11 @@ fn write(frame: Frame, packet: &Packet, v4: bool, mut tcp: TcpHeader) -> Option<
     Some(())
 }
 
-/// The checksum of a header without data (RFC 9293 section 3.1). The pseudo-headers of both families are of the same words, if
-/// in another order: the zeros after an IPv4 address add nothing.
+/// The checksum of a header without data (RFC 9293 section 3.1).
 #[inline(always)]
 fn checksum(packet: &Packet, tcp: TcpHeader) -> u16 {
-    let pseudo = [words(&packet.key.service.vip), words(&packet.key.client), [TCP.to_be(), PROTOCOL, 0, 0]];
-    // SAFETY: both are on the stack.
-    let seed = unsafe { sum(pseudo.as_ptr().cast(), size_of_val(&pseudo) as u32, 0) };
-    // SAFETY: as above.
+    let seed = const { length_and_protocol(TCP, PROTOCOL_TCP) };
+    let seed = pseudo_header(&packet.key, seed);
+    // SAFETY: it is on the stack.
     !fold(unsafe { sum((&raw const tcp).cast(), TCP, seed) })
 }
-
-const PROTOCOL: u32 = (PROTOCOL_TCP as u32).to_be();

@@ -8,7 +8,7 @@ use super::{
     frame::Frame,
     header::{
         ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IcmpHeader, Ipv4Header, Ipv6Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6, Tags,
-        fold, sum, words,
+        fold, length_and_protocol, pseudo_header, sum,
     },
     packet::{Kind, Packet},
 };
@@ -81,7 +81,8 @@ fn write6(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
     let at = packet.l3 + size_of::<Ipv6Header>();
     write_icmp(frame, at, PACKET_TOO_BIG_V6, 0, mtu.max(IPV6_MIN_MTU))?;
     let message = frame.at::<[u32; MESSAGE_V6 / 4]>(at)?;
-    let sum = checksum(message.cast(), MESSAGE_V6 as u32, pseudo_header(packet));
+    let seed = const { length_and_protocol(MESSAGE_V6 as u32, PROTOCOL_ICMPV6) };
+    let sum = checksum(message.cast(), MESSAGE_V6 as u32, pseudo_header(&packet.key, seed));
     set_checksum(frame, at, sum)
 }
 
@@ -99,18 +100,6 @@ fn set_checksum(frame: Frame, at: usize, sum: u16) -> Option<()> {
     // SAFETY: as above.
     unsafe { (*icmp).checksum = sum };
     Some(())
-}
-
-/// The sum of an ICMPv6 message's pseudo-header (RFC 8200 section 8.1).
-#[inline(always)]
-fn pseudo_header(packet: &Packet) -> u32 {
-    let words = [
-        words(&packet.key.service.vip),
-        words(&packet.key.client),
-        [(MESSAGE_V6 as u32).to_be(), u32::from(PROTOCOL_ICMPV6).to_be(), 0, 0],
-    ];
-    // SAFETY: the array is on the stack.
-    unsafe { sum(words.as_ptr().cast(), size_of_val(&words) as u32, 0) }
 }
 
 #[inline(always)]

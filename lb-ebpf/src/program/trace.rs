@@ -5,7 +5,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
+    bindings::{BPF_RB_NO_WAKEUP, xdp_md},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output},
 };
 use lb_common::{FAMILY_V4, FlowKey, NO_REAL, SLOT_CLEAN, TraceEvent, TraceFilter, slot_of};
@@ -20,9 +20,11 @@ use super::{
     service,
 };
 
-/// Notes the packet before anything becomes of it. False where nobody wants to see it.
+/// Notes the packet before anything becomes of it. False where nobody wants to see it. Global.
+#[unsafe(export_name = "trace_begin")]
 #[inline(never)]
-pub fn begin(frame: Frame) -> bool {
+pub extern "C" fn begin(ctx: *mut xdp_md) -> bool {
+    let frame = Frame(ctx);
     let Some(filter) = TRACE_FILTER.get(0) else { return false };
     // SAFETY: the helper has no conditions.
     let now_ns = unsafe { bpf_ktime_get_ns() };
@@ -51,11 +53,24 @@ pub fn begin(frame: Frame) -> bool {
     true
 }
 
-/// Writes the record of the packet that was noted last. Nobody is woken for it: who traces looks often enough. A full buffer takes none, and
-/// the next record's `sequence` says so.
+/// Notes the real that the packet will have by the slot and the tables: what it finds there may be gone after it. Global; not a part of
+/// [`begin`], so that their stacks do not add up.
+#[unsafe(export_name = "trace_foretell")]
 #[inline(never)]
-pub fn end(outcome: u32) {
-    let Some(event) = TRACE_PACKET.get_ptr_mut(0) else { return };
+pub extern "C" fn foretell() -> bool {
+    let Some(event) = TRACE_PACKET.get_ptr_mut(0) else { return false };
+    // SAFETY: as in `begin`.
+    let event = unsafe { &mut *event };
+    event.real = real(event);
+    true
+}
+
+/// Writes the record of the packet that was noted last. Nobody is woken for it: who traces looks often enough. A full buffer takes none, and
+/// the next record's `sequence` says so. Global; such a function has to return something.
+#[unsafe(export_name = "trace_end")]
+#[inline(never)]
+pub extern "C" fn end(outcome: u32) -> u32 {
+    let Some(event) = TRACE_PACKET.get_ptr_mut(0) else { return outcome };
     // SAFETY: as in `begin`.
     let event = unsafe { &mut *event };
     [event.action, event.drop_reason, event.event, _] = outcome.to_le_bytes();
@@ -68,6 +83,7 @@ pub fn end(outcome: u32) {
     unsafe {
         bpf_ringbuf_output(ring, (&raw mut *event).cast(), size_of::<TraceEvent>() as u64, BPF_RB_NO_WAKEUP.into());
     }
+    outcome
 }
 
 #[inline(always)]
@@ -84,7 +100,7 @@ fn is_wanted(filter: &TraceFilter, packet: &Packet, class: Class) -> bool {
         && (filter.port == 0 || class == Class::FLOW && packet.key.service.port == filter.port)
 }
 
-/// Fills in what is known before the packet is decided for.
+/// Fills in all but the real.
 #[inline(always)]
 fn note(frame: Frame, packet: &mut Packet, class: Class, event: &mut TraceEvent) {
     event.sequence += 1;
@@ -96,7 +112,6 @@ fn note(frame: Frame, packet: &mut Packet, class: Class, event: &mut TraceEvent)
     event.tcp_flags = packet.tcp_flags;
     event.has_ports = u8::from(class == Class::FLOW);
     event.has_slot = 0;
-    event.real = NO_REAL;
     event.captured = frame.copy(&mut event.frame) as u16;
     if class != Class::FLOW {
         return;
@@ -106,8 +121,6 @@ fn note(frame: Frame, packet: &mut Packet, class: Class, event: &mut TraceEvent)
     event.service = service.id as u16;
     event.slot = slot_of(flow_hash(&packet.key, v4));
     event.has_slot = 1;
-    // What a packet finds in the tables may be gone after it.
-    event.real = real(event);
 }
 
 /// The real of the packet by the slot and the tables as they are.
