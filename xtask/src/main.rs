@@ -10,6 +10,7 @@ mod dist;
 mod ebpf;
 mod prerequisites;
 mod test;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
         #[arg(long, value_name = "WORDS", default_value = "")]
         only: String,
     },
+    /// Send golden and random packets through the XDP program on Debian 12's own kernel, in a virtual machine
+    Vmtest,
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { pair: true, .. } => demo::run_pair(&root),
         Command::Demo { keep, .. } => demo::run(&root, keep),
         Command::Test { only } => test::run(&root, &only),
+        Command::Vmtest => vm::run(&root),
         Command::Bench(bench) => bench::run(&root, &bench),
         Command::Dist(arguments) => dist::run(&root, &arguments),
         Command::Dependencies => dependencies::check(&root),

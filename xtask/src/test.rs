@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{cargo, ebpf_objects, run as run_command};
 use crate::prerequisites::Need;
-use crate::{debian, dependencies, ebpf, prerequisites};
+use crate::{debian, dependencies, ebpf, prerequisites, vm};
 
 /// A section of this name holds a panic path, which the verifier refuses to load.
 const PANIC_SECTION: &str = ".text.unlikely";
@@ -63,6 +63,7 @@ fn steps(root: &Path) -> Result<Vec<Step<'_>>> {
         cargo_step(root, "unit tests", &["test", "--locked", "--workspace", "--lib", "--bins"]),
         cargo_step(root, "documentation tests", &["test", "--locked", "--workspace", "--doc"]),
     ];
+    steps.push(step("tests on Debian 12's own kernel, in a virtual machine", || vm::run(root)));
     for name in integration_tests(root)? {
         let title = format!("tests: {name}");
         steps.push(cargo_step(root, &title, &["test", "--locked", "--workspace", "--test", &name]));
