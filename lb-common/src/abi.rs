@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -25,6 +25,12 @@ pub const DEFAULT_MAX_FLOWS: u32 = 262_144;
 pub const MAX_HALF_OPEN: u32 = 65_536;
 /// Fragmented packets whose first fragment is remembered; the oldest go first.
 pub const MAX_FRAGMENTS: u32 = 16_384;
+/// Rows of `nat_replies`: reals' ports from which replies come.
+pub const MAX_NAT_REPLIES: u32 = 65_536;
+/// Rows of `nat_ports`: reals with a port of their own.
+pub const MAX_NAT_PORTS: u32 = 65_536;
+/// Bytes of the ring buffer of [`WantedNeighbour`]s.
+pub const WANTED_NEIGHBOURS_SIZE: u32 = 1 << 14;
 /// Bytes of the ring buffer of [`FlowEvent`]s unless the configuration says otherwise: a power of two, and no less than a page.
 pub const DEFAULT_FLOW_EVENTS_SIZE: u32 = 1 << 20;
 /// Bytes that a [`FlowEvent`] takes in its ring buffer: the kernel puts a header before each.
@@ -77,6 +83,14 @@ pub mod map {
     pub const RINGS: &str = "rings";
     /// Array of [`super::ServiceOptions`], indexed by service id.
     pub const SERVICE_OPTIONS: &str = "service_options";
+    /// Array of one [`super::NatState`].
+    pub const NAT: &str = "nat";
+    /// Hash of [`super::NatPortKey`] to `u32`: the port of a real that has another than its service's other reals.
+    pub const NAT_PORTS: &str = "nat_ports";
+    /// Hash of [`super::ServiceKey`], of a real and its port in place of a VIP and its, to [`super::NatReplyValue`].
+    pub const NAT_REPLIES: &str = "nat_replies";
+    /// Ring buffer of [`super::WantedNeighbour`]s.
+    pub const WANTED_NEIGHBOURS: &str = "wanted_neighbours";
     /// Array of [`super::RealValue`], indexed by real id.
     pub const REALS: &str = "reals";
     /// Hash of [`super::FlowKey`] to [`super::FlowValue`]: flows of slots that remember or are marked.
@@ -103,7 +117,7 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 20] = [
+    pub const ALL: [&str; 24] = [
         ABI,
         NODE,
         VIPS,
@@ -112,6 +126,10 @@ pub mod map {
         PORT_RANGES,
         RINGS,
         SERVICE_OPTIONS,
+        NAT,
+        NAT_PORTS,
+        NAT_REPLIES,
+        WANTED_NEIGHBOURS,
         REALS,
         FLOWS,
         HALF_OPEN,
@@ -214,7 +232,7 @@ pub const PORT_RANGE_FIXED_BITS: u32 = 16 * 8 + 8 + 8;
 pub struct ServiceValue {
     /// Index of the service's ring and counters.
     pub id: u32,
-    /// [`MODE_DSR`] or [`MODE_IPIP`].
+    /// [`MODE_DSR`], [`MODE_IPIP`] or [`MODE_NAT`].
     pub mode: u8,
     /// Zero.
     pub reserved: [u8; 3],
@@ -236,6 +254,8 @@ pub struct IndexedService {
 pub const MODE_DSR: u8 = 1;
 /// Forward mode: put the packet in an outer IPv4 or IPv6 header.
 pub const MODE_IPIP: u8 = 2;
+/// Forward mode: rewrite the destination's address and port; the reply comes back through the node, which rewrites its source.
+pub const MODE_NAT: u8 = 3;
 
 /// One slot of a ring. Eight bytes, so that one store changes it whole.
 #[repr(C, align(8))]
@@ -289,12 +309,72 @@ pub const REAL_RESOLVED: u32 = 2;
 /// The real is overloaded for the moment: a SYN whose slot is not clean and leads to it takes its second slot.
 pub const REAL_HOT: u32 = 4;
 
-/// What the program does with a service's packets that no real is there for: a row of `service_options`.
+/// What the program needs of few services' packets: a row of `service_options`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceOptions {
-    /// [`FALLBACK_DROP`] or [`FALLBACK_RESET`].
+    /// What becomes of a packet that no real is there for: [`FALLBACK_DROP`] or [`FALLBACK_RESET`].
     pub fallback: u32,
+    /// [`OPTION_REAL_PORTS`].
+    pub flags: u32,
+    /// In `nat` mode: the VIP, the source of replies.
+    pub vip: [u8; 16],
+    /// In `nat` mode: the port that replies come from; 0 where a service of several ports leaves it as it is.
+    pub vip_port: u16,
+    /// In `nat` mode: the port of the reals; 0 where a service of several ports leaves it as it is.
+    pub real_port: u16,
+}
+
+/// Some of the service's reals have a row in `nat_ports`, which goes before `real_port`.
+pub const OPTION_REAL_PORTS: u32 = 1;
+
+/// Whether any service is in `nat` mode: what other packets than those for VIPs have to be looked at for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NatState {
+    /// [`NAT_REPLIES`], [`NAT_REPLY_RANGES`].
+    pub flags: u32,
+}
+
+/// `nat_replies` has rows.
+pub const NAT_REPLIES: u32 = 1;
+/// `nat_replies` has rows with port 0.
+pub const NAT_REPLY_RANGES: u32 = 2;
+
+/// A real of a service in `nat` mode.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NatPortKey {
+    /// The service's id.
+    pub service: u32,
+    /// The real's id.
+    pub real: u32,
+}
+
+/// Whose replies come from a real's port; of a row with port 0, from its ports.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NatReplyValue {
+    /// The service's id.
+    pub service: u32,
+    /// The first port.
+    pub first_port: u16,
+    /// The last port.
+    pub last_port: u16,
+}
+
+/// A neighbour that a reply was for and whose MAC address the kernel does not know: a record of `wanted_neighbours`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WantedNeighbour {
+    /// Its address.
+    pub address: [u8; 16],
+    /// The interface that it is behind.
+    pub ifindex: u32,
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }
 
 /// A packet whose slot has no real is dropped.
@@ -467,7 +547,7 @@ pub struct FragmentKey {
 pub struct FragmentValue {
     /// The flow's service.
     pub service: u32,
-    /// Where it went.
+    /// Where it went; of a reply no real.
     pub real: u16,
     /// The service's forward mode.
     pub mode: u8,
@@ -499,7 +579,11 @@ const _: () = {
     assert!(size_of::<PortRangeKey>() == 20);
     assert!(size_of::<ServiceValue>() == 8);
     assert!(size_of::<IndexedService>() == 28);
-    assert!(size_of::<ServiceOptions>() == 4);
+    assert!(size_of::<ServiceOptions>() == 28);
+    assert!(size_of::<NatState>() == 4);
+    assert!(size_of::<NatPortKey>() == 8);
+    assert!(size_of::<NatReplyValue>() == 8);
+    assert!(size_of::<WantedNeighbour>() == 24);
     assert!(size_of::<Slot>() == 8);
     assert!(size_of::<RealValue>() == 64);
     assert!(size_of::<FlowKey>() == 40);

@@ -23,7 +23,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Why a packet for a VIP was dropped.
+    /// Why a packet for a VIP, or a reply of a real in `nat` mode, was dropped.
     DropReason {
         /// A header contradicts itself, or the IP payload is too short for the transport header.
         Malformed = 0, "malformed";
@@ -51,6 +51,12 @@ counters! {
         Standby = 11, "standby";
         /// The node's lease has run out: its daemon has not renewed it.
         LeaseExpired = 12, "lease_expired";
+        /// A reply of a real in `nat` mode, to a destination that the host's routes refuse.
+        NoRoute = 13, "no_route";
+        /// A reply of a real in `nat` mode, and the host does not forward packets that come in by its interface.
+        NotForwarding = 14, "not_forwarding";
+        /// A reply of a real in `nat` mode, and the MAC address of its next hop is not known yet.
+        NoNeighbour = 15, "no_neighbour";
     }
 }
 
@@ -77,5 +83,7 @@ counters! {
         HotDiverted = 8, "hot_diverted";
         /// Flows remembered or forgotten of which the full ring buffer could not tell.
         FlowEventLost = 9, "flow_event_lost";
+        /// Replies of reals in `nat` mode sent to their clients.
+        ReplyForwarded = 10, "reply_forwarded";
     }
 }

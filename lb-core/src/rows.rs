@@ -12,8 +12,8 @@ use std::{
 };
 
 use lb_common::{
-    FAMILY_V4, FAMILY_V6, PortRangeKey, REAL_RESOLVED, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
-    VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    FAMILY_V4, FAMILY_V6, NatPortKey, NatReplyValue, NatState, PortRangeKey, REAL_RESOLVED, RealValue, ServiceKey,
+    ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 pub use diff::diff;
@@ -40,6 +40,12 @@ pub struct Rows {
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// The map `service_options` by service id, without the rows that are all zero.
     pub service_options: BTreeMap<u32, ServiceOptions>,
+    /// The row of the map `nat`.
+    pub nat: NatState,
+    /// The map `nat_ports`.
+    pub nat_ports: HashMap<NatPortKey, u32>,
+    /// The map `nat_replies`.
+    pub nat_replies: HashMap<ServiceKey, NatReplyValue>,
 }
 
 /// One change of the maps.
@@ -100,6 +106,25 @@ pub enum MapWrite {
         service: u32,
         /// The new row.
         value: ServiceOptions,
+    },
+    /// Says which replies there are.
+    Nat {
+        /// The new row.
+        value: NatState,
+    },
+    /// Sets or removes the port of a service's real.
+    NatPort {
+        /// Service and real.
+        key: NatPortKey,
+        /// The new row.
+        value: Option<u32>,
+    },
+    /// Sets or removes whose replies come from a real's port.
+    NatReply {
+        /// The real's address, port and protocol.
+        key: ServiceKey,
+        /// The new row.
+        value: Option<NatReplyValue>,
     },
     /// Sets a service's counters to zero: its id has just been handed out.
     ResetServiceCounters {

@@ -54,6 +54,9 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
         MapWrite::ServiceOptions { service, value } => {
             maps.service_options.insert(*service, *value);
         }
+        MapWrite::Nat { value } => maps.nat = *value,
+        MapWrite::NatPort { key, value } => set(&mut maps.nat_ports, *key, *value),
+        MapWrite::NatReply { key, value } => set(&mut maps.nat_replies, *key, *value),
         MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
     }
 }

@@ -1,13 +1,17 @@
 //! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowEvent, FlowKey, FragmentKey, NodeState, TraceEvent, TraceFilter, TrafficCounters};
+use lb_common::{
+    FlowEvent, FlowKey, FragmentKey, NodeState, TraceEvent, TraceFilter, TrafficCounters, WantedNeighbour,
+};
 use lb_core::rows::{Rows, diff};
-use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap, Options, Tracer};
+use lb_daemon::dataplane::{AttachMode, Dataplane, FlowEvents, LeaseMap, Options, Tracer, WantedNeighbours};
 
+use crate::kernel::{Kernel, WAY_LINK};
 use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
 
@@ -20,11 +24,15 @@ const TRACE_LASTS: Duration = Duration::from_secs(3_600);
 /// Bytes of metadata that leave no room before a frame: of 256 bytes the kernel keeps 40 for itself.
 const METADATA: usize = 216;
 
-/// The loaded program, and what its maps have been made to hold.
+/// The loaded program, and what its maps and the kernel's tables have been made to hold.
+///
+/// It has a network namespace of its own, which the thread that has loaded it is in from then on. Frames are run on that thread only.
 pub struct Harness {
+    kernel: Kernel,
     dataplane: Dataplane,
     lease: LeaseMap,
     flow_events: FlowEvents,
+    wanted: WantedNeighbours,
     tracer: Tracer,
     limits: Limits,
     rows: Rows,
@@ -45,7 +53,8 @@ pub struct Keys {
 }
 
 impl Harness {
-    /// Loads the program with maps of these sizes; nothing is pinned or attached.
+    /// Moves the calling thread to a network namespace of its own, for good, and loads the program with maps of these sizes. Nothing
+    /// is pinned. It is attached to the namespace's link, so that frames can be run as if they had come in by it.
     ///
     /// # Errors
     /// No privilege, or a kernel that cannot run the program.
@@ -57,15 +66,20 @@ impl Harness {
             flow_events_size: limits.flow_events_size,
             debug_log: false,
         };
-        let (dataplane, _) = Dataplane::open(&options)
+        let kernel = Kernel::of_this_thread()?;
+        let (mut dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
+        dataplane.attach(WAY_LINK, AttachMode::Driver)?;
         let (lease, flow_events, tracer) = (dataplane.lease_map()?, dataplane.flow_events()?, dataplane.tracer()?);
+        let wanted = dataplane.wanted_neighbours()?;
         let (rows, base) = (Rows::default(), Effects::default());
         let takes_metadata = dataplane.test_run_behind(METADATA, &[0; SHORTEST_FRAME]).is_ok();
         Ok(Self {
+            kernel,
             dataplane,
             lease,
             flow_events,
+            wanted,
             tracer,
             limits,
             rows,
@@ -83,7 +97,7 @@ impl Harness {
         frame.len() >= SHORTEST_FRAME && (state.headroom >= HEADROOM || self.takes_metadata)
     }
 
-    /// Makes the maps hold the state, and counters count from the state's on.
+    /// Makes the maps and the kernel's tables hold the state, and counters count from the state's on.
     ///
     /// # Errors
     /// The kernel refuses a write, or the state wants maps of other sizes.
@@ -98,7 +112,9 @@ impl Harness {
         self.reals = (0..self.limits.max_reals.min(u32::from(u16::MAX))).map(|id| id as u16).collect();
         self.install_tables(&state.effects)?;
         self.install_node(state.node);
+        self.kernel.set(&state.ways)?;
         self.read_told()?;
+        self.read_wanted();
         self.base = self.counters()?;
         subtract(&mut self.base, &state.effects);
         Ok(())
@@ -123,15 +139,16 @@ impl Harness {
         Ok(())
     }
 
-    /// Runs the program on a frame that came in by loopback, with the state's headroom before it.
+    /// Runs the program on a frame that came in by the interface `ingress`: [`LOOPBACK`] or the namespace's link. The state's headroom is
+    /// before it, where it came in by loopback.
     ///
     /// # Errors
     /// The kernel refuses the frame, or the program returns no verdict of ours.
-    pub fn run(&self, state: &State, frame: &[u8]) -> Result<(Verdict, Vec<u8>)> {
-        let got = if state.headroom < HEADROOM {
+    pub fn run(&self, state: &State, frame: &[u8], ingress: u32) -> Result<(Verdict, Vec<u8>)> {
+        let got = if state.headroom < HEADROOM && ingress == LOOPBACK {
             self.dataplane.test_run_behind(METADATA, frame)
         } else {
-            self.dataplane.test_run(frame, LOOPBACK)
+            self.dataplane.test_run(frame, ingress)
         };
         let got = got.with_context(|| format!("running the program on a {}", show(frame)))?;
         let verdict = Verdict::from_code(got.action)
@@ -169,6 +186,13 @@ impl Harness {
         let mut told = Vec::new();
         self.flow_events.drain_as_told(|event| told.push(*event))?;
         Ok(told)
+    }
+
+    /// The neighbours that the program has asked for since this was last asked.
+    pub fn read_wanted(&mut self) -> Vec<WantedNeighbour> {
+        let mut wanted = Vec::new();
+        self.wanted.drain(|neighbour| wanted.push(*neighbour));
+        wanted
     }
 
     /// Traces the packets that fit the filter.
@@ -237,6 +261,9 @@ pub fn rows_of(state: &State) -> Rows {
         reals: state.reals.clone(),
         rings: state.rings.clone(),
         service_options: state.service_options.clone(),
+        nat: state.nat,
+        nat_ports: state.nat_ports.clone(),
+        nat_replies: state.nat_replies.clone(),
     }
 }
 
@@ -256,11 +283,21 @@ pub fn compare(wanted: &Outcome, got: &(Verdict, Vec<u8>)) -> Vec<String> {
 /// What the program told of flows otherwise than it should have.
 #[must_use]
 pub fn compare_told(wanted: &[FlowEvent], got: &[FlowEvent]) -> Vec<String> {
+    compare_records("told", wanted, got)
+}
+
+/// Which neighbours the program asked for otherwise than it should have.
+#[must_use]
+pub fn compare_wanted(wanted: &[WantedNeighbour], got: &[WantedNeighbour]) -> Vec<String> {
+    compare_records("wanted neighbours", wanted, got)
+}
+
+fn compare_records<T: PartialEq + Debug>(what: &str, wanted: &[T], got: &[T]) -> Vec<String> {
     let differs = |at: &usize| wanted.get(*at) != got.get(*at);
     let first = (0..wanted.len().max(got.len())).find(differs);
     let line = |at: usize| {
         format!(
-            "told, record {at} of {} and {}: wanted {:?}, got {:?}",
+            "{what}, record {at} of {} and {}: wanted {:?}, got {:?}",
             wanted.len(),
             got.len(),
             wanted.get(at),

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod doctor;
 pub mod harness;
+pub mod kernel;
 pub mod model;
 pub mod packet;
 pub mod pair;

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue};
+use lb_common::{
+    NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
+};
 
 use super::{MapWrite, Rows};
 
@@ -21,6 +23,7 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
     writes.extend(living);
     set_options(old, new, &mut writes);
+    set_nat(old, new, &mut writes);
     new_rings(old, new, &mut writes);
     changed_slots(old, new, &mut writes);
     writes.extend(dying);
@@ -55,6 +58,20 @@ fn is_dying(write: &MapWrite, old: &BTreeMap<u16, RealValue>) -> bool {
 fn set_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     let changed = new.service_options.iter().filter(|(service, value)| old.service_options.get(service) != Some(value));
     writes.extend(changed.map(|(&service, &value)| MapWrite::ServiceOptions { service, value }));
+}
+
+/// Replies are told from the first packet to a real on.
+fn set_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (key, value) in news(&old.nat_ports, copied(&new.nat_ports), nat_port_order) {
+        writes.push(MapWrite::NatPort { key, value: Some(value) });
+    }
+    for (key, value) in news(&old.nat_replies, copied(&new.nat_replies), service_order) {
+        writes.push(MapWrite::NatReply { key, value: Some(value) });
+    }
+    let value = NatState { flags: old.nat.flags | new.nat.flags };
+    if value != old.nat {
+        writes.push(MapWrite::Nat { value });
+    }
 }
 
 fn new_rings(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
@@ -116,12 +133,29 @@ fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 }
 
 fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    remove_nat(old, new, writes);
     let options = old.service_options.keys().filter(|id| !new.service_options.contains_key(id));
     writes.extend(options.map(|&service| MapWrite::ServiceOptions { service, value: ServiceOptions::default() }));
     let rings = old.rings.keys().filter(|id| !new.rings.contains_key(id));
     writes.extend(rings.map(|&service| MapWrite::RemoveRing { service }));
     let reals = old.reals.keys().filter(|id| !new.reals.contains_key(id));
     writes.extend(reals.map(|&id| MapWrite::Real { id, value: None }));
+}
+
+fn remove_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    if old.nat.flags & !new.nat.flags != 0 {
+        writes.push(MapWrite::Nat { value: new.nat });
+    }
+    for key in gone(&old.nat_replies, &new.nat_replies, service_order) {
+        writes.push(MapWrite::NatReply { key, value: None });
+    }
+    for key in gone(&old.nat_ports, &new.nat_ports, nat_port_order) {
+        writes.push(MapWrite::NatPort { key, value: None });
+    }
+}
+
+fn nat_port_order(key: &NatPortKey) -> impl Ord + use<> {
+    (key.service, key.real)
 }
 
 fn vip_order(key: &VipKey) -> impl Ord + use<> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use lb_common::{FALLBACK_RESET, MODE_DSR, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
+use lb_common::{FALLBACK_RESET, MODE_DSR, NAT_REPLIES, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,7 @@ fn a_real() -> impl Strategy<Value = RealValue> {
 fn any_rows() -> impl Strategy<Value = Rows> {
     let vip = |last: u8| VipKey { address: [last; 16], family: FAMILY_V6, reserved: [0; 3] };
     let value = |id: u32| ServiceValue { id, mode: MODE_DSR, reserved: [0; 3] };
+    let reply = |service: u32| NatReplyValue { service, first_port: 80, last_port: 80 };
     let single =
         move |(last, port): (u8, u16)| ServiceKey { vip: [last; 16], port, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
     let range = move |(last, bits): (u8, u32)| {
@@ -57,15 +58,21 @@ fn any_rows() -> impl Strategy<Value = Rows> {
         prop::collection::hash_map((0..4u8, 0..4u32).prop_map(range), (0..5u32).prop_map(value), 0..6),
         prop::collection::btree_map(1..6u16, a_real(), 0..5),
         prop::collection::btree_map(0..5u32, ring, 0..5),
-        prop::collection::btree_map(0..5u32, (1..3u32).prop_map(|fallback| ServiceOptions { fallback }), 0..5),
+        prop::collection::btree_map(
+            0..5u32,
+            (1..3u32).prop_map(|fallback| ServiceOptions { fallback, ..ServiceOptions::default() }),
+            0..5,
+        ),
+        (0..4u32).prop_map(|flags| NatState { flags }),
+        prop::collection::hash_map(
+            (0..3u32, 0..3u32).prop_map(|(service, real)| NatPortKey { service, real }),
+            1..4u32,
+            0..5,
+        ),
+        prop::collection::hash_map((0..4u8, 1..4u16).prop_map(single), (0..5u32).prop_map(reply), 0..6),
     )
-        .prop_map(|(vips, services, port_ranges, reals, rings, service_options)| Rows {
-            vips,
-            services,
-            port_ranges,
-            reals,
-            rings,
-            service_options,
+        .prop_map(|(vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies)| {
+            Rows { vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies }
         })
 }
 
@@ -168,6 +175,9 @@ proptest! {
                 MapWrite::ServiceOptions { service, value } => {
                     old.service_options.get(service).copied().unwrap_or_default() != *value
                 }
+                MapWrite::Nat { value } => old.nat != *value,
+                MapWrite::NatPort { key, value } => old.nat_ports.get(key) != value.as_ref(),
+                MapWrite::NatReply { key, value } => old.nat_replies.get(key) != value.as_ref(),
                 MapWrite::Vip { key, value } => old.vips.get(key) != value.as_ref(),
                 MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => true,
             };
@@ -210,7 +220,7 @@ fn a_real_dies_after_the_slots_have_left_it() {
 #[test]
 fn a_service_has_its_options_from_its_first_packet_to_its_last() {
     let key = ServiceKey { vip: [1; 16], port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
-    let options = ServiceOptions { fallback: FALLBACK_RESET };
+    let options = ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() };
     let with = Rows {
         vips: HashMap::from([(
             VipKey { address: [1; 16], family: FAMILY_V6, reserved: [0; 3] },
@@ -228,6 +238,31 @@ fn a_service_has_its_options_from_its_first_packet_to_its_last() {
             apply(&mut maps, &write);
             let is_served = maps.services.contains_key(&key);
             assert!(!is_served || maps.service_options.get(&0) == Some(&options), "after {write:?}");
+        }
+    }
+}
+
+#[test]
+fn replies_are_known_from_a_services_first_packet_to_its_last() {
+    let key = ServiceKey { vip: [1; 16], port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+    let reply = ServiceKey { vip: [2; 16], ..key };
+    let with = Rows {
+        services: HashMap::from([(key, ServiceValue::default())]),
+        rings: ring_of(0, 0, SLOT_CLEAN),
+        nat: NatState { flags: NAT_REPLIES },
+        nat_ports: HashMap::from([(NatPortKey { service: 0, real: 1 }, 8_080)]),
+        nat_replies: HashMap::from([(reply, NatReplyValue { service: 0, first_port: 80, last_port: 80 })]),
+        ..Rows::default()
+    };
+    let without = Rows::default();
+    for (old, new) in [(&without, &with), (&with, &without)] {
+        let mut maps = old.clone();
+        for write in diff(old, new) {
+            apply(&mut maps, &write);
+            let is_served = maps.services.contains_key(&key);
+            let is_whole = maps.nat == with.nat && maps.nat_ports == with.nat_ports;
+            assert!(!is_served || is_whole && maps.nat_replies == with.nat_replies, "after {write:?}");
+            assert!(maps.nat == NatState::default() || maps.nat_replies == with.nat_replies, "after {write:?}");
         }
     }
 }

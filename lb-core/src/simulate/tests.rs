@@ -116,7 +116,7 @@ fn a_real_that_cannot_be_sent_to_drops() {
 fn a_service_without_reals_drops_or_resets() {
     let mut rows = rows(Slot::default());
     assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::Drop(DropReason::NoReal));
-    rows.service_options.insert(1, ServiceOptions { fallback: FALLBACK_RESET });
+    rows.service_options.insert(1, ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() });
     assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::Answer(Event::ResetAnswered));
     let mut udp = key(80);
     udp.service.protocol = lb_common::PROTOCOL_UDP;

@@ -76,7 +76,7 @@ impl ServicePlan {
             Fallback::Drop => FALLBACK_DROP,
             Fallback::Reset => FALLBACK_RESET,
         };
-        ServiceOptions { fallback }
+        ServiceOptions { fallback, ..ServiceOptions::default() }
     }
 }
 

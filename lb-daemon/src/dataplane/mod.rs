@@ -24,6 +24,7 @@ mod shape;
 mod sys;
 mod test_run;
 mod trace;
+mod wanted;
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
 
@@ -33,8 +34,8 @@ use aya::{
     programs::Xdp,
 };
 use lb_common::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, PortRangeKey, RealValue, ServiceKey,
-    ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue,
+    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NatPortKey, NatReplyValue, NatState,
+    PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue,
 };
 
 pub use attach::{AttachMode, Attached};
@@ -48,6 +49,7 @@ pub use programs::program_name;
 pub use repeat::Repeated;
 pub use test_run::Verdict;
 pub use trace::{Tracer, captured};
+pub use wanted::WantedNeighbours;
 
 use sys::MappedArray;
 
@@ -104,6 +106,9 @@ struct Maps {
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
     rings: ArrayOfMaps<MapData, MapData>,
     service_options: Array<MapData, ServiceOptions>,
+    nat: Array<MapData, NatState>,
+    nat_ports: HashMap<MapData, NatPortKey, u32>,
+    nat_replies: HashMap<MapData, ServiceKey, NatReplyValue>,
     reals: Array<MapData, RealValue>,
     flows: HashMap<MapData, FlowKey, FlowValue>,
     half_open: HashMap<MapData, FlowKey, HalfOpenValue>,
@@ -127,6 +132,7 @@ struct MapFds {
     flow_events: OwnedFd,
     trace_filter: OwnedFd,
     trace_events: OwnedFd,
+    wanted_neighbours: OwnedFd,
     events: OwnedFd,
 }
 

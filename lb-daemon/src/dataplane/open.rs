@@ -141,6 +141,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         flow_events: descriptor(ebpf, map::FLOW_EVENTS)?,
         trace_filter: descriptor(ebpf, map::TRACE_FILTER)?,
         trace_events: descriptor(ebpf, map::TRACE_EVENTS)?,
+        wanted_neighbours: descriptor(ebpf, map::WANTED_NEIGHBOURS)?,
         events: descriptor(ebpf, map::EVENTS)?,
     };
     Ok(Maps {
@@ -150,6 +151,9 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         port_ranges: take(ebpf, map::PORT_RANGES)?,
         rings: take(ebpf, map::RINGS)?,
         service_options: take(ebpf, map::SERVICE_OPTIONS)?,
+        nat: take(ebpf, map::NAT)?,
+        nat_ports: take(ebpf, map::NAT_PORTS)?,
+        nat_replies: take(ebpf, map::NAT_REPLIES)?,
         reals: take(ebpf, map::REALS)?,
         flows: take(ebpf, map::FLOWS)?,
         half_open: take(ebpf, map::HALF_OPEN)?,

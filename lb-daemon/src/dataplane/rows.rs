@@ -12,7 +12,7 @@ use aya::{
     util::nr_cpus,
 };
 use lb_common::{
-    LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceOptions,
+    LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, NatState, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceOptions,
     ServiceValue, TrafficCounters, map,
 };
 use lb_core::rows::{MapWrite, Rows};
@@ -40,7 +40,17 @@ impl Dataplane {
         }
         let vips = collect(maps.vips.iter(), map::VIPS)?;
         let service_options = read_array(&maps.service_options, map::SERVICE_OPTIONS, 0..MAX_SERVICES)?;
-        Ok(Rows { vips, services, port_ranges, reals: self.read_reals()?, rings, service_options })
+        Ok(Rows {
+            vips,
+            services,
+            port_ranges,
+            reals: self.read_reals()?,
+            rings,
+            service_options,
+            nat: self.maps.read_nat()?,
+            nat_ports: collect(maps.nat_ports.iter(), map::NAT_PORTS)?,
+            nat_replies: collect(maps.nat_replies.iter(), map::NAT_REPLIES)?,
+        })
     }
 
     /// Makes the changes, in order. On an error those before it stay made.
@@ -72,6 +82,15 @@ impl Dataplane {
             MapWrite::PortRange { bits, key, value: None } => {
                 gone(maps.port_ranges.remove(&prefix(*bits, *key)), map::PORT_RANGES)
             }
+            MapWrite::Nat { value } => written(maps.nat.set(0, value, 0), map::NAT),
+            MapWrite::NatPort { key, value: Some(port) } => {
+                written(maps.nat_ports.insert(key, port, 0), map::NAT_PORTS)
+            }
+            MapWrite::NatPort { key, value: None } => gone(maps.nat_ports.remove(key), map::NAT_PORTS),
+            MapWrite::NatReply { key, value: Some(value) } => {
+                written(maps.nat_replies.insert(key, value, 0), map::NAT_REPLIES)
+            }
+            MapWrite::NatReply { key, value: None } => gone(maps.nat_replies.remove(key), map::NAT_REPLIES),
             MapWrite::ResetServiceCounters { service } => {
                 reset(&mut maps.service_counters, map::SERVICE_COUNTERS, *service)
             }
@@ -95,6 +114,10 @@ impl Maps {
         let services = collect(self.services.iter(), map::SERVICES)?;
         let ranges = self.read_port_ranges()?;
         Ok(services.values().chain(ranges.values()).map(|value| value.id).collect())
+    }
+
+    fn read_nat(&self) -> Result<NatState, DataplaneError> {
+        self.nat.get(&0, 0).map_err(|source| DataplaneError::Map { action: "read", map: map::NAT, source })
     }
 
     fn read_port_ranges(&self) -> Result<HashMap<(u32, PortRangeKey), ServiceValue>, DataplaneError> {

@@ -5,9 +5,10 @@ use std::{fs, io, path::Path};
 use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
     ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
-    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES, MAX_SERVICES, NodeState, PortRangeKey, RealValue,
-    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter,
-    TrafficCounters, VipKey, VipValue, map,
+    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey,
+    NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions,
+    ServiceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue,
+    WANTED_NEIGHBOURS_SIZE, map,
 };
 
 use super::{DataplaneError, Options};
@@ -99,6 +100,10 @@ fn shapes(options: &Options) -> Vec<Shape> {
         port_ranges,
         shape::<u32, u32>(map::RINGS, MAX_SERVICES),
         shape::<u32, ServiceOptions>(map::SERVICE_OPTIONS, MAX_SERVICES),
+        shape::<u32, NatState>(map::NAT, 1),
+        shape::<NatPortKey, u32>(map::NAT_PORTS, MAX_NAT_PORTS),
+        shape::<ServiceKey, NatReplyValue>(map::NAT_REPLIES, MAX_NAT_REPLIES),
+        shape::<(), ()>(map::WANTED_NEIGHBOURS, WANTED_NEIGHBOURS_SIZE),
         shape::<u32, RealValue>(map::REALS, options.max_reals),
         shape::<FlowKey, FlowValue>(map::FLOWS, options.max_flows),
         shape::<FlowKey, HalfOpenValue>(map::HALF_OPEN, MAX_HALF_OPEN),

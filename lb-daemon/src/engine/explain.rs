@@ -24,6 +24,13 @@ pub(super) fn drop_reason(reason: DropReason) -> &'static str {
             "Too big for the tunnel, and not a packet that may be answered: raise the MTU towards the reals."
         }
         DropReason::NoHeadroom => "The frame has no room for the outer header: the driver leaves too little.",
+        DropReason::NoRoute => "A real's reply to where the host's routes do not lead: `ip route get CLIENT` says why.",
+        DropReason::NotForwarding => {
+            "A real's reply came in by an interface that does not forward: `sysctl net.ipv4.conf.all.forwarding=1` (ipv6: the same)."
+        }
+        DropReason::NoNeighbour => {
+            "A real's reply whose next hop's MAC address the host did not know yet; it has been asked for."
+        }
         DropReason::Standby => "The peer answers for the VIPs, or nobody does: `lbctl pair` says which, and why.",
         DropReason::LeaseExpired => {
             "This node served, and lbd did not renew its lease: it was stopped or stalled, or it could not tell whether its peer serves."
@@ -46,6 +53,7 @@ pub(super) fn event(event: Event) -> &'static str {
         Event::ResetAnswered => {
             "TCP packets that no real is there for, answered with a RST as all_down = \"reset\" wants."
         }
+        Event::ReplyForwarded => "Replies of reals in `nat` mode that were sent to their clients.",
         Event::HotDiverted => "New flows of a hot real that were sent to another.",
         Event::FlowEventLost => {
             "Flows that were remembered or forgotten faster than lbd reads of it: all flows are then sent to the peer again. \

@@ -324,6 +324,11 @@ fn write_row(rows: &mut Rows, write: &MapWrite) {
             rows.service_options.remove(&service);
         }
         MapWrite::ServiceOptions { service, value } => drop(rows.service_options.insert(service, value)),
+        MapWrite::Nat { value } => rows.nat = value,
+        MapWrite::NatPort { key, value: Some(value) } => drop(rows.nat_ports.insert(key, value)),
+        MapWrite::NatPort { key, value: None } => drop(rows.nat_ports.remove(&key)),
+        MapWrite::NatReply { key, value: Some(value) } => drop(rows.nat_replies.insert(key, value)),
+        MapWrite::NatReply { key, value: None } => drop(rows.nat_replies.remove(&key)),
         MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => {}
     }
 }

@@ -12,9 +12,10 @@ use std::{
 };
 
 use lb_common::{
-    ABI_VERSION, FALLBACK_RESET, FAMILY_V4, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue, MODE_DSR,
-    PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceOptions,
-    ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row, slot_of,
+    ABI_VERSION, FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue,
+    MODE_DSR, NAT_REPLIES, NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED,
+    RING_SLOTS, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row,
+    slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
@@ -65,7 +66,16 @@ fn rows() -> Rows {
         port_ranges: HashMap::from([((11, block), service)]),
         reals: BTreeMap::from([(1, real)]),
         rings: BTreeMap::from([(7, ring)]),
-        service_options: BTreeMap::from([(7, ServiceOptions { fallback: FALLBACK_RESET })]),
+        service_options: BTreeMap::from([(
+            7,
+            ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() },
+        )]),
+        nat: NatState { flags: NAT_REPLIES },
+        nat_ports: HashMap::from([(NatPortKey { service: 7, real: 1 }, 8_080)]),
+        nat_replies: HashMap::from([(
+            ServiceKey { vip: [9; 16], port: 8_080, protocol: PROTOCOL_TCP, family: FAMILY_V6 },
+            NatReplyValue { service: 7, first_port: 8_080, last_port: 8_080 },
+        )]),
     }
 }
 

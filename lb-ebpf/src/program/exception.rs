@@ -7,18 +7,27 @@ use super::{
     count::{drop, ended},
     forward,
     frame::Frame,
+    header::IcmpHeader,
     icmp,
     maps::FRAGMENTS,
+    nat,
     packet::{Class, Packet},
     service::{self, Missing},
 };
 
 /// The verdict on a packet of any class but [`Class::FLOW`].
 #[inline(never)]
-pub fn handle(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
+pub fn handle(frame: Frame, packet: &mut Packet, l3: usize, class: Class) -> u32 {
     if service::vip(&packet.key).is_none() {
-        return XDP_PASS;
+        for_others(frame, packet, class)
+    } else {
+        for_vip(frame, packet, l3, class)
     }
+}
+
+/// The verdict where the packet is for a VIP. Out of line, so that others do without its part of the stack.
+#[inline(never)]
+fn for_vip(frame: Frame, packet: &mut Packet, l3: usize, class: Class) -> u32 {
     if class == Class::MALFORMED {
         return drop(DropReason::Malformed);
     }
@@ -29,18 +38,24 @@ pub fn handle(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
         return drop(DropReason::ExtensionHeaders);
     }
     if class == Class::LATER_FRAGMENT {
-        return later_fragment(frame, packet);
+        return later_fragment(frame, packet, l3);
     }
     if class == Class::ICMP {
-        return icmp(frame, packet);
+        return icmp(frame, packet, l3);
     }
     pass_for_vip()
 }
 
 /// The verdict on a TCP or UDP packet that no service claims.
 #[inline(always)]
-pub fn no_service(missing: Missing) -> u32 {
-    if missing == Missing::VIP { XDP_PASS } else { pass_for_vip() }
+pub fn no_service(frame: Frame, packet: &mut Packet, missing: Missing) -> u32 {
+    if missing == Missing::VIP { for_others(frame, packet, Class::FLOW) } else { pass_for_vip() }
+}
+
+/// The verdict on a packet that is for no VIP.
+#[inline(always)]
+fn for_others(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
+    if nat::has_replies() { nat::reply(frame, packet, class) } else { XDP_PASS }
 }
 
 /// The kernel gets what is for a VIP and no service's.
@@ -51,25 +66,32 @@ pub fn pass_for_vip() -> u32 {
 
 /// Sends a fragment without ports after its first fragment.
 #[inline(always)]
-fn later_fragment(frame: Frame, packet: &mut Packet) -> u32 {
+fn later_fragment(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
     // SAFETY: the value is copied at once.
     let Some(first) = unsafe { FRAGMENTS.get(forward::fragment_key(packet)) }.copied() else {
         return drop(DropReason::FragmentUnknown);
     };
     packet.service = first.service;
     packet.mode = first.mode;
-    forward::send(frame, frame.bounds(), packet, packet.l3, packet.key.service.family == FAMILY_V4, first.real)
+    forward::send(frame, frame.bounds(), packet, l3, packet.key.service.family == FAMILY_V4, first.real)
 }
 
 #[inline(always)]
-fn icmp(frame: Frame, packet: &mut Packet) -> u32 {
-    let Some(header) = frame.load::<super::header::IcmpHeader>(packet.l4) else { return pass_for_vip() };
+fn icmp(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
+    let Some(header) = frame.load::<IcmpHeader>(packet.l4) else { return pass_for_vip() };
     let v4 = packet.key.service.family == FAMILY_V4;
     if header.kind == icmp::echo_request(v4) && header.code == 0 && !packet.extended {
-        return icmp::answer_echo(frame, packet);
+        return icmp::answer_echo(frame, packet, l3);
     }
     if icmp::is_error(v4, header.kind) {
-        return icmp::follow_flow(frame, packet);
+        return icmp::follow_flow(frame, packet, l3);
     }
     pass_for_vip()
+}
+
+/// Whether an ICMP packet reports an error about a packet that the receiver sent.
+#[inline(always)]
+pub fn is_icmp_error(frame: Frame, packet: &Packet) -> bool {
+    let v4 = packet.key.service.family == FAMILY_V4;
+    frame.load::<IcmpHeader>(packet.l4).is_some_and(|header| icmp::is_error(v4, header.kind))
 }

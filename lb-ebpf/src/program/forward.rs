@@ -2,8 +2,8 @@
 
 use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_redirect};
 use lb_common::{
-    DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, NO_REAL, REAL_ALIVE, REAL_RESOLVED,
-    RealValue,
+    DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, MODE_NAT, NO_REAL, REAL_ALIVE,
+    REAL_RESOLVED, RealValue,
 };
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     frame::{Bounds, Frame},
     header::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags},
     maps::{FRAGMENTS, REALS},
+    nat,
     packet::{Kind, Packet},
     reset, too_big,
 };
@@ -24,15 +25,25 @@ pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, 
     let fits = real.family == if v4 { FAMILY_V4 } else { FAMILY_V6 } || (tunnel && v4);
     if real.flags & READY != READY || !fits {
         // The row of no real is all zero.
-        return if id == NO_REAL { reset::answer(frame, packet) } else { drop(refusal(real.flags, fits)) };
+        return if id == NO_REAL { reset::answer(frame, packet, l3) } else { drop(refusal(real.flags, fits)) };
     }
-    if tunnel && packet.length + outer_length(real) > real.mtu {
-        return too_big::answer(frame, packet, real.mtu.saturating_sub(outer_length(real)));
+    let nat = packet.mode == MODE_NAT;
+    if tunnel || nat {
+        let outer = if tunnel { outer_length(real) } else { 0 };
+        if packet.length + outer > real.mtu {
+            return too_big::answer(frame, packet, l3, real.mtu.saturating_sub(outer));
+        }
     }
     if packet.kind == Kind::FIRST_FRAGMENT {
         note_fragment(packet, id);
     }
-    let written = if tunnel { encapsulate(frame, packet, l3, v4, real) } else { write_macs(bounds, real) };
+    let written = if tunnel {
+        encapsulate(frame, packet, l3, v4, real)
+    } else if nat {
+        nat::to_real(frame, packet, id, real) && write_macs(frame.bounds(), real)
+    } else {
+        write_macs(bounds, real)
+    };
     if !written {
         return drop(DropReason::NoHeadroom);
     }
@@ -93,7 +104,7 @@ pub fn fragment_key(packet: &Packet) -> FragmentKey {
 
 /// Lets the later fragments follow this first one.
 #[inline(never)]
-fn note_fragment(packet: &Packet, real: u16) {
+pub fn note_fragment(packet: &Packet, real: u16) {
     let value = FragmentValue { service: packet.service, real, mode: packet.mode, reserved: 0 };
     // The LRU makes room by itself; should it fail under contention, the later fragments are dropped and counted.
     let _ = FRAGMENTS.insert(fragment_key(packet), value, 0);

@@ -1,6 +1,6 @@
 //! The frame behind an XDP context: bounds-checked access, and room before and after it.
 
-use core::arch::asm;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{
     bindings::xdp_md,
@@ -61,12 +61,14 @@ impl Frame {
 
     /// Copies a `T` from `offset`, wherever that is, or `None` where the frame ends before it does.
     #[inline(always)]
-    pub fn load<T: Default>(self, offset: u32) -> Option<T> {
-        let mut value = T::default();
+    pub fn load<T>(self, offset: u32) -> Option<T> {
+        // Not a default value: LLVM makes that a call of memset, which goes byte by byte and has a stack of its own.
+        let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper writes size_of::<T>() bytes to `value`, which holds as many, or fails. The types it is used for
         // are made of integers, for which any bytes are a value.
-        let result = unsafe { bpf_xdp_load_bytes(self.0, offset, (&raw mut value).cast(), size_of::<T>() as u32) };
-        if result == 0 { Some(value) } else { None }
+        let result = unsafe { bpf_xdp_load_bytes(self.0, offset, value.as_mut_ptr().cast(), size_of::<T>() as u32) };
+        // SAFETY: the helper has written all of it.
+        if result == 0 { Some(unsafe { value.assume_init() }) } else { None }
     }
 
     /// Copies the frame's first bytes, as many as there is room for, and says how many that are.

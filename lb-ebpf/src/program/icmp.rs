@@ -48,8 +48,8 @@ pub fn is_error(v4: bool, kind: u8) -> bool {
 
 /// Turns an echo request into its reply.
 #[inline(always)]
-pub fn answer_echo(frame: Frame, packet: &Packet) -> u32 {
-    let done = if packet.key.service.family == FAMILY_V4 { turn4(frame, packet) } else { turn6(frame, packet) };
+pub fn answer_echo(frame: Frame, packet: &Packet, l3: usize) -> u32 {
+    let done = if packet.key.service.family == FAMILY_V4 { turn4(frame, l3) } else { turn6(frame, l3) };
     if done.is_none() || !swap_macs(frame) {
         return pass_for_vip();
     }
@@ -57,11 +57,11 @@ pub fn answer_echo(frame: Frame, packet: &Packet) -> u32 {
 }
 
 #[inline(always)]
-fn turn4(frame: Frame, packet: &Packet) -> Option<()> {
-    let icmp = frame.at::<IcmpHeader>(packet.l3 + size_of::<Ipv4Header>())?;
+fn turn4(frame: Frame, l3: usize) -> Option<()> {
+    let icmp = frame.at::<IcmpHeader>(l3 + size_of::<Ipv4Header>())?;
     // SAFETY: `at` has checked that the header is inside the frame.
     reply(unsafe { &mut *icmp }, ECHO_REPLY);
-    let ip = frame.at::<Ipv4Header>(packet.l3)?;
+    let ip = frame.at::<Ipv4Header>(l3)?;
     // SAFETY: as above.
     let ip = unsafe { &mut *ip };
     core::mem::swap(&mut ip.source, &mut ip.destination);
@@ -71,11 +71,11 @@ fn turn4(frame: Frame, packet: &Packet) -> Option<()> {
 }
 
 #[inline(always)]
-fn turn6(frame: Frame, packet: &Packet) -> Option<()> {
-    let icmp = frame.at::<IcmpHeader>(packet.l3 + size_of::<Ipv6Header>())?;
+fn turn6(frame: Frame, l3: usize) -> Option<()> {
+    let icmp = frame.at::<IcmpHeader>(l3 + size_of::<Ipv6Header>())?;
     // SAFETY: `at` has checked that the header is inside the frame.
     reply(unsafe { &mut *icmp }, ECHO_REPLY_V6);
-    let ip = frame.at::<Ipv6Header>(packet.l3)?;
+    let ip = frame.at::<Ipv6Header>(l3)?;
     // SAFETY: as above.
     let ip = unsafe { &mut *ip };
     core::mem::swap(&mut ip.source, &mut ip.destination);
@@ -94,7 +94,7 @@ fn reply(icmp: &mut IcmpHeader, kind: u8) {
 
 /// Sends an ICMP error to the real of the flow that it quotes.
 #[inline(always)]
-pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
+pub fn follow_flow(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
     let Some(key) = quoted_flow(frame, packet) else { return pass_for_vip() };
     let Ok(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return pass_for_vip() };
     packet.kind = Kind::ICMP_ERROR;
@@ -103,12 +103,12 @@ pub fn follow_flow(frame: Frame, packet: &mut Packet) -> u32 {
     let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
     let Some(slot) = maps::slot(ring, slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
     let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
-    forward::send(frame, frame.bounds(), packet, packet.l3, packet.key.service.family == FAMILY_V4, real)
+    forward::send(frame, frame.bounds(), packet, l3, packet.key.service.family == FAMILY_V4, real)
 }
 
-/// The flow whose packet, sent by the VIP, the error quotes.
+/// The flow whose packet, sent by the destination of the error, the error quotes.
 #[inline(always)]
-fn quoted_flow(frame: Frame, packet: &Packet) -> Option<FlowKey> {
+pub fn quoted_flow(frame: Frame, packet: &Packet) -> Option<FlowKey> {
     let end = packet.l3 as u32 + packet.length;
     let at = packet.l4 + QUOTE_AT;
     let (mut key, ports_at) =

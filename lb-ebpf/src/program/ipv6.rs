@@ -14,7 +14,7 @@ use super::{
 const HEADER: u32 = size_of::<Ipv6Header>() as u32;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// Reads the headers. `None` where it is no IPv6 packet.
@@ -49,10 +49,7 @@ fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, next_header: u8) -
         return udp(frame, packet, l4);
     }
     packet.l4 = l4 as u32;
-    let l3 = packet.l3;
-    let class = Class(extended(frame.0, packet));
-    packet.confirm_l3(l3);
-    class
+    Class::of(extended(frame.0, packet))
 }
 
 #[inline(always)]
@@ -83,10 +80,10 @@ fn udp(frame: Frame, packet: &mut Packet, l4: usize) -> Class {
 /// Anything but TCP or UDP right after the IPv6 header. The number of a [`Class`]. Global.
 #[unsafe(export_name = "ipv6_extended")]
 #[inline(never)]
-extern "C" fn extended(ctx: *mut xdp_md, packet: *mut Packet) -> u8 {
+extern "C" fn extended(ctx: *mut xdp_md, packet: *mut Packet) -> u32 {
     // SAFETY: the caller has it on its stack, and does not look at it meanwhile.
-    let Some(packet) = (unsafe { packet.as_mut() }) else { return Class::OTHER.0 };
-    walk(Frame(ctx), packet).0
+    let Some(packet) = (unsafe { packet.as_mut() }) else { return Class::OTHER.number() };
+    walk(Frame(ctx), packet).number()
 }
 
 /// Walks the extension headers.

@@ -6,13 +6,16 @@ use aya_ebpf::{
 };
 use lb_common::{
     DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey, FlowValue,
-    FragmentKey, FragmentValue, HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_PORT_RANGES,
-    MAX_SERVICES, NodeState, PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions,
-    ServiceValue, Slot, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue,
+    FragmentKey, FragmentValue, HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS,
+    MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey,
+    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, TRACE_EVENTS_SIZE,
+    TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, WantedNeighbour,
 };
 
 /// Lets the daemon write a map by mmap.
 const BPF_F_MMAPABLE: usize = 1 << 10;
+/// Makes a hash take the memory for a row when the row comes.
+const BPF_F_NO_PREALLOC: usize = 1;
 
 /// The ABI version of whoever made the maps; the program does not read it.
 #[btf_map(name = "abi")]
@@ -34,6 +37,16 @@ pub type Ring = Array<u64, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
 pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
 #[btf_map(name = "service_options")]
 pub static SERVICE_OPTIONS: Array<ServiceOptions, { MAX_SERVICES as usize }> = Array::new();
+#[btf_map(name = "nat")]
+pub static NAT: Array<NatState, 1> = Array::new();
+/// Takes memory for the rows that there are only.
+#[btf_map(name = "nat_ports")]
+pub static NAT_PORTS: HashMap<NatPortKey, u32, { MAX_NAT_PORTS as usize }, BPF_F_NO_PREALLOC> = HashMap::new();
+#[btf_map(name = "nat_replies")]
+pub static REPLIES: HashMap<ServiceKey, NatReplyValue, { MAX_NAT_REPLIES as usize }, BPF_F_NO_PREALLOC> =
+    HashMap::new();
+#[btf_map(name = "wanted_neighbours")]
+pub static WANTED_NEIGHBOURS: RingBuf<WantedNeighbour, { WANTED_NEIGHBOURS_SIZE as usize }> = RingBuf::new();
 /// Default size.
 #[btf_map(name = "reals")]
 pub static REALS: Array<RealValue, { DEFAULT_MAX_REALS as usize }> = Array::new();

@@ -1,9 +1,13 @@
 //! Ethernet -> lease -> IP -> service -> slot -> (flow) -> real -> forward.
 //!
 //! Functions that are said to be global are so to the verifier: it looks at each once, by itself, and not anew for all that its callers know. So the
-//! program takes a tenth of the million steps that the verifier goes (Linux 6.1's takes more of them than newer ones, and went beyond them
-//! before). A global function takes the context, numbers, and pointers that may be null to it, and returns a number. What is behind a pointer is
+//! program takes a tenth of the million steps that the verifier goes. (Linux 6.1's takes more of them than newer ones, and had given up before.)
+//! A global function takes the context, numbers, and pointers that may be null to it, and returns a number. What is behind a pointer is
 //! anything to it, and to its caller afterwards. The stacks of all functions on a way, each rounded up to 32 bytes, have 512 bytes together.
+//!
+//! Other functions that are out of line get the offset of the IP header, `l3`, as an argument, and do not branch on the packet's field: where a number that
+//! the verifier knows is read from the caller's stack, Linux 6.1's forgets that it mattered, takes all packets for alike, and cuts off the branches of
+//! the others.
 
 mod count;
 mod exception;
@@ -15,6 +19,7 @@ mod icmp;
 mod ipv4;
 mod ipv6;
 mod maps;
+mod nat;
 pub mod node;
 mod packet;
 mod reset;
@@ -26,12 +31,12 @@ mod trace;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
-use lb_common::{SLOT_CLEAN, Slot, slot_of};
+use lb_common::{SLOT_CLEAN, slot_of};
 
 use count::{ACTION, drop};
 use frame::Bounds;
 pub use frame::Frame;
-use packet::{Class, Packet, flow_hash};
+use packet::{Class, flow_hash};
 
 /// The verdict on one frame.
 #[inline(always)]
@@ -90,25 +95,17 @@ fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
         if v4 { ipv4::parse(frame, bounds, &mut place, l3) } else { ipv6::parse(frame, bounds, &mut place, l3) };
     let Some((packet, class)) = parsed else { return XDP_PASS };
     if class != Class::FLOW {
-        return exception::handle(frame, packet, class);
+        return exception::handle(frame, packet, l3, class);
     }
     let service = match service::find(&packet.key, v4) {
         Ok(service) => service,
-        Err(missing) => return exception::no_service(missing),
+        Err(missing) => return exception::no_service(frame, packet, missing),
     };
     packet.service = service.id;
     packet.mode = service.mode;
     let Some(ring) = maps::RINGS.get(service.id) else { return drop(lb_common::DropReason::NoRing) };
     packet.slot = slot_of(flow_hash(&packet.key, v4));
     let Some(slot) = maps::slot(ring, packet.slot) else { return drop(lb_common::DropReason::NoRing) };
-    let real = if slot.state == SLOT_CLEAN { slot.real } else { exceptional(packet, *slot, l3) };
+    let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::decide(packet, *slot) };
     forward::send(frame, bounds, packet, l3, v4, real)
-}
-
-/// The real of a packet whose slot is not clean.
-#[inline(always)]
-fn exceptional(packet: &mut Packet, slot: Slot, l3: usize) -> u16 {
-    let real = flow::decide(packet, slot);
-    packet.confirm_l3(l3);
-    real
 }

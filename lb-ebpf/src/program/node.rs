@@ -18,6 +18,7 @@ use super::{
     },
     ipv6,
     maps::{NODE, VIPS},
+    nat,
 };
 
 /// No outcome: the frame is for the forwarder.
@@ -43,7 +44,7 @@ pub fn serves() -> bool {
     service == NODE_SOLO || service == NODE_SERVING && in_time(node)
 }
 
-/// What becomes of a frame where the node does not serve; [`FORWARD`] where it serves, and for what it forwards while it drains. Out of line:
+/// What becomes of a frame where the node does not serve; [`FORWARD`] where it serves, for what it forwards while it drains, and for what may be a reply. Out of line:
 /// it costs the others nothing. Global.
 #[unsafe(export_name = "node_outcome")]
 #[inline(never)]
@@ -59,7 +60,22 @@ pub extern "C" fn outcome(ctx: *mut xdp_md) -> u32 {
     if concerns_vip(Frame(ctx), silent) {
         return drop(reason);
     }
-    if silent { XDP_PASS } else { FORWARD }
+    // What is for no VIP may be a reply still, which the forwarder finds out, and asks again.
+    if silent && !nat::has_replies() { XDP_PASS } else { FORWARD }
+}
+
+/// Why the node forwards no replies, where it does not.
+#[inline(always)]
+pub fn refusal() -> Option<DropReason> {
+    let Some(node) = NODE.get_ptr(0) else { return Some(DropReason::Standby) };
+    let service = service(node);
+    if service == NODE_SOLO {
+        return None;
+    }
+    if service != NODE_SERVING && service != NODE_DRAINING {
+        return Some(DropReason::Standby);
+    }
+    if in_time(node) { None } else { Some(DropReason::LeaseExpired) }
 }
 
 /// Whether the program writes flow events.

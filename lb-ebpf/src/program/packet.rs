@@ -2,7 +2,9 @@
 
 use core::mem::MaybeUninit;
 
-use lb_common::{FlowKey, ServiceKey, flow_hash_v4, flow_hash_v6};
+use lb_common::{FAMILY_V4, FlowKey, MAX_VLAN_TAGS, ServiceKey, flow_hash_v4, flow_hash_v6};
+
+use super::header::{ETHERNET_LENGTH, Ipv4Header, Ipv6Header, VLAN_TAG_LENGTH};
 
 /// A parsed packet, and what the lookups add.
 pub struct Packet {
@@ -52,12 +54,18 @@ impl Packet {
         unsafe { place.assume_init_mut() }
     }
 
-    /// Says once more where the IP header is: of what a global function was handed the verifier knows nothing any more. Volatile, as LLVM
-    /// knows better.
+    /// Offset of the IP header, where the verifier has lost sight of it.
     #[inline(always)]
-    pub fn confirm_l3(&mut self, l3: usize) {
-        // SAFETY: writes a field.
-        unsafe { (&raw mut self.l3).write_volatile(l3) };
+    pub fn network(&self) -> usize {
+        self.l3 & FARTHEST_NETWORK
+    }
+
+    /// Offset of the transport header.
+    #[inline(always)]
+    pub fn transport(&self) -> u32 {
+        let plain =
+            if self.key.service.family == FAMILY_V4 { size_of::<Ipv4Header>() } else { size_of::<Ipv6Header>() };
+        if self.extended { self.l4 } else { (self.l3 + plain) as u32 }
     }
 
     /// Sets the key's ports, and what lies beside them. By one store: the map lookups read words, and a load that spans several
@@ -111,6 +119,10 @@ pub fn flow_hash(key: &FlowKey, v4: bool) -> u32 {
     if v4 { flow_hash_v4(client | vip << 32, ports) } else { flow_hash_v6([client, client_end, vip, vip_end], ports) }
 }
 
+/// Behind an Ethernet header and as many VLAN tags as are parsed; a mask.
+const FARTHEST_NETWORK: usize = 0x1f;
+const _: () = assert!(ETHERNET_LENGTH + MAX_VLAN_TAGS * VLAN_TAG_LENGTH <= FARTHEST_NETWORK);
+
 const KEY_WORDS: usize = size_of::<FlowKey>() / size_of::<u64>();
 /// Port, protocol, family and client port.
 const PORTS_WORD: usize = 4;
@@ -142,9 +154,9 @@ impl Kind {
     pub const ICMP_ERROR: Self = Self(3);
 }
 
-/// What the parser says of a packet. A global function returns it by its number.
+/// What the parser says of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Class(pub(super) u8);
+pub struct Class(u8);
 
 impl Class {
     /// A TCP or UDP packet with ports.
@@ -158,4 +170,15 @@ impl Class {
     pub const MALFORMED: Self = Self(5);
     pub const TRUNCATED: Self = Self(6);
     pub const EXTENSION_HEADERS: Self = Self(7);
+
+    /// The class of a number, as a global function has it.
+    #[inline(always)]
+    pub fn of(number: u32) -> Self {
+        Self(number as u8)
+    }
+
+    #[inline(always)]
+    pub fn number(self) -> u32 {
+        u32::from(self.0)
+    }
 }

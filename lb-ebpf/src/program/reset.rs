@@ -21,19 +21,19 @@ const PLAIN: u8 = 5 << 4;
 /// Tells the sender that its flow is at an end, or drops the packet. The answer's headers take the place of the packet's own,
 /// which are as long or longer, and the rest is cut off.
 #[inline(never)]
-pub fn answer(frame: Frame, packet: &Packet) -> u32 {
+pub fn answer(frame: Frame, packet: &Packet, l3: usize) -> u32 {
     if !wants_reset(packet) {
         return drop(DropReason::NoReal);
     }
     let v4 = packet.key.service.family == FAMILY_V4;
     let header = if v4 { size_of::<Ipv4Header>() } else { size_of::<Ipv6Header>() };
-    let plain = (packet.l3 + header) as u32;
-    let l4 = if packet.extended { packet.l4 } else { plain };
+    let plain = (l3 + header) as u32;
+    let l4 = packet.transport();
     let Some(tcp) = frame.load::<TcpHeader>(l4) else { return drop(DropReason::Truncated) };
-    let segment = packet.l3 as u32 + packet.length - l4;
+    let segment = l3 as u32 + packet.length - l4;
     let Some(reset) = reset(&tcp, segment) else { return drop(DropReason::Malformed) };
     let cut = frame.move_end((plain + TCP) as i32 - frame.len() as i32);
-    if !cut || write(frame, packet, v4, reset).is_none() || !swap_macs(frame) {
+    if !cut || write(frame, packet, l3, v4, reset).is_none() || !swap_macs(frame) {
         return drop(DropReason::NoReal);
     }
     ended(Event::ResetAnswered, XDP_TX)
@@ -69,19 +69,19 @@ fn reset(tcp: &TcpHeader, length: u32) -> Option<TcpHeader> {
 
 /// Writes the headers of the answer behind the Ethernet header.
 #[inline(always)]
-fn write(frame: Frame, packet: &Packet, v4: bool, mut tcp: TcpHeader) -> Option<()> {
+fn write(frame: Frame, packet: &Packet, l3: usize, v4: bool, mut tcp: TcpHeader) -> Option<()> {
     let (vip, client) = (&packet.key.service.vip, &packet.key.client);
     tcp.checksum = checksum(packet, tcp);
     let at = if v4 {
         let header = Ipv4Header::new(0, size_of::<Ipv4Header>() as u32 + TCP, PROTOCOL_TCP, vip, client);
         // SAFETY: `at` has checked that the header is inside the frame.
-        unsafe { *frame.at::<Ipv4Header>(packet.l3)? = header };
-        packet.l3 + size_of::<Ipv4Header>()
+        unsafe { *frame.at::<Ipv4Header>(l3)? = header };
+        l3 + size_of::<Ipv4Header>()
     } else {
         let header = Ipv6Header::new(0, TCP, PROTOCOL_TCP, vip, client);
         // SAFETY: as above.
-        unsafe { *frame.at::<Ipv6Header>(packet.l3)? = header };
-        packet.l3 + size_of::<Ipv6Header>()
+        unsafe { *frame.at::<Ipv6Header>(l3)? = header };
+        l3 + size_of::<Ipv6Header>()
     };
     // SAFETY: as above.
     unsafe { *frame.at::<TcpHeader>(at)? = tcp };

@@ -23,19 +23,19 @@ const MESSAGE_V6: usize = ICMP + ICMP_QUOTE_V6 as usize;
 /// Tells the sender that packets towards the real may be no longer than `mtu`. The quote is the packet's own beginning,
 /// where it is: the headers go in front of it, and the rest is cut off.
 #[inline(never)]
-pub fn answer(frame: Frame, packet: &Packet, mtu: u32) -> u32 {
+pub fn answer(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> u32 {
     let v4 = packet.key.service.family == FAMILY_V4;
     let quote = if v4 { ICMP_QUOTE_V4 } else { ICMP_QUOTE_V6 };
     if packet.kind == Kind::LATER_FRAGMENT || packet.kind == Kind::ICMP_ERROR || packet.length < quote {
         return drop(DropReason::TooBig);
     }
     let added = if v4 { size_of::<Ipv4Header>() } else { size_of::<Ipv6Header>() } + ICMP;
-    if turn_frame(frame, packet, v4, added).is_none() {
+    if turn_frame(frame, l3, v4, added).is_none() {
         return drop(DropReason::NoHeadroom);
     }
-    let wanted = packet.l3 + added + quote as usize;
+    let wanted = l3 + added + quote as usize;
     let cut = frame.move_end(wanted as i32 - frame.len() as i32);
-    let written = cut && if v4 { write4(frame, packet, mtu) } else { write6(frame, packet, mtu) }.is_some();
+    let written = cut && if v4 { write4(frame, packet, l3, mtu) } else { write6(frame, packet, l3, mtu) }.is_some();
     if !written {
         return drop(DropReason::NoHeadroom);
     }
@@ -44,27 +44,27 @@ pub fn answer(frame: Frame, packet: &Packet, mtu: u32) -> u32 {
 
 /// Makes room for the headers and writes the Ethernet header of the way back before them.
 #[inline(always)]
-fn turn_frame(frame: Frame, packet: &Packet, v4: bool, added: usize) -> Option<()> {
+fn turn_frame(frame: Frame, l3: usize, v4: bool, added: usize) -> Option<()> {
     // SAFETY: `at` has checked that both addresses are inside the frame.
     let macs = unsafe { *frame.at::<[[u16; 3]; 2]>(0)? };
-    let tags = Tags::read(frame, packet.l3)?;
+    let tags = Tags::read(frame, l3)?;
     if !frame.move_start(-(added as i32)) {
         return None;
     }
     // SAFETY: as above.
     unsafe { *frame.at::<[[u16; 3]; 2]>(0)? = [macs[1], macs[0]] };
-    tags.write(frame.bounds(), packet.l3, if v4 { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }).then_some(())
+    tags.write(frame.bounds(), l3, if v4 { ETHER_TYPE_IPV4 } else { ETHER_TYPE_IPV6 }).then_some(())
 }
 
 /// RFC 792, with the next-hop MTU of RFC 1191 section 4.
 #[inline(always)]
-fn write4(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
-    let ip = frame.at::<Ipv4Header>(packet.l3)?;
+fn write4(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> Option<()> {
+    let ip = frame.at::<Ipv4Header>(l3)?;
     let length = (size_of::<Ipv4Header>() + MESSAGE_V4) as u32;
     let header = Ipv4Header::new(0, length, PROTOCOL_ICMP, &packet.key.service.vip, &packet.key.client);
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = header };
-    let at = packet.l3 + size_of::<Ipv4Header>();
+    let at = l3 + size_of::<Ipv4Header>();
     write_icmp(frame, at, UNREACHABLE, FRAGMENTATION_NEEDED, mtu.min(0xffff))?;
     let message = frame.at::<[u32; MESSAGE_V4 / 4]>(at)?;
     let sum = checksum(message.cast(), MESSAGE_V4 as u32, 0);
@@ -73,12 +73,12 @@ fn write4(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
 
 /// RFC 4443 section 3.2.
 #[inline(always)]
-fn write6(frame: Frame, packet: &Packet, mtu: u32) -> Option<()> {
-    let ip = frame.at::<Ipv6Header>(packet.l3)?;
+fn write6(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> Option<()> {
+    let ip = frame.at::<Ipv6Header>(l3)?;
     let header = Ipv6Header::new(0, MESSAGE_V6 as u32, PROTOCOL_ICMPV6, &packet.key.service.vip, &packet.key.client);
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = header };
-    let at = packet.l3 + size_of::<Ipv6Header>();
+    let at = l3 + size_of::<Ipv6Header>();
     write_icmp(frame, at, PACKET_TOO_BIG_V6, 0, mtu.max(IPV6_MIN_MTU))?;
     let message = frame.at::<[u32; MESSAGE_V6 / 4]>(at)?;
     let seed = const { length_and_protocol(MESSAGE_V6 as u32, PROTOCOL_ICMPV6) };

@@ -183,6 +183,8 @@ branches! {
     FamilyDsr,
     /// `ipip` that cannot be.
     FamilyIpip,
+    /// `nat` to another family.
+    FamilyNat,
     /// No next hop.
     Unresolved,
     /// Forwarded in `dsr` mode, IPv4.
@@ -195,6 +197,16 @@ branches! {
     IpipV4InV6,
     /// Forwarded as IPv6 in IPv6.
     IpipV6InV6,
+    /// Forwarded in `nat` mode, IPv4.
+    NatV4,
+    /// Forwarded in `nat` mode, IPv6.
+    NatV6,
+    /// A later fragment forwarded in `nat` mode.
+    NatLaterFragment,
+    /// An ICMP error forwarded in `nat` mode.
+    NatErrorV4,
+    /// An ICMPv6 error forwarded in `nat` mode.
+    NatErrorV6,
     /// No room for the outer header.
     OuterNoHeadroom,
     /// Out of the same interface.
@@ -248,6 +260,10 @@ branches! {
     /// An ICMP error too big for the tunnel.
     ErrorTooBig,
     // Section 8.
+    /// Too big for a tunnel.
+    TooBigIpip,
+    /// Too big for the way to a real in `nat` mode.
+    TooBigNat,
     /// Fragmentation needed.
     TooBigV4,
     /// Packet too big.
@@ -302,6 +318,8 @@ branches! {
     SilentV6,
     /// Silent, and asked for a VIP.
     SilentAsked,
+    /// Silent, and a reply whose way is found.
+    SilentReply,
     /// Silent, and anything else.
     SilentOther,
     /// Draining, and asked for a VIP.
@@ -324,4 +342,79 @@ branches! {
     SolicitationVip,
     /// The same behind extension headers.
     SolicitationVipBehindExtensions,
+    // Section 12.
+    /// Step 1: the real's port is that of `nat_ports`.
+    PortOfReal,
+    /// Step 1: the service has reals with ports of their own, and this is none of them.
+    PortOfRealMiss,
+    /// Step 1: the real's port is that of the service.
+    PortOfService,
+    /// Step 1: the port stays as it is.
+    PortKept,
+    /// Step 2: replies are not looked at.
+    RepliesOff,
+    /// Step 2: sections 2 and 3 end the packet's way.
+    ReplyBroken,
+    /// Step 2: a row for the port.
+    ReplyOfPort,
+    /// Step 2: a row with port 0.
+    ReplyOfRange,
+    /// Step 2: no row.
+    ReplyMiss,
+    /// Step 2: no row for the port, and there are none with port 0.
+    ReplyMissNoRanges,
+    /// Step 2: a row, and the port is not within it.
+    ReplyPortOutside,
+    /// Step 2: a later fragment of an unknown packet.
+    ReplyFragmentUnknown,
+    /// Step 2: a later fragment of a packet of another mode.
+    ReplyFragmentOfOther,
+    /// Step 2: another ICMP message.
+    ReplyIcmpOther,
+    /// Step 2: an ICMP error that quotes too little or something else.
+    ReplyQuoteBad,
+    /// Step 2: an ICMP error that quotes a packet of another source.
+    ReplyQuoteSource,
+    /// Step 3: found.
+    WayFound,
+    /// Step 3: the host's own address, or no route.
+    WayNotForwarded,
+    /// Step 3: the kernel does not forward.
+    WayForwardingDisabled,
+    /// Step 3: the next hop's MAC address is not known.
+    WayNoNeighbour,
+    /// Step 3: nor is there room to say so.
+    WayNoNeighbourNoRoom,
+    /// Step 3: the packet is too long.
+    WayTooLong,
+    /// Step 3: a route that leads nowhere.
+    WayRefused,
+    /// Step 4: a packet of IPv4.
+    ReplyV4,
+    /// Step 4: a packet of IPv6.
+    ReplyV6,
+    /// Step 4: a first fragment noted.
+    ReplyFirstFragment,
+    /// Step 4: a later fragment.
+    ReplyLaterFragment,
+    /// Step 4: an ICMP error.
+    ReplyErrorV4,
+    /// Step 4: an ICMPv6 error.
+    ReplyErrorV6,
+    /// Step 4: the VIP's port.
+    ReplyPortReplaced,
+    /// Step 4: the port stays as it is.
+    ReplyPortKept,
+    /// Step 4: out of the same interface.
+    ReplySameInterface,
+    /// Step 4: out of another interface.
+    ReplyOtherInterface,
+    /// Checksums: UDP without one.
+    UdpWithoutChecksum,
+    /// Checksums: 0 of UDP is written as 0xffff.
+    UdpChecksumZero,
+    /// Checksums: the quote has the transport's.
+    QuoteWithChecksum,
+    /// Checksums: the quote is too short for the transport's.
+    QuoteWithoutChecksum,
 }

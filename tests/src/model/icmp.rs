@@ -1,12 +1,14 @@
 //! Section 7: ICMP and ICMPv6 for a VIP.
 
 use lb_common::{
-    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FlowKey, PROTOCOL_TCP, PROTOCOL_UDP, SLOT_CLEAN, SLOT_MARKED, ServiceKey,
+    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FlowKey, PROTOCOL_TCP, SLOT_CLEAN, SLOT_MARKED, ServiceKey,
 };
 
 use super::decide::Place;
-use super::parse::{Packet, address, be16};
+use super::parse::{Packet, be16};
+use super::quote::{is_error, quote};
 use super::send::{Kind, Target, link_header};
+use super::translate::updated;
 use super::{Branch, End, Outcome, State, Verdict};
 use crate::packet::checksum;
 
@@ -18,8 +20,7 @@ impl State {
         match (message[0], message[1]) {
             (8, 0) if v4 => self.echo(packet, 0),
             (128, 0) if !v4 => self.echo(packet, 129),
-            (3 | 11 | 12, _) if v4 => self.icmp_error(packet, ingress),
-            (1..=4, _) if !v4 => self.icmp_error(packet, ingress),
+            _ if is_error(packet) => self.icmp_error(packet, ingress),
             _ => {
                 self.saw(Branch::IcmpOther);
                 Err(End::PassForVip)
@@ -38,9 +39,7 @@ impl State {
     }
 
     fn icmp_error(&mut self, packet: &Packet, ingress: u32) -> Result<Outcome, End> {
-        let quoted = &packet.transport_bytes()[8..];
-        let quote = if packet.family == FAMILY_V4 { quote_v4(quoted) } else { quote_v6(quoted) };
-        let Some(quote) = quote else {
+        let Some(quote) = quote(packet) else {
             self.saw(Branch::ErrorQuoteBad);
             return Err(End::PassForVip);
         };
@@ -119,60 +118,7 @@ fn echo_reply(packet: &Packet, kind: u8) -> Vec<u8> {
     let before = be16(&frame, packet.transport);
     frame[packet.transport] = kind;
     let after = be16(&frame, packet.transport);
-    let sum = updated_checksum(be16(&frame, packet.transport + 2), before, after);
+    let sum = updated(be16(&frame, packet.transport + 2), &[(before, after)]);
     frame[packet.transport + 2..packet.transport + 4].copy_from_slice(&sum.to_be_bytes());
     frame
-}
-
-/// RFC 1624 equation 3: HC' = ~(~HC + ~m + m').
-fn updated_checksum(sum: u16, before: u16, after: u16) -> u16 {
-    let mut total = u32::from(!sum) + u32::from(!before) + u32::from(after);
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    !(total as u16)
-}
-
-/// The packet that an ICMP error is about.
-struct Quote {
-    source: [u8; 16],
-    destination: [u8; 16],
-    protocol: u8,
-    source_port: u16,
-    destination_port: u16,
-}
-
-fn quote_v4(quoted: &[u8]) -> Option<Quote> {
-    if quoted.len() < 20 {
-        return None;
-    }
-    let header = usize::from(quoted[0] & 15) * 4;
-    let protocol = quoted[9];
-    let fits = quoted[0] >> 4 == 4
-        && header >= 20
-        && be16(quoted, 6) & 0x1fff == 0
-        && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP)
-        && quoted.len() >= header + 8;
-    fits.then(|| Quote {
-        source: address(&quoted[12..16]),
-        destination: address(&quoted[16..20]),
-        protocol,
-        source_port: be16(quoted, header),
-        destination_port: be16(quoted, header + 2),
-    })
-}
-
-fn quote_v6(quoted: &[u8]) -> Option<Quote> {
-    if quoted.len() < 48 {
-        return None;
-    }
-    let protocol = quoted[6];
-    let fits = quoted[0] >> 4 == 6 && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP);
-    fits.then(|| Quote {
-        source: address(&quoted[8..24]),
-        destination: address(&quoted[24..40]),
-        protocol,
-        source_port: be16(quoted, 40),
-        destination_port: be16(quoted, 42),
-    })
 }

@@ -8,18 +8,24 @@ mod decide;
 mod effects;
 mod hash;
 mod icmp;
+mod nat;
 mod node;
 mod parse;
+mod quote;
+mod reply;
 mod reset;
 mod send;
 mod state;
 mod tell;
+mod translate;
+mod ways;
 
 pub use branch::Branch;
 pub use effects::Effects;
 pub use hash::{flow_hash, second_hash, slot_of};
 pub use node::JIFFIES;
 pub use state::{HEADROOM, Limits, State};
+pub use ways::{Leads, Only, Route, WAY_IFINDEX, WAY_MAC, Ways};
 
 use lb_common::{DropReason, Event};
 
@@ -73,6 +79,8 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Pass,
+    /// The packet is for no VIP: perhaps it is a reply.
+    NoVip,
     PassForVip,
     Drop(DropReason),
 }
@@ -87,7 +95,12 @@ impl State {
     }
 
     fn handle(&mut self, frame: &[u8], ingress: u32, now: u64) -> Result<Outcome, End> {
-        let packet = parse::parse(self, frame)?;
+        let link = parse::link(self, frame)?;
+        self.lease(frame, &link, ingress)?;
+        let packet = match parse::parse(self, frame, &link) {
+            Err(End::NoVip) => return self.elsewhere(frame, &link, ingress),
+            parsed => parsed?,
+        };
         match packet.content {
             parse::Content::Fragment(key) => self.later_fragment(&packet, key, ingress),
             parse::Content::Flow { flags, first_fragment } => self.flow(&packet, flags, first_fragment, ingress, now),
@@ -97,7 +110,7 @@ impl State {
 
     fn end(&mut self, end: End, frame: &[u8]) -> Outcome {
         let verdict = match end {
-            End::Pass => Verdict::Pass,
+            End::Pass | End::NoVip => Verdict::Pass,
             End::PassForVip => {
                 self.event(Event::VipPassed);
                 Verdict::Pass

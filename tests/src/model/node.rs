@@ -2,10 +2,10 @@
 
 use lb_common::{
     DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO,
-    NodeState, VipKey,
+    NodeState,
 };
 
-use super::parse::{address, be16};
+use super::parse::{Link, address, be16};
 use super::{Branch, End, State};
 
 /// The jiffies of every frame. The kernel's own can be neither set nor foretold, so the leases of tests end long before these or long after.
@@ -20,8 +20,9 @@ enum Node {
 }
 
 impl State {
-    /// Says what a frame comes to where the node does not serve. `left` is what follows the EtherType.
-    pub(super) fn lease(&mut self, ethertype: u16, left: &[u8]) -> Result<(), End> {
+    /// Says what a frame comes to where the node does not serve.
+    pub(super) fn lease(&mut self, frame: &[u8], link: &Link, ingress: u32) -> Result<(), End> {
+        let (ethertype, left) = (link.ethertype, &frame[link.end..]);
         let node = self.node();
         if node == Node::Serves {
             return Ok(());
@@ -40,11 +41,14 @@ impl State {
             self.saw(branch);
             return Err(End::Drop(reason));
         }
-        if node == Node::Drains {
-            return Ok(());
-        }
-        self.saw(Branch::SilentOther);
-        Err(End::Pass)
+        let Node::Silent(reason) = node else { return Ok(()) };
+        let Some(reply) = self.reply(frame, link) else {
+            self.saw(Branch::SilentOther);
+            return Err(End::Pass);
+        };
+        self.way(&reply, ingress)?;
+        self.saw(Branch::SilentReply);
+        Err(End::Drop(reason))
     }
 
     /// The table.
@@ -67,9 +71,9 @@ impl State {
     fn for_vip(&self, ethertype: u16, left: &[u8]) -> Option<Branch> {
         match ethertype {
             0x0800 if left.len() >= 20 && left[0] >> 4 == 4 => {
-                self.is_vip(&left[16..20], FAMILY_V4).then_some(Branch::SilentV4)
+                self.is_vip(address(&left[16..20]), FAMILY_V4).then_some(Branch::SilentV4)
             }
-            0x86dd if is_v6(left) => self.is_vip(&left[24..40], FAMILY_V6).then_some(Branch::SilentV6),
+            0x86dd if is_v6(left) => self.is_vip(address(&left[24..40]), FAMILY_V6).then_some(Branch::SilentV6),
             _ => None,
         }
     }
@@ -91,7 +95,7 @@ impl State {
             self.saw(Branch::ArpNoRequest);
             return false;
         }
-        let found = self.is_vip(&arp[24..28], FAMILY_V4);
+        let found = self.is_vip(address(&arp[24..28]), FAMILY_V4);
         self.saw(if found { Branch::ArpVip } else { Branch::ArpNoVip });
         found
     }
@@ -113,17 +117,13 @@ impl State {
             self.saw(Branch::SolicitationNone);
             return false;
         }
-        let found = self.is_vip(&rest[8..24], FAMILY_V6);
+        let found = self.is_vip(address(&rest[8..24]), FAMILY_V6);
         self.saw(match (found, walked) {
             (false, _) => Branch::SolicitationNoVip,
             (true, 0) => Branch::SolicitationVip,
             (true, _) => Branch::SolicitationVipBehindExtensions,
         });
         found
-    }
-
-    fn is_vip(&self, bytes: &[u8], family: u8) -> bool {
-        self.vips.contains_key(&VipKey { address: address(bytes), family, reserved: [0; 3] })
     }
 }
 

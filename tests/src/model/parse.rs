@@ -1,8 +1,7 @@
-//! Sections 1 to 3: from a frame to the packet for a VIP in it.
+//! Sections 1 to 3: from a frame to the packet in it.
 
 use lb_common::{
     DropReason, FAMILY_V4, FAMILY_V6, FragmentKey, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, PROTOCOL_TCP, PROTOCOL_UDP,
-    VipKey,
 };
 
 use super::{Branch, End, State};
@@ -14,7 +13,7 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// A packet for a VIP.
+/// A packet for a VIP, or of a real's for a client.
 pub(super) struct Packet<'a> {
     /// The whole frame.
     pub frame: &'a [u8],
@@ -28,11 +27,11 @@ pub(super) struct Packet<'a> {
     pub family: u8,
     /// Source address.
     pub source: [u8; 16],
-    /// Destination address: a VIP.
+    /// Destination address.
     pub destination: [u8; 16],
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// TCP, UDP, ICMP or ICMPv6.
+    /// TCP, UDP, ICMP or ICMPv6; of a later fragment in IPv6 the fragment header's own number.
     pub protocol: u8,
     /// Has IPv4 options or IPv6 extension headers.
     pub has_options: bool,
@@ -40,7 +39,7 @@ pub(super) struct Packet<'a> {
     pub content: Content,
 }
 
-/// What a packet for a VIP holds.
+/// What a packet holds.
 pub(super) enum Content {
     /// A later fragment.
     Fragment(FragmentKey),
@@ -67,33 +66,54 @@ impl Packet<'_> {
     }
 }
 
-/// Sections 1 to 3, and section 10 where section 1 says so.
-pub(super) fn parse<'a>(state: &mut State, frame: &'a [u8]) -> Result<Packet<'a>, End> {
-    let Link { end, tags, ethertype } = link(state, frame)?;
-    state.lease(ethertype, &frame[end..])?;
-    if !matches!(ethertype, 0x0800 | 0x86dd) {
+/// Whose packets are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    Vip,
+    Others,
+}
+
+/// Sections 1 (from step 4 on) to 3. [`End::NoVip`] for a packet to no VIP.
+pub(super) fn parse<'a>(state: &mut State, frame: &'a [u8], link: &Link) -> Result<Packet<'a>, End> {
+    if !matches!(link.ethertype, 0x0800 | 0x86dd) {
         state.saw(Branch::EtherTypeOther);
         return Err(End::Pass);
     }
-    match tags {
+    match link.tags {
         1 => state.saw(Branch::OneTag),
         2 => state.saw(Branch::TwoTags),
         _ => {}
     }
-    if ethertype == 0x0800 { parse_v4(state, frame, end) } else { parse_v6(state, frame, end) }
+    parse_ip(state, frame, link, To::Vip)
+}
+
+/// Sections 2 and 3 of a frame that is not known to be for a VIP. Where they end its way, nothing has been counted.
+pub(super) fn parse_for_others<'a>(state: &mut State, frame: &'a [u8], link: &Link) -> Option<Packet<'a>> {
+    let branches = state.branches;
+    let packet = parse_ip(state, frame, link, To::Others);
+    state.branches = branches;
+    packet.ok()
+}
+
+fn parse_ip<'a>(state: &mut State, frame: &'a [u8], link: &Link, to: To) -> Result<Packet<'a>, End> {
+    match link.ethertype {
+        0x0800 => parse_v4(state, frame, link.end, to),
+        0x86dd => parse_v6(state, frame, link.end, to),
+        _ => Err(End::Pass),
+    }
 }
 
 /// An Ethernet header.
-struct Link {
+pub(super) struct Link {
     /// Where it ends, tags counted.
-    end: usize,
+    pub end: usize,
     tags: usize,
     /// The last one: what follows.
-    ethertype: u16,
+    pub ethertype: u16,
 }
 
 /// Section 1, steps 1 and 2.
-fn link(state: &mut State, frame: &[u8]) -> Result<Link, End> {
+pub(super) fn link(state: &mut State, frame: &[u8]) -> Result<Link, End> {
     if frame.len() < 14 {
         state.saw(Branch::EthernetShort);
         return Err(End::Pass);
@@ -120,7 +140,7 @@ fn link(state: &mut State, frame: &[u8]) -> Result<Link, End> {
 }
 
 /// Section 2.
-fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize) -> Result<Packet<'a>, End> {
+fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize, to: To) -> Result<Packet<'a>, End> {
     let left = &frame[ip..];
     if left.len() < 20 {
         state.saw(Branch::V4Short);
@@ -132,9 +152,9 @@ fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize) -> Result<Packet<
     }
     let source = address(&left[12..16]);
     let destination = address(&left[16..20]);
-    if !state.vips.contains_key(&VipKey { address: destination, family: FAMILY_V4, reserved: [0; 3] }) {
+    if to == To::Vip && !state.is_vip(destination, FAMILY_V4) {
         state.saw(Branch::V4NoVip);
-        return Err(End::Pass);
+        return Err(End::NoVip);
     }
     let header = usize::from(left[0] & 15) * 4;
     let total = usize::from(be16(left, 2));
@@ -195,7 +215,7 @@ fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize) -> Result<Packet<
 }
 
 /// Section 3.
-fn parse_v6<'a>(state: &mut State, frame: &'a [u8], ip: usize) -> Result<Packet<'a>, End> {
+fn parse_v6<'a>(state: &mut State, frame: &'a [u8], ip: usize, to: To) -> Result<Packet<'a>, End> {
     let left = &frame[ip..];
     if left.len() < 40 {
         state.saw(Branch::V6Short);
@@ -207,9 +227,9 @@ fn parse_v6<'a>(state: &mut State, frame: &'a [u8], ip: usize) -> Result<Packet<
     }
     let source = address(&left[8..24]);
     let destination = address(&left[24..40]);
-    if !state.vips.contains_key(&VipKey { address: destination, family: FAMILY_V6, reserved: [0; 3] }) {
+    if to == To::Vip && !state.is_vip(destination, FAMILY_V6) {
         state.saw(Branch::V6NoVip);
-        return Err(End::Pass);
+        return Err(End::NoVip);
     }
     let length = 40 + usize::from(be16(left, 4));
     if length > left.len() {

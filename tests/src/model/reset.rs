@@ -13,8 +13,7 @@ use crate::packet::{checksum_of_parts, pseudo_v4, pseudo_v6};
 impl State {
     /// Section 5, step 1, of real id 0.
     pub(super) fn no_real(&mut self, packet: &Packet, service: u32, kind: Kind) -> Result<Outcome, End> {
-        let options = self.service_options.get(&service).copied().unwrap_or_default();
-        if options.fallback != FALLBACK_RESET {
+        if self.options(service).fallback != FALLBACK_RESET {
             self.saw(Branch::RealNone);
             return Err(End::Drop(DropReason::NoReal));
         }

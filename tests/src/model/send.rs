@@ -2,7 +2,7 @@
 
 use lb_common::{
     DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, ICMP_QUOTE_V4, ICMP_QUOTE_V6,
-    IPV6_MIN_MTU, MODE_DSR, MODE_IPIP, NO_REAL, PROTOCOL_TCP, REAL_RESOLVED, RealValue, TrafficCounters,
+    IPV6_MIN_MTU, MODE_DSR, MODE_IPIP, MODE_NAT, NO_REAL, PROTOCOL_TCP, REAL_RESOLVED, RealValue, TrafficCounters,
 };
 
 use super::decide::{TCP_FIN, TCP_RST, is_syn};
@@ -37,7 +37,8 @@ impl State {
         }
         let real = self.usable_real(packet, target)?;
         let outer = outer_header_length(target.mode, &real);
-        if target.mode == MODE_IPIP && packet.length() + outer > real.mtu as usize {
+        if target.mode != MODE_DSR && packet.length() + outer > real.mtu as usize {
+            self.saw(if target.mode == MODE_NAT { Branch::TooBigNat } else { Branch::TooBigIpip });
             return self.too_big(packet, kind, &real, outer);
         }
         if let Kind::Flow { first_fragment: Some(key), .. } = kind {
@@ -49,9 +50,17 @@ impl State {
             self.saw(Branch::OuterNoHeadroom);
             return Err(End::Drop(DropReason::NoHeadroom));
         }
-        let frame = rewritten(packet, target.mode, &real);
+        let frame = match target.mode {
+            MODE_NAT => {
+                let translated = self.translated_for_real(packet, target, kind, &real);
+                let mut frame = link_header(packet, &real.next_hop_mac, &real.source_mac);
+                frame.extend(&translated[packet.ip..]);
+                frame
+            }
+            mode => rewritten(packet, mode, &real),
+        };
         self.count(packet, target, kind);
-        self.saw_way(packet, target.mode, &real);
+        self.saw_mode(packet, target.mode, kind, &real);
         let redirect = (real.ifindex != ingress).then_some(real.ifindex);
         self.saw(if redirect.is_some() { Branch::OtherInterface } else { Branch::SameInterface });
         let verdict = if redirect.is_some() { Verdict::Redirect } else { Verdict::Tx };
@@ -85,6 +94,10 @@ impl State {
             self.saw(Branch::FamilyDsr);
             return Err(End::Drop(DropReason::FamilyMismatch));
         }
+        if target.mode == MODE_NAT && real.family != packet.family {
+            self.saw(Branch::FamilyNat);
+            return Err(End::Drop(DropReason::FamilyMismatch));
+        }
         if target.mode == MODE_IPIP && packet.family == FAMILY_V6 && real.family != FAMILY_V6 {
             self.saw(Branch::FamilyIpip);
             return Err(End::Drop(DropReason::FamilyMismatch));
@@ -113,10 +126,17 @@ impl State {
         add(self.effects.real_counters.entry(target.real).or_default());
     }
 
-    fn saw_way(&mut self, packet: &Packet, mode: u8, real: &RealValue) {
+    fn saw_mode(&mut self, packet: &Packet, mode: u8, kind: Kind, real: &RealValue) {
         self.saw(match (mode, packet.family, real.family) {
             (MODE_DSR, FAMILY_V4, _) => Branch::DsrV4,
             (MODE_DSR, _, _) => Branch::DsrV6,
+            (MODE_NAT, family, _) => match (kind, family) {
+                (Kind::Flow { .. }, FAMILY_V4) => Branch::NatV4,
+                (Kind::Flow { .. }, _) => Branch::NatV6,
+                (Kind::LaterFragment, _) => Branch::NatLaterFragment,
+                (Kind::IcmpError, FAMILY_V4) => Branch::NatErrorV4,
+                (Kind::IcmpError, _) => Branch::NatErrorV6,
+            },
             (_, FAMILY_V4, FAMILY_V4) => Branch::IpipV4InV4,
             (_, FAMILY_V4, _) => Branch::IpipV4InV6,
             _ => Branch::IpipV6InV6,
@@ -161,13 +181,13 @@ impl State {
 
 fn outer_header_length(mode: u8, real: &RealValue) -> usize {
     match (mode, real.family) {
-        (MODE_DSR, _) => 0,
+        (MODE_DSR | MODE_NAT, _) => 0,
         (_, FAMILY_V4) => 20,
         _ => 40,
     }
 }
 
-/// Section 5, step 6.
+/// Section 5, step 6, of `dsr` and `ipip`.
 fn rewritten(packet: &Packet, mode: u8, real: &RealValue) -> Vec<u8> {
     let mut frame = link_header(packet, &real.next_hop_mac, &real.source_mac);
     if mode == MODE_IPIP {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowEvent, FlowKey, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions,
-    ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    Event, FlowEvent, FlowKey, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT,
+    RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue, WantedNeighbour,
 };
 
-use super::{Branch, Effects};
+use super::{Branch, Effects, Ways};
 
 /// Bytes before a frame that a header can be put into, where a test does not take them away.
 pub const HEADROOM: usize = 192;
@@ -46,12 +46,22 @@ pub struct State {
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// `service_options`; a service that is missing has a row of zeros.
     pub service_options: BTreeMap<u32, ServiceOptions>,
+    /// `nat`.
+    pub nat: NatState,
+    /// `nat_ports`.
+    pub nat_ports: HashMap<NatPortKey, u32>,
+    /// `nat_replies`.
+    pub nat_replies: HashMap<ServiceKey, NatReplyValue>,
+    /// The kernel's tables of routes and neighbours.
+    pub ways: Ways,
     /// `reals`; an id that is missing has a row of zeros.
     pub reals: BTreeMap<u16, RealValue>,
     /// What packets change.
     pub effects: Effects,
     /// Records of `flow_events` that nobody has read.
     pub unread: Vec<FlowEvent>,
+    /// Records of `wanted_neighbours` that nobody has read.
+    pub wanted: Vec<WantedNeighbour>,
     /// The flow of the last frame that came as far as a slot, and the slot: for failure messages.
     pub last_place: Option<(FlowKey, Slot)>,
     /// How often each branch of the page was taken, by [`Branch`].
@@ -71,12 +81,26 @@ impl State {
             port_ranges: HashMap::new(),
             rings: BTreeMap::new(),
             service_options: BTreeMap::new(),
+            nat: NatState::default(),
+            nat_ports: HashMap::new(),
+            nat_replies: HashMap::new(),
+            ways: Ways::default(),
             reals: BTreeMap::new(),
             effects: Effects::default(),
             unread: Vec::new(),
+            wanted: Vec::new(),
             last_place: None,
             branches: [0; Branch::COUNT],
         }
+    }
+
+    pub(super) fn is_vip(&self, address: [u8; 16], family: u8) -> bool {
+        self.vips.contains_key(&VipKey { address, family, reserved: [0; 3] })
+    }
+
+    /// The row of a service's options.
+    pub(super) fn options(&self, service: u32) -> ServiceOptions {
+        self.service_options.get(&service).copied().unwrap_or_default()
     }
 
     /// Whether packets may be sent to a real.

@@ -2,21 +2,25 @@
 //!
 //! What an expectation does not name must not change.
 
+use std::net::IpAddr;
+
 use lb_common::{
     DropReason, Event, FLOW_EVENT_FORGOTTEN, FLOW_OPEN, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, TrafficCounters,
+    HalfOpenValue, TrafficCounters, WantedNeighbour,
 };
-use lb_tests::model::{Effects, State, Verdict};
+use lb_tests::model::{Effects, State, Verdict, WAY_IFINDEX};
 use lb_tests::packet::Packet;
-use lb_tests::world::index_of;
+use lb_tests::world::{address_of, index_of};
 
 /// A named case.
 pub struct Case {
     pub name: String,
     pub state: State,
     pub steps: Vec<Step>,
-    /// What is told is read at the end, and not after each frame.
+    /// What is told and wanted is read at the end, and not after each frame.
     pub reads_at_end: bool,
+    /// The interface that the frames come in by.
+    pub ingress: u32,
 }
 
 /// A frame and what is expected of it.
@@ -27,7 +31,7 @@ pub struct Step {
 
 /// Starts a case.
 pub fn case(name: impl Into<String>, state: State) -> Case {
-    Case { name: name.into(), state, steps: Vec::new(), reads_at_end: false }
+    Case { name: name.into(), state, steps: Vec::new(), reads_at_end: false, ingress: super::world::INGRESS }
 }
 
 /// Starts a case in a changed world.
@@ -38,6 +42,11 @@ pub fn case_with(name: impl Into<String>, change: impl FnOnce(&mut State)) -> Ca
 }
 
 impl Case {
+    /// The frames come in by this interface.
+    pub fn by(self, ingress: u32) -> Self {
+        Self { ingress, ..self }
+    }
+
     /// The next frame that comes in.
     pub fn send(self, packet: &Packet, expect: Expect) -> Self {
         self.send_bytes(packet.bytes(), expect)
@@ -61,6 +70,8 @@ pub struct Expect {
     pub events: Vec<Event>,
     /// What is told of flows.
     pub told: Vec<FlowEvent>,
+    /// The neighbours that are asked for.
+    pub wanted: Vec<WantedNeighbour>,
     counted: Option<(u32, u16, TrafficCounters)>,
     flows: Vec<(FlowKey, Option<FlowValue>)>,
     half_open: Vec<(FlowKey, Option<HalfOpenValue>)>,
@@ -76,6 +87,7 @@ impl Expect {
             drop: None,
             events: Vec::new(),
             told: Vec::new(),
+            wanted: Vec::new(),
             counted: None,
             flows: Vec::new(),
             half_open: Vec::new(),
@@ -99,6 +111,13 @@ impl Expect {
     /// It is told that the flow is forgotten.
     pub fn tells_forgotten(mut self, key: FlowKey) -> Self {
         self.told.push(FlowEvent { key, kind: FLOW_EVENT_FORGOTTEN, ..FlowEvent::default() });
+        self
+    }
+
+    /// The MAC address of this next hop is asked for.
+    pub fn wants(mut self, next_hop: IpAddr) -> Self {
+        let (address, family) = address_of(next_hop);
+        self.wanted.push(WantedNeighbour { address, ifindex: WAY_IFINDEX, family, reserved: [0; 3] });
         self
     }
 

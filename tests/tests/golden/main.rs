@@ -9,6 +9,7 @@ mod hot;
 mod icmp;
 mod lease;
 mod link;
+mod nat;
 mod resets;
 mod slots;
 mod told;
@@ -18,12 +19,12 @@ mod world;
 
 use std::collections::HashSet;
 
-use lb_common::{DropReason, Event};
-use lb_tests::harness::{Harness, Keys, compare, compare_told};
+use lb_common::{DropReason, Event, FlowEvent, WantedNeighbour};
+use lb_tests::harness::{Harness, Keys, compare, compare_told, compare_wanted};
 use lb_tests::model::{Effects, Outcome, State, Verdict};
 use lb_tests::packet::show;
 
-use case::{Case, Step};
+use case::{Case, Expect, Step};
 
 /// So many cases there must be at least.
 const LEAST_CASES: usize = 150;
@@ -42,6 +43,11 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("resets", resets::cases()),
         ("icmp", icmp::cases()),
         ("fragments", fragments::cases()),
+        ("nat, to reals", nat::to_reals::cases()),
+        ("nat, replies", nat::replies::cases()),
+        ("nat, ways", nat::ways::cases()),
+        ("nat, errors", nat::errors::cases()),
+        ("nat, nodes", nat::nodes::cases()),
         ("too big", too_big::cases()),
         ("truncated", truncated::cases()),
     ]
@@ -95,6 +101,31 @@ fn icmp_messages() {
 #[test]
 fn fragments_follow() {
     check("fragments", &fragments::cases());
+}
+
+#[test]
+fn nat_to_reals() {
+    check("nat, to reals", &nat::to_reals::cases());
+}
+
+#[test]
+fn nat_replies() {
+    check("nat, replies", &nat::replies::cases());
+}
+
+#[test]
+fn nat_ways_to_clients() {
+    check("nat, ways", &nat::ways::cases());
+}
+
+#[test]
+fn nat_icmp_errors() {
+    check("nat, errors", &nat::errors::cases());
+}
+
+#[test]
+fn nat_of_nodes_that_do_not_serve() {
+    check("nat, nodes", &nat::nodes::cases());
 }
 
 #[test]
@@ -183,28 +214,29 @@ fn check_case(harness: &mut Harness, case: &Case) -> Result<(), String> {
     }
     let mut model = case.state.clone();
     let mut wanted = case.state.effects.clone();
-    let mut told = Vec::new();
+    let mut records = Records::default();
     for (at, step) in case.steps.iter().enumerate() {
         let outcome = expected(step);
         let before = wanted.clone();
         step.expect.apply(&mut wanted);
-        let wrong = check_model(&mut model, step, &outcome, &wanted);
+        let wrong = check_model(&mut model, case, step, &outcome, &wanted);
         if !wrong.is_empty() {
             return failed(at, &step.frame, "the model is wrong", wrong);
         }
-        let wrong = check_program(harness, &case.state, step, &outcome, &Keys::of(&before, &wanted), &wanted);
+        let wrong = check_program(harness, case, step, &outcome, &Keys::of(&before, &wanted), &wanted);
         if !wrong.is_empty() {
             return failed(at, &step.frame, "the program is wrong", wrong);
         }
-        told.extend(&step.expect.told);
+        records.add(&step.expect);
         if !case.reads_at_end || at + 1 == case.steps.len() {
-            let told = std::mem::take(&mut told);
-            let wrong = compare_told(&told, &std::mem::take(&mut model.unread));
+            let wanted = std::mem::take(&mut records);
+            let got = Records { told: std::mem::take(&mut model.unread), wanted: std::mem::take(&mut model.wanted) };
+            let wrong = wanted.differences(&got);
             if !wrong.is_empty() {
                 return failed(at, &step.frame, "the model is wrong", wrong);
             }
-            let wrong = match harness.read_told() {
-                Ok(got) if harness.can_run(&case.state, &step.frame) => compare_told(&told, &got),
+            let wrong = match Records::read(harness) {
+                Ok(got) if harness.can_run(&case.state, &step.frame) => wanted.differences(&got),
                 Ok(_) => Vec::new(),
                 Err(error) => vec![format!("{error:#}")],
             };
@@ -216,6 +248,28 @@ fn check_case(harness: &mut Harness, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
+/// What the ring buffers are expected to hold, or hold.
+#[derive(Default)]
+struct Records {
+    told: Vec<FlowEvent>,
+    wanted: Vec<WantedNeighbour>,
+}
+
+impl Records {
+    fn add(&mut self, expect: &Expect) {
+        self.told.extend(&expect.told);
+        self.wanted.extend(&expect.wanted);
+    }
+
+    fn read(harness: &mut Harness) -> anyhow::Result<Self> {
+        Ok(Self { told: harness.read_told()?, wanted: harness.read_wanted() })
+    }
+
+    fn differences(&self, got: &Self) -> Vec<String> {
+        [compare_told(&self.told, &got.told), compare_wanted(&self.wanted, &got.wanted)].concat()
+    }
+}
+
 fn expected(step: &Step) -> Outcome {
     Outcome {
         verdict: step.expect.verdict,
@@ -224,8 +278,8 @@ fn expected(step: &Step) -> Outcome {
     }
 }
 
-fn check_model(model: &mut State, step: &Step, outcome: &Outcome, wanted: &Effects) -> Vec<String> {
-    let got = model.forward(&step.frame, world::INGRESS, 2);
+fn check_model(model: &mut State, case: &Case, step: &Step, outcome: &Outcome, wanted: &Effects) -> Vec<String> {
+    let got = model.forward(&step.frame, case.ingress, 2);
     let mut wrong = compare(outcome, &(got.verdict, got.frame));
     if got.redirect != outcome.redirect {
         wrong.push(format!("redirect: wanted {:?}, got {:?}", outcome.redirect, got.redirect));
@@ -236,16 +290,17 @@ fn check_model(model: &mut State, step: &Step, outcome: &Outcome, wanted: &Effec
 
 fn check_program(
     harness: &Harness,
-    state: &State,
+    case: &Case,
     step: &Step,
     outcome: &Outcome,
     keys: &Keys,
     wanted: &Effects,
 ) -> Vec<String> {
-    if !harness.can_run(state, &step.frame) {
+    if !harness.can_run(&case.state, &step.frame) {
         return Vec::new();
     }
-    let (got, effects) = match harness.run(state, &step.frame).and_then(|got| Ok((got, harness.effects(keys)?))) {
+    let got = harness.run(&case.state, &step.frame, case.ingress);
+    let (got, effects) = match got.and_then(|got| Ok((got, harness.effects(keys)?))) {
         Ok(done) => done,
         Err(error) => return vec![format!("{error:#}")],
     };

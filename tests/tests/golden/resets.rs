@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
 fn no_reals(world: &mut State) {
     for service in SERVICES {
         world.fill_ring(service, clean(0));
-        world.service_options.insert(service, ServiceOptions { fallback: FALLBACK_RESET });
+        world.service_options.insert(service, ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() });
     }
 }
 
@@ -252,7 +252,7 @@ fn slots() -> Vec<Case> {
     let with = |name: &str, fallback, slot| {
         case_with(format!("reset: {name}"), |world| {
             world.fill_ring(service, slot);
-            world.service_options.insert(service, ServiceOptions { fallback });
+            world.service_options.insert(service, ServiceOptions { fallback, ..ServiceOptions::default() });
         })
     };
     let wants = |name: &str, slot| with(name, FALLBACK_RESET, slot);

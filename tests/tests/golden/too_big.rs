@@ -29,7 +29,7 @@ fn udp6(length: usize) -> Packet {
 }
 
 /// Fragmentation needed, from the VIP to the client.
-fn needed(packet: &Packet, mtu: u16) -> Expect {
+pub fn needed(packet: &Packet, mtu: u16) -> Expect {
     let [high, low] = mtu.to_be_bytes();
     let mut answer = Packet::v4(VIP, CLIENT)
         .edit_v4(|ip| (ip.id, ip.ttl, ip.dont_fragment) = (0, 64, true))
@@ -42,7 +42,7 @@ fn needed(packet: &Packet, mtu: u16) -> Expect {
 }
 
 /// Packet too big, from the VIP to the client.
-fn too_big(packet: &Packet, mtu: u32) -> Expect {
+pub fn too_big(packet: &Packet, mtu: u32) -> Expect {
     let mut answer = Packet::v6(VIP6, CLIENT6)
         .edit_v6(|ip| (ip.flow_label, ip.hop_limit) = (0, 64))
         .icmp6(2, 0, mtu.to_be_bytes())

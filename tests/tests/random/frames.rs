@@ -8,15 +8,45 @@ use lb_tests::packet::{
     ACK, ETHERTYPE_ARP, Extension, FIN, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, PSH, Packet, RST, SYN, Tag, Tcp, Udp,
 };
 
+use crate::replies;
 use crate::world::{CLIENT_PORTS, CLIENTS, FIRST_CLIENT_PORT, FRAGMENT_IDS, FRONTS, client, family_of, vip};
 
 /// The longest frame that BPF_PROG_TEST_RUN takes, less the headroom's metadata.
 const LONGEST: usize = 3_200;
 
+/// One frame in so many, in the mean, is the first of a burst.
+const BURST_EVERY: u32 = 12_000;
+/// Frames of a burst: more neighbours than there is room to ask for.
+const BURST: u32 = 600;
+
+/// Random frames, one after the other.
+#[derive(Default)]
+pub struct Frames {
+    /// Of a burst, the frame that comes so often again.
+    again: (Vec<u8>, u32),
+}
+
+impl Frames {
+    /// The next one.
+    pub fn next(&mut self, rng: &mut Rng) -> Vec<u8> {
+        if self.again.1 == 0 && rng.u32(..BURST_EVERY) == 0 {
+            self.again = (replies::of_unknown_client(rng).bytes(), BURST);
+        }
+        if self.again.1 == 0 {
+            return random_frame(rng);
+        }
+        self.again.1 -= 1;
+        self.again.0.clone()
+    }
+}
+
 /// A random frame.
 pub fn random_frame(rng: &mut Rng) -> Vec<u8> {
     let packet = match rng.u8(..100) {
-        0..=51 => flow_packet(rng),
+        0..=36 => flow_packet(rng),
+        37..=45 => replies::whole(rng),
+        46..=48 => replies::fragment(rng),
+        49..=51 => replies::icmp_error(rng),
         52..=61 => fragment(rng),
         62..=75 => icmp_error(rng),
         76..=79 => echo(rng),
@@ -29,6 +59,7 @@ pub fn random_frame(rng: &mut Rng) -> Vec<u8> {
         92..=94 => extension_headers(rng),
         95 => arp(rng),
         96 => solicitation(rng),
+        97 => replies::other(rng),
         _ => flow_packet(rng).layer(Layer::Data(vec![0xa5; rng.usize(..1_500)])),
     };
     let mut frame = on_the_wire(rng, packet).bytes();
@@ -57,7 +88,7 @@ fn on_the_wire(rng: &mut Rng, mut packet: Packet) -> Packet {
 }
 
 /// An IP header between the two, with a random field or two.
-fn ip(rng: &mut Rng, source: IpAddr, destination: IpAddr) -> Packet {
+pub fn ip(rng: &mut Rng, source: IpAddr, destination: IpAddr) -> Packet {
     let mut packet = Packet::ip(source, destination);
     match &mut packet.layers[0] {
         Layer::V4(header) => random_v4(rng, header),
@@ -86,7 +117,7 @@ fn random_v6(rng: &mut Rng, header: &mut Ipv6) {
     header.hop_limit = rng.u8(..);
 }
 
-fn client_port(rng: &mut Rng) -> u16 {
+pub fn client_port(rng: &mut Rng) -> u16 {
     FIRST_CLIENT_PORT + rng.u16(..CLIENT_PORTS)
 }
 
@@ -95,7 +126,7 @@ fn flags(rng: &mut Rng) -> u8 {
     if rng.u8(..12) == 0 { rng.u8(..) } else { USUAL[rng.usize(..USUAL.len())] }
 }
 
-fn length(rng: &mut Rng) -> usize {
+pub fn length(rng: &mut Rng) -> usize {
     match rng.u8(..20) {
         0..=9 => rng.usize(..40),
         10..=14 => rng.usize(..300),
@@ -105,9 +136,9 @@ fn length(rng: &mut Rng) -> usize {
     }
 }
 
-/// A TCP or UDP header. Checksums are nobody's business, so they are not computed.
-fn transport(rng: &mut Rng, protocol: u8, source: u16, destination: u16) -> Layer {
-    let checksum = Some(rng.u16(..));
+/// A TCP or UDP header. Whether its checksum is right is nobody's business, so it is not computed.
+pub fn transport(rng: &mut Rng, protocol: u8, source: u16, destination: u16) -> Layer {
+    let checksum = Some([rng.u16(..), rng.u16(..), rng.u16(..), 0, 0xffff][rng.usize(..5)]);
     match protocol {
         PROTOCOL_TCP => Layer::Tcp(Tcp {
             source,
@@ -142,14 +173,21 @@ fn flow_packet(rng: &mut Rng) -> Packet {
 
 fn fragment(rng: &mut Rng) -> Packet {
     let front = &FRONTS[rng.usize(..FRONTS.len())];
-    let family = family_of(front.vip);
-    let source = client(family, rng.u16(..CLIENTS));
+    let source = client(family_of(front.vip), rng.u16(..CLIENTS));
+    let source_port = client_port(rng);
+    let header = transport(rng, front.protocol, source_port, front.port);
+    fragment_of(rng, source, front.vip, header)
+}
+
+/// A fragment of a packet with this transport header, which a first fragment has.
+pub fn fragment_of(rng: &mut Rng, source: IpAddr, destination: IpAddr, transport: Layer) -> Packet {
     let is_first = rng.u8(..5) < 2;
     let offset = if is_first { 0 } else { rng.u16(1..0x2000) };
     let more_fragments = if is_first { rng.u8(..8) != 0 } else { rng.bool() };
     let id = if rng.u8(..12) == 0 { rng.u32(..) } else { rng.u32(..FRAGMENT_IDS) };
-    let protocol = [front.protocol, front.protocol, front.protocol, front.protocol, 1, 58, 59, 50][rng.usize(..8)];
-    let mut packet = ip(rng, source, front.vip);
+    let own = transport.protocol();
+    let protocol = [own, own, own, own, 1, 58, 59, 50][rng.usize(..8)];
+    let mut packet = ip(rng, source, destination);
     match &mut packet.layers[0] {
         Layer::V4(header) => {
             (header.id, header.offset, header.more_fragments) = (id as u16, offset, more_fragments);
@@ -166,8 +204,7 @@ fn fragment(rng: &mut Rng) -> Packet {
         }
     }
     if is_first {
-        let source_port = client_port(rng);
-        packet = packet.layer(transport(rng, front.protocol, source_port, front.port));
+        packet = packet.layer(transport);
     }
     let length = length(rng);
     packet.payload(length)
@@ -177,12 +214,26 @@ fn fragment(rng: &mut Rng) -> Packet {
 fn icmp_error(rng: &mut Rng) -> Packet {
     let front = &FRONTS[rng.usize(..FRONTS.len())];
     let family = family_of(front.vip);
-    let quoted_source = if rng.u8(..20) == 0 { vip(family, rng.u8(..3)) } else { front.vip };
-    let quoted_port = if rng.u8(..20) == 0 { rng.u16(..) } else { front.port };
+    let source = if rng.u8(..20) == 0 { vip(family, rng.u8(..3)) } else { front.vip };
+    let port = if rng.u8(..20) == 0 { rng.u16(..) } else { front.port };
+    let (from, destination) = (router(rng, family), client(family, rng.u16(..CLIENTS)));
     let destination_port = client_port(rng);
-    let quoted_destination = client(family, rng.u16(..CLIENTS));
-    let mut quoted = ip(rng, quoted_source, quoted_destination);
-    if family == FAMILY_V6 && rng.u8(..20) == 0 {
+    let quoted = quoted(rng, (source, port), (destination, destination_port), front.protocol);
+    error_about(rng, from, front.vip, &quoted)
+}
+
+/// Some router.
+pub fn router(rng: &mut Rng, family: u8) -> IpAddr {
+    match family {
+        FAMILY_V4 => Ipv4Addr::new(198, 18, 0, rng.u8(..)).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, rng.u16(..)).into(),
+    }
+}
+
+/// A packet that is quoted, some of them wrong.
+pub fn quoted(rng: &mut Rng, source: (IpAddr, u16), destination: (IpAddr, u16), protocol: u8) -> Packet {
+    let mut quoted = ip(rng, source.0, destination.0);
+    if source.0.is_ipv6() && rng.u8(..20) == 0 {
         quoted = extension(rng, quoted);
     }
     if let Layer::V4(header) = &mut quoted.layers[0] {
@@ -193,29 +244,29 @@ fn icmp_error(rng: &mut Rng) -> Packet {
     } else if let Layer::V6(header) = &mut quoted.layers[0] {
         header.version = if rng.u8(..30) == 0 { rng.u8(..16) } else { 6 };
     }
-    let protocol = if rng.u8(..20) == 0 { rng.u8(..) } else { front.protocol };
+    let protocol = if rng.u8(..20) == 0 { rng.u8(..) } else { protocol };
     let header = match protocol {
-        PROTOCOL_TCP | PROTOCOL_UDP => transport(rng, protocol, quoted_port, destination_port),
+        PROTOCOL_TCP | PROTOCOL_UDP => transport(rng, protocol, source.1, destination.1),
         _ => Layer::Data(vec![9; 20]),
     };
-    let quoted = quoted.layer(header).payload(rng.usize(..64));
-    let quote = if rng.u8(..5) == 0 { rng.usize(..120) } else { 120 };
+    quoted.layer(header).payload(rng.usize(..64))
+}
+
+/// An ICMP error about a packet.
+pub fn error_about(rng: &mut Rng, from: IpAddr, to: IpAddr, quoted: &Packet) -> Packet {
+    let quote = if rng.u8(..3) == 0 { rng.usize(..120) } else { 120 };
     let (code, checksum) = (rng.u8(..16), Some(rng.u16(..)));
     let rest = rng.u32(..).to_be_bytes();
-    let router: IpAddr = match family {
-        FAMILY_V4 => Ipv4Addr::new(198, 18, 0, rng.u8(..)).into(),
-        _ => Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, rng.u16(..)).into(),
-    };
-    let mut packet = ip(rng, router, front.vip);
-    if family == FAMILY_V6 && rng.u8(..10) == 0 {
+    let mut packet = ip(rng, from, to);
+    if to.is_ipv6() && rng.u8(..10) == 0 {
         packet = extension(rng, packet);
     }
-    let header = if family == FAMILY_V4 {
+    let header = if to.is_ipv4() {
         Layer::Icmp(Icmp { kind: [3, 3, 11, 12][rng.usize(..4)], code, checksum, rest })
     } else {
         Layer::Icmp6(Icmp { kind: rng.u8(1..=4), code, checksum, rest })
     };
-    let packet = packet.layer(header).quote(&quoted, quote);
+    let packet = packet.layer(header).quote(quoted, quote);
     if rng.u8(..10) == 0 { packet.payload(rng.usize(..1_500)) } else { packet }
 }
 
@@ -264,7 +315,7 @@ fn elsewhere(rng: &mut Rng) -> Packet {
 }
 
 /// One extension header more.
-fn extension(rng: &mut Rng, packet: Packet) -> Packet {
+pub fn extension(rng: &mut Rng, packet: Packet) -> Packet {
     let kind = [0, 43, 60][rng.usize(..3)];
     let units = if rng.u8(..30) == 0 { rng.usize(1..257) } else { rng.usize(1..4) };
     packet.layer(Layer::Extension(Extension::new(kind, units)))

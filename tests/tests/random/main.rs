@@ -10,6 +10,8 @@
 
 mod coverage;
 mod frames;
+mod nat;
+mod replies;
 mod traced;
 mod world;
 
@@ -18,11 +20,12 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
-use lb_tests::harness::{Harness, Keys, LOOPBACK, SHORTEST_FRAME, compare, compare_told};
-use lb_tests::model::{Branch, HEADROOM, State};
+use lb_tests::harness::{Harness, Keys, LOOPBACK, SHORTEST_FRAME, compare, compare_told, compare_wanted};
+use lb_tests::model::{Branch, HEADROOM, State, WAY_IFINDEX};
 use lb_tests::packet::show;
 
 use coverage::Coverage;
+use frames::Frames;
 
 /// Frames of a round.
 const FRAMES: u64 = 4_000;
@@ -36,8 +39,10 @@ const SEED: u64 = 0x0075_6e64_6572_7374;
 const THREADS: u64 = 2;
 /// One frame in so many has no room before it.
 const TIGHT: u32 = 150;
+/// One frame in so many comes in by the link that replies leave by, all others by loopback.
+const BY_LINK: u32 = 8;
 
-/// After so many frames, in the mean, what is told is read: a full buffer is seen, and one that is half full.
+/// After so many frames, in the mean, what is told and which neighbours are wanted is read: a full buffer is seen, and one that is half full.
 const READ: u32 = 3_000;
 /// After so many frames the node becomes something else to the VIPs.
 const TURN: u32 = 20;
@@ -112,15 +117,17 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
     let mut model = world::random_state(&mut rng);
     harness.install(&model)?;
     let mut keys = Keys::of(&model.effects, &model.effects);
+    let mut frames = Frames::default();
     for number in 0..FRAMES {
-        let frame = frames::random_frame(&mut rng);
+        let frame = frames.next(&mut rng);
+        let ingress = if rng.u32(..BY_LINK) == 0 { WAY_IFINDEX } else { LOOPBACK };
         if rng.u32(..TURN) == 0 {
             model.node = world::random_node(&mut rng);
             harness.install_node(model.node);
         }
-        model.headroom = if rng.u32(..TIGHT) == 0 { 0 } else { HEADROOM };
+        model.headroom = if ingress == LOOPBACK && rng.u32(..TIGHT) == 0 { 0 } else { HEADROOM };
         if frame.len() < SHORTEST_FRAME {
-            model.forward(&frame, LOOPBACK, number);
+            model.forward(&frame, ingress, number);
             coverage.modelled += 1;
             continue;
         }
@@ -129,8 +136,8 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
             model.headroom = HEADROOM;
         }
         let before = model.branches;
-        let wanted = model.forward(&frame, LOOPBACK, number);
-        let got = harness.run(&model, &frame)?;
+        let wanted = model.forward(&frame, ingress, number);
+        let got = harness.run(&model, &frame, ingress)?;
         coverage.saw(wanted.verdict);
         let mut wrong = compare(&wanted, &got);
         if exact && wrong.is_empty() {
@@ -142,7 +149,7 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
         }
         keys.note(&model);
         if rng.u32(..READ) == 0 {
-            let wrong = told(harness, &mut model)?;
+            let wrong = records(harness, &mut model)?;
             if !wrong.is_empty() {
                 return Ok(Err(describe(number, &frame, &model, &before, &wrong)));
             }
@@ -150,14 +157,16 @@ fn try_round(harness: &mut Harness, seed: u64, exact: bool, coverage: &mut Cover
     }
     keys.add(&model.effects);
     let mut wrong = model.effects.differences(&harness.effects(&keys)?);
-    wrong.extend(told(harness, &mut model)?);
+    wrong.extend(records(harness, &mut model)?);
     coverage.add_state(&model);
     Ok(if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) })
 }
 
-/// Reads what is told, and says how it differs.
-fn told(harness: &mut Harness, model: &mut State) -> Result<Vec<String>> {
-    Ok(compare_told(&std::mem::take(&mut model.unread), &harness.read_told()?))
+/// Reads what is told and which neighbours are wanted, and says how it differs.
+fn records(harness: &mut Harness, model: &mut State) -> Result<Vec<String>> {
+    let told = compare_told(&std::mem::take(&mut model.unread), &harness.read_told()?);
+    let wanted = compare_wanted(&std::mem::take(&mut model.wanted), &harness.read_wanted());
+    Ok([told, wanted].concat())
 }
 
 /// All that it takes to see why the two differ.

@@ -52,7 +52,7 @@ fn run_round(harness: &mut Harness, seed: u64, seen: &mut Seen) -> Result<()> {
         }
         let before = model.clone();
         let wanted = model.forward(&frame, LOOPBACK, number);
-        harness.run(&model, &frame)?;
+        harness.run(&model, &frame, LOOPBACK)?;
         for event in harness.traced() {
             seen.traced += 1;
             let foretold = foretold(&before, &event);

@@ -1,17 +1,21 @@
 //! Random states of the maps, around a pool of flows that the random frames come back to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use lb_common::{
-    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, NO_REAL, NODE_DRAINING,
-    NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, PROTOCOL_TCP, PROTOCOL_UDP, REAL_ALIVE,
-    REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
+    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, MODE_NAT, NO_REAL,
+    NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, PROTOCOL_TCP, PROTOCOL_UDP,
+    REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS,
+    ServiceOptions, Slot,
 };
 use lb_tests::harness::LOOPBACK;
-use lb_tests::model::{JIFFIES, Limits, State};
+use lb_tests::model::{JIFFIES, Limits, State, WAY_IFINDEX};
 use lb_tests::world::{Ports, address_of, clean, flow_key, real};
+
+use crate::nat;
 
 /// Sizes of the maps; the flow table is small enough to run full.
 pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128, flow_events_size: 4_096 };
@@ -21,11 +25,13 @@ pub const CLIENTS: u16 = 3;
 /// Client ports, from [`FIRST_CLIENT_PORT`] on.
 pub const CLIENT_PORTS: u16 = 6;
 pub const FIRST_CLIENT_PORT: u16 = 40_000;
+/// Port of the services that are always in `nat` mode.
+pub const NAT_PORT: u16 = 82;
 /// Identifications of fragmented packets are below it, mostly.
 pub const FRAGMENT_IDS: u32 = 6;
 
 /// IPv4 reals have ids 1 to 6, IPv6 reals 7 to 12.
-const REALS_OF_A_FAMILY: u16 = 6;
+pub const REALS_OF_A_FAMILY: u16 = 6;
 const UNUSED_REAL: u16 = 20;
 const MTUS: [u32; 9] = [80, 120, 300, 576, 1_280, 1_320, 1_400, 1_500, 9_000];
 
@@ -67,6 +73,8 @@ fn fronts_of(family: u8) -> Vec<Front> {
         front(5, 1, PROTOCOL_UDP, Ports::Any, 53, None, true),
         front(6, 1, PROTOCOL_TCP, single(8_005), 8_005, None, true),
         front(7, 0, PROTOCOL_TCP, single(90), 90, None, false),
+        front(8, 0, PROTOCOL_TCP, single(NAT_PORT), NAT_PORT, Some(MODE_NAT), true),
+        front(9, 0, PROTOCOL_UDP, single(NAT_PORT), NAT_PORT, Some(MODE_NAT), true),
     ]
 }
 
@@ -86,6 +94,19 @@ pub fn client(family: u8, n: u16) -> IpAddr {
     }
 }
 
+/// A real.
+pub fn real_address(id: u16) -> IpAddr {
+    if id <= REALS_OF_A_FAMILY {
+        return Ipv4Addr::new(198, 51, 100, id as u8).into();
+    }
+    Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, id).into()
+}
+
+/// The reals of a family.
+pub fn reals_of(family: u8) -> RangeInclusive<u16> {
+    if family == FAMILY_V4 { 1..=REALS_OF_A_FAMILY } else { REALS_OF_A_FAMILY + 1..=2 * REALS_OF_A_FAMILY }
+}
+
 pub fn family_of(address: IpAddr) -> u8 {
     address_of(address).1
 }
@@ -97,10 +118,12 @@ pub fn random_state(rng: &mut Rng) -> State {
         state.reals.insert(id, random_real(rng, id));
     }
     for front in FRONTS.iter() {
-        let mode = front.mode.unwrap_or(if rng.bool() { MODE_DSR } else { MODE_IPIP });
+        let mode = front.mode.unwrap_or_else(|| random_mode(rng));
         state.add_service(front.id, front.vip, front.protocol, front.ports, mode);
         if rng.bool() {
-            state.service_options.insert(front.id, ServiceOptions { fallback: FALLBACK_RESET });
+            state
+                .service_options
+                .insert(front.id, ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() });
         }
         if front.has_ring {
             state.rings.insert(front.id, base_ring(family_of(front.vip)));
@@ -108,7 +131,12 @@ pub fn random_state(rng: &mut Rng) -> State {
         }
     }
     random_fragments(rng, &mut state);
+    nat::add(rng, &mut state);
     state
+}
+
+fn random_mode(rng: &mut Rng) -> u8 {
+    [MODE_DSR, MODE_IPIP, MODE_NAT][rng.usize(..3)]
 }
 
 /// What a node is to the VIPs: serving, most often. Its lease ends long ago or in a long time, since jiffies cannot be set.
@@ -137,14 +165,9 @@ fn base_ring(family: u8) -> Arc<[Slot]> {
 }
 
 fn random_real(rng: &mut Rng, id: u16) -> RealValue {
-    let address: IpAddr = if id <= REALS_OF_A_FAMILY {
-        Ipv4Addr::new(198, 51, 100, id as u8).into()
-    } else {
-        Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, id).into()
-    };
-    let ifindex = if rng.bool() { LOOPBACK } else { rng.u32(2..1_000) };
+    let ifindex = [LOOPBACK, LOOPBACK, WAY_IFINDEX, rng.u32(2..1_000)][rng.usize(..4)];
     let mtu = MTUS[rng.usize(..MTUS.len())];
-    let mut row = real(address, ifindex, mtu);
+    let mut row = real(real_address(id), ifindex, mtu);
     rng.fill(&mut row.next_hop_mac);
     rng.fill(&mut row.source_mac);
     row.flags = match rng.u8(..20) {
@@ -161,8 +184,6 @@ fn random_real(rng: &mut Rng, id: u16) -> RealValue {
 
 /// A real for a service: mostly one that its mode can reach.
 fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
-    let v4 = 1..=REALS_OF_A_FAMILY;
-    let v6 = REALS_OF_A_FAMILY + 1..=2 * REALS_OF_A_FAMILY;
     match rng.u8(..100) {
         0..=3 => NO_REAL,
         4..=5 => UNUSED_REAL,
@@ -170,8 +191,7 @@ fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
         7 => rng.u16(..),
         8..=15 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
         _ if mode == MODE_IPIP && family == FAMILY_V4 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
-        _ if family == FAMILY_V4 => rng.u16(v4),
-        _ => rng.u16(v6),
+        _ => rng.u16(reals_of(family)),
     }
 }
 
@@ -225,7 +245,7 @@ fn random_fragments(rng: &mut Rng, state: &mut State) {
                 family,
                 reserved: 0,
             };
-            let mode = if rng.bool() { MODE_DSR } else { MODE_IPIP };
+            let mode = random_mode(rng);
             let real = pick_real(rng, family, mode);
             state.effects.fragments.insert(key, FragmentValue { service: front.id, real, mode, reserved: 0 });
         }

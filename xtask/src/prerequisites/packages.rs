@@ -36,12 +36,13 @@ pub const PACKING: [Program; 5] =
 /// What makes a Debian of its own, and what looks at units of systemd.
 pub const DEBIAN: [Program; 2] = [("mmdebstrap", "mmdebstrap"), ("systemd-analyze", "systemd")];
 /// What runs a virtual machine, and what its kernel and its tests are taken from packages and prepared with.
-pub const VIRTUAL_MACHINE: [Program; 5] = [
+pub const VIRTUAL_MACHINE: [Program; 6] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("dpkg-deb", "dpkg"),
     ("strip", "binutils"),
     ("ldd", "libc-bin"),
     ("setpriv", "util-linux"),
+    ("ip", "iproute2"),
 ];
 /// What the bench of checkpoints compares with.
 pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];

@@ -1,4 +1,4 @@
-//! Debian 12's kernel and a busybox, out of its packages. Nothing is installed: they are kept in a directory.
+//! Debian 12's kernel, its module for veths and a busybox, out of its packages. Nothing is installed: they are kept in a directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,24 @@ const BUSYBOX: &str = "busybox-static";
 /// What the machine is made of.
 pub struct Debian {
     pub kernel: PathBuf,
+    /// The one module that the tests need.
+    pub veth: PathBuf,
     pub busybox: PathBuf,
 }
 
-/// Fetches both into `directory`, once. It takes the network, and 30 MB.
+/// Fetches all of it into `directory`, once. It takes the network, and 30 MB.
 pub fn ensure(directory: &Path) -> Result<Debian> {
     let kept = directory.join("debian");
-    if !kept.exists() {
+    let debian = Debian { kernel: kept.join("kernel"), veth: kept.join("veth.ko"), busybox: kept.join("busybox") };
+    if ![&debian.kernel, &debian.veth, &debian.busybox].iter().all(|file| file.is_file()) {
         // It appears under its name when it is whole.
         let growing = directory.join("debian.new");
         make_anew(&growing)?;
         fetch(&growing)?;
+        remove(&kept)?;
         fs::rename(&growing, &kept).with_context(|| format!("cannot rename {}", growing.display()))?;
     }
-    Ok(Debian { kernel: kept.join("kernel"), busybox: kept.join("busybox") })
+    Ok(debian)
 }
 
 fn fetch(directory: &Path) -> Result<()> {
@@ -42,8 +46,9 @@ fn fetch(directory: &Path) -> Result<()> {
     download.args(["download", "-qq", &kernel, BUSYBOX]).current_dir(directory);
     output(&mut download).context("the kernel cannot be fetched; it is downloaded from deb.debian.org")?;
     let release = kernel.trim_start_matches("linux-image-");
-    take(directory, &kernel, &format!("boot/vmlinuz-{release}"), "kernel")?;
-    take(directory, BUSYBOX, "bin/busybox", "busybox")
+    let veth = format!("lib/modules/{release}/kernel/drivers/net/veth.ko");
+    take(directory, &kernel, &[(&format!("boot/vmlinuz-{release}"), "kernel"), (&veth, "veth.ko")])?;
+    take(directory, BUSYBOX, &[("bin/busybox", "busybox")])
 }
 
 /// The newest kernel package of those that apt knows, one a line.
@@ -54,12 +59,14 @@ fn newest(names: &str) -> Option<String> {
     kernels.max_by_key(number).map(ToString::to_string)
 }
 
-/// Unpacks the downloaded `package`, keeps its file `path` as `name`, and nothing else of it.
-fn take(directory: &Path, package: &str, path: &str, name: &str) -> Result<()> {
+/// Unpacks the downloaded `package` and keeps these files of it, each under another name.
+fn take(directory: &Path, package: &str, files: &[(&str, &str)]) -> Result<()> {
     let archive = downloaded(directory, package)?;
     let unpacked = directory.join("unpacked");
     output(tool("dpkg-deb").arg("--extract").arg(&archive).arg(&unpacked))?;
-    fs::rename(unpacked.join(path), directory.join(name)).with_context(|| format!("{package} has no {path}"))?;
+    for (path, name) in files {
+        fs::rename(unpacked.join(path), directory.join(name)).with_context(|| format!("{package} has no {path}"))?;
+    }
     remove(&unpacked)?;
     fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))
 }

@@ -4,10 +4,11 @@
 /bin/busybox mkdir -p /proc /sys /dev /tmp /root
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/root
+export PATH=/sbin:/bin HOME=/root
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t bpf bpf /sys/fs/bpf
+insmod /veth.ko
 ip link set lo up
 echo "vm: kernel $(uname -r)"
 for test in /tests/*; do

@@ -1,4 +1,4 @@
-//! The initramfs: busybox, the tests and the libraries that they need, and the script that runs them.
+//! The initramfs: busybox, the module for veths, the tests, `ip` and the libraries that these need, and the script that runs the tests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,18 +8,23 @@ use anyhow::{Context, Result};
 use lb_lab::{output, tool};
 
 use super::Test;
-use super::debian::make_anew;
+use super::debian::{Debian, make_anew};
 
 const INIT: &str = include_str!("init.sh");
 /// `$1`: busybox. `$2`: the archive. The working directory becomes the archive's root.
 const PACK: &str = r#"find . | "$1" cpio -o -H newc >"$2""#;
 
 /// Packs everything and returns the archive's path.
-pub fn make(directory: &Path, busybox: &Path, tests: &[Test]) -> Result<PathBuf> {
+pub fn make(directory: &Path, debian: &Debian, tests: &[Test]) -> Result<PathBuf> {
     let tree = directory.join("tree");
     make_anew(&tree)?;
     fs::create_dir(tree.join("tests")).context("cannot create a directory for the tests")?;
-    copy(busybox, &tree, Path::new("/bin/busybox"))?;
+    copy(&debian.busybox, &tree, "/bin/busybox")?;
+    copy(&debian.veth, &tree, "/veth.ko")?;
+    // busybox's own knows less.
+    let ip = output(tool("sh").args(["-c", "command -v ip"])).context("there is no `ip`")?;
+    copy(ip.trim(), &tree, "/sbin/ip")?;
+    add_libraries(&tree, ip.trim())?;
     for (name, executable) in tests {
         add_test(&tree, name, executable)?;
     }
@@ -28,7 +33,7 @@ pub fn make(directory: &Path, busybox: &Path, tests: &[Test]) -> Result<PathBuf>
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).context("cannot make init executable")?;
     let archive = directory.join("initramfs.cpio");
     let mut pack = tool("sh");
-    pack.args(["-e", "-c", PACK, "pack"]).arg(busybox).arg(&archive).current_dir(&tree);
+    pack.args(["-e", "-c", PACK, "pack"]).arg(&debian.busybox).arg(&archive).current_dir(&tree);
     output(&mut pack).context("the initramfs cannot be packed")?;
     Ok(archive)
 }
@@ -36,7 +41,12 @@ pub fn make(directory: &Path, busybox: &Path, tests: &[Test]) -> Result<PathBuf>
 /// Without debug information, which is most of a test and would be most of the machine's memory.
 fn add_test(tree: &Path, name: &str, executable: &Path) -> Result<()> {
     output(tool("strip").arg("-o").arg(tree.join("tests").join(name)).arg(executable))?;
-    for library in libraries(&output(tool("ldd").arg(executable))?) {
+    add_libraries(tree, executable)
+}
+
+/// The libraries of a program, where it will look for them.
+fn add_libraries(tree: &Path, program: impl AsRef<Path>) -> Result<()> {
+    for library in libraries(&output(tool("ldd").arg(program.as_ref()))?) {
         copy(&library, tree, &library)?;
     }
     Ok(())
@@ -49,7 +59,8 @@ fn libraries(text: &str) -> Vec<PathBuf> {
 }
 
 /// Copies a file to the absolute path `to` of the tree.
-fn copy(file: &Path, tree: &Path, to: &Path) -> Result<()> {
+fn copy(file: impl AsRef<Path>, tree: &Path, to: impl AsRef<Path>) -> Result<()> {
+    let (file, to) = (file.as_ref(), to.as_ref());
     let place = tree.join(to.strip_prefix("/").unwrap_or(to));
     let made = place.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::copy(file, &place)).with_context(|| format!("cannot copy {}", file.display()))?;

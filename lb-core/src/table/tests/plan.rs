@@ -197,7 +197,10 @@ fn a_service_without_anybody_does_what_its_fallback_says() {
     let without = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
     let plan = of_service("mail", ServicePlan { fallback: Fallback::Reset, without, ..ServicePlan::default() });
     table.set_plan(&plan, 5);
-    assert_eq!(table.rows().service_options, BTreeMap::from([(0, ServiceOptions { fallback: FALLBACK_RESET })]));
+    assert_eq!(
+        table.rows().service_options,
+        BTreeMap::from([(0, ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() })])
+    );
     assert!(slots(&table, "mail").iter().all(|slot| slot.real == NO_REAL && slot.previous != NO_REAL));
     table.set_plan(&Plan::default(), 6);
     assert!(table.rows().service_options.is_empty());
