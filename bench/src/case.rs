@@ -102,8 +102,11 @@ const REMEMBER: Front =
 const MARKED: Front = Front { service: "marked", vip: v4(41), mode: Mode::Dsr, reals_v6: false, slots: Slots::Marked };
 const MISS: Front = Front { service: "none", vip: v4(99), mode: Mode::Dsr, reals_v6: false, slots: Slots::None };
 
+const NAT_V4: Front = Front { service: "nat-v4", vip: v4(50), mode: Mode::Nat, reals_v6: false, slots: Slots::Clean };
+const NAT_V6: Front = Front { service: "nat-v6", vip: v6(50), mode: Mode::Nat, reals_v6: true, slots: Slots::Clean };
+
 /// Every service.
-pub const FRONTS: [Front; 7] = [DSR_V4, DSR_V6, IPIP_V4, IPIP_V6, IPIP_V4_IN_V6, REMEMBER, MARKED];
+pub const FRONTS: [Front; 9] = [DSR_V4, DSR_V6, IPIP_V4, IPIP_V6, IPIP_V4_IN_V6, NAT_V4, NAT_V6, REMEMBER, MARKED];
 
 /// Every case, in the order in which they run and are shown.
 #[must_use]
@@ -121,6 +124,8 @@ pub fn all() -> Vec<Case> {
         IPIP_V4_IN_V6,
         ["ipip-v4-in-v6-hot", "ipip-v4-in-v6-100k", "ipip-v4-in-v6-1m", "ipip-v4-in-v6-new"],
     ));
+    cases.extend(clean(NAT_V4, ["nat-v4-hot", "nat-v4-100k", "nat-v4-1m", "nat-v4-new"]));
+    cases.extend(clean(NAT_V6, ["nat-v6-hot", "nat-v6-100k", "nat-v6-1m", "nat-v6-new"]));
     let remembered = Some(Event::FlowRemembered);
     cases.extend([
         exception("dsr-v4-remember-0", REMEMBER, Table { every: 0, miss: remembered }),
@@ -180,10 +185,10 @@ fn hot(name: &'static str, front: Front) -> Case {
 
 fn forward(name: &'static str, front: Front) -> Case {
     let (program, own_work) = match (front.vip.is_ipv4(), front.mode, front.reals_v6) {
-        (true, Mode::Dsr, _) => ("bench_v4_run", "bench_v4_floor"),
+        (true, Mode::Dsr | Mode::Nat, _) => ("bench_v4_run", "bench_v4_floor"),
         (true, Mode::Ipip, false) => ("bench_v4_undo4_run", "bench_v4_undo_floor"),
         (true, Mode::Ipip, true) => ("bench_v4_undo6_run", "bench_v4_undo_floor"),
-        (false, Mode::Dsr, _) => ("bench_v6_run", "bench_v6_floor"),
+        (false, Mode::Dsr | Mode::Nat, _) => ("bench_v6_run", "bench_v6_floor"),
         (false, Mode::Ipip, _) => ("bench_v6_undo6_run", "bench_v6_undo_floor"),
     };
     Case {

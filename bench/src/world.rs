@@ -94,7 +94,7 @@ fn table() -> Result<SchedulingTable> {
 }
 
 fn service(front: &Front) -> Service {
-    let member = |number| Member { real: name(front.reals_v6, number), weight: None };
+    let member = |number| Member { real: name(front.reals_v6, number), weight: None, port: None };
     Service {
         name: front.service.to_owned(),
         vip: front.vip,

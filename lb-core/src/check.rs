@@ -40,7 +40,8 @@ pub enum Via {
     /// To the real's own address.
     #[default]
     Address,
-    /// To the VIP, sent as the service's packets are: by the real's MAC address, or in the tunnel.
+    /// As the service's packets are sent: to the VIP by the real's MAC address or in the tunnel, or with NAT to the real's own
+    /// address.
     Service,
 }
 
@@ -108,7 +109,7 @@ pub struct Target {
     pub address: IpAddr,
     /// The VIP.
     pub vip: IpAddr,
-    /// The port that is checked: the check's, or the service's (first) one.
+    /// The port that is checked: the check's, or the one at which the real serves, or the service's first one.
     pub port: u16,
     /// The service's protocol.
     pub protocol: Protocol,
@@ -116,6 +117,17 @@ pub struct Target {
     pub mode: Mode,
     /// The way to the real, once it is known.
     pub next_hop: Option<NextHop>,
+}
+
+impl Target {
+    /// Where the service's packets are addressed to when they reach the real.
+    #[must_use]
+    pub fn served_at(&self) -> IpAddr {
+        match self.mode {
+            Mode::Dsr | Mode::Ipip => self.vip,
+            Mode::Nat => self.address,
+        }
+    }
 }
 
 /// What came of a check.

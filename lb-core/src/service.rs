@@ -22,6 +22,8 @@ pub const DEFAULT_WEIGHT: u32 = 100;
 pub const MAX_SERVICES: usize = lb_common::MAX_SERVICES as usize;
 /// Most reals of a cluster: as many as a 16-bit id can name.
 pub const MAX_REALS: usize = lb_common::LIMIT_MAX_REALS as usize - 1;
+/// Most reals that all services in [`Mode::Nat`] may have together, a real counted once for each.
+pub const MAX_NAT_MEMBERS: usize = lb_common::MAX_NAT_REPLIES as usize;
 /// Most port prefixes that all services with a port range or any port may need together.
 pub const MAX_PORT_PREFIXES: usize = lb_common::MAX_PORT_RANGES as usize;
 
@@ -73,6 +75,8 @@ pub enum Mode {
     Dsr,
     /// The packet is put in an outer IPv4 or IPv6 header.
     Ipip,
+    /// Destination address and port are rewritten, and the source of the replies, which come back through the node.
+    Nat,
 }
 
 impl Mode {
@@ -82,6 +86,7 @@ impl Mode {
         match self {
             Self::Dsr => lb_common::MODE_DSR,
             Self::Ipip => lb_common::MODE_IPIP,
+            Self::Nat => lb_common::MODE_NAT,
         }
     }
 
@@ -89,7 +94,7 @@ impl Mode {
     #[must_use]
     pub fn carries(self, vip: IpAddr, real: IpAddr) -> bool {
         match self {
-            Self::Dsr => vip.is_ipv4() == real.is_ipv4(),
+            Self::Dsr | Self::Nat => vip.is_ipv4() == real.is_ipv4(),
             Self::Ipip => vip.is_ipv4() || real.is_ipv6(),
         }
     }
@@ -100,6 +105,7 @@ impl fmt::Display for Mode {
         f.pad(match self {
             Self::Dsr => "dsr",
             Self::Ipip => "ipip",
+            Self::Nat => "nat",
         })
     }
 }
@@ -111,6 +117,8 @@ pub struct Member {
     pub real: String,
     /// Its weight in this service, 0..=[`MAX_WEIGHT`]; `None`: the real's own.
     pub weight: Option<u32>,
+    /// The port at which it serves this service, where that is not the service's own; only in [`Mode::Nat`] and with a single port.
+    pub port: Option<u16>,
 }
 
 /// A VIP, a protocol and ports, and the reals that serve them.
@@ -128,6 +136,17 @@ pub struct Service {
     pub mode: Mode,
     /// The reals; at least one, none of them twice.
     pub reals: Vec<Member>,
+}
+
+impl Service {
+    /// The port at which the real serves; `None`: the one that the client used, in a service of several.
+    #[must_use]
+    pub fn real_port(&self, member: &Member) -> Option<u16> {
+        match self.ports {
+            Ports::Single(port) => Some(member.port.unwrap_or(port)),
+            Ports::Range(..) | Ports::Any => None,
+        }
+    }
 }
 
 /// A real server.

@@ -15,6 +15,7 @@
 
 mod checkpoint;
 mod ids;
+mod nat;
 mod plan;
 mod replace;
 mod restore;
@@ -165,6 +166,14 @@ struct ServiceEntry {
     id: u32,
     ring: Arc<Ring>,
     plan: ServicePlan,
+    /// In `nat` mode: reals that were members, and their ports in the rows.
+    former: Arc<BTreeMap<String, u16>>,
+}
+
+impl ServiceEntry {
+    fn new(id: u32, ring: Arc<Ring>) -> Self {
+        Self { id, ring, plan: ServicePlan::default(), former: Arc::default() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -318,7 +327,7 @@ impl SchedulingTable {
         for (service, entry) in self.configured_services() {
             rows.add_front(service, entry.id);
             rows.rings.insert(entry.id, entry.ring.slots().clone());
-            let options = entry.plan.options();
+            let options = nat::options(service, entry);
             if options != ServiceOptions::default() {
                 rows.service_options.insert(entry.id, options);
             }
@@ -326,6 +335,7 @@ impl SchedulingTable {
         for (_, entry) in self.configured_reals() {
             rows.reals.insert(entry.id, real_row(entry.address, entry.flags(), entry.next_hop.as_ref()));
         }
+        self.add_nat(&mut rows);
         rows
     }
 

@@ -17,7 +17,7 @@ use lb_core::api::{
 };
 
 pub use checkpoint::CheckpointCommand;
-pub use config::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed};
+pub use config::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed, Served};
 pub use import::ImportArgs;
 pub use models::{AvailabilityArgs, JobArgs};
 pub use packets::{SimulateArgs, TraceArgs};

@@ -8,6 +8,7 @@ pub mod config;
 pub mod dataplane;
 pub mod doctor;
 pub mod engine;
+pub mod forwarding;
 pub mod journal;
 pub mod next_hop;
 pub mod peer;

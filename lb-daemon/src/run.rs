@@ -24,7 +24,7 @@ use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
 use crate::reports::Updates;
-use crate::{api, doctor, peer, preflight, sandbox, web};
+use crate::{api, doctor, next_hop, peer, preflight, sandbox, web};
 use pair::{Ground, Pair};
 use watchdog::Watchdog;
 use watchers::{Everyone, News};
@@ -109,6 +109,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let settings = config.settings.clone();
     let tracer = dataplane.tracer().context("cannot trace packets")?;
+    let wanted = dataplane.wanted_neighbours().context("cannot read which neighbours replies want")?;
     let (watchers, news) = Everyone::start(settings.reports.as_ref().zip(keys), &settings.state_dir)?;
     let engine = Engine::start(Parts {
         config_path: config_path.to_owned(),
@@ -147,6 +148,7 @@ async fn serve(config_path: &Path, prepared: Prepared) -> anyhow::Result<()> {
     let recording = served.history.clone().keep(served.clone(), stopped.clone());
     let web = tokio::spawn(web::serve(settings.http.clone(), served.clone(), stopped.clone()));
     feeders.spawn(recording);
+    feeders.spawn(next_hop::find_wanted(wanted));
     let server = tokio::spawn(api::serve(socket, served, stopped));
     let outcome = keep_going(&engine, pair.as_ref(), &mut signals).await;
     notify(Phase::Stopping);

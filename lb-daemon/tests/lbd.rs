@@ -241,7 +241,7 @@ fn check_says_ok_or_everything_that_is_wrong() -> Result<()> {
     let good = check(CONFIG)?;
     assert_eq!(text(&good.stdout), format!("{}: ok (services: 1, reals: 1)\n", path.display()));
     assert_eq!(good.status.code(), Some(0));
-    let bad = check(&CONFIG.replace("us-a", "us/a").replace("dsr", "nat"))?;
+    let bad = check(&CONFIG.replace("us-a", "us/a").replace("dsr", "gue"))?;
     assert_eq!(bad.status.code(), Some(1));
     assert!(text(&bad.stderr).contains("lbd.toml:1:15") && text(&bad.stderr).ends_with("2 errors\n"));
     let unfit = check(&CONFIG.replace("[[real]]", "[reports]\nkey_file = \"/nowhere/keys\"\n[[real]]"))?;

@@ -45,7 +45,19 @@ struct Service {
     protocol: &'static str,
     mode: &'static str,
     reals: Vec<String>,
+    /// The port at which the reals serve, where that is another.
+    real_port: Option<u16>,
     lines: Vec<String>,
+}
+
+impl Service {
+    /// Its `reals`.
+    fn members(&self) -> String {
+        let Some(port) = self.real_port else { return format!("{:?}", self.reals) };
+        let members: Vec<String> =
+            self.reals.iter().map(|real| format!("{{ name = {real:?}, port = {port} }}")).collect();
+        format!("[{}]", members.join(", "))
+    }
 }
 
 impl Config {
@@ -91,7 +103,17 @@ impl Config {
     pub fn service<S: AsRef<str>>(mut self, name: &str, vip: SocketAddr, kind: Kind, reals: &[S]) -> Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
         let (protocol, mode) = kind.words();
-        self.services.push(Service { name: name.to_string(), vip, protocol, mode, reals, lines: Vec::new() });
+        let (name, lines) = (name.to_string(), Vec::new());
+        self.services.push(Service { name, vip, protocol, mode, reals, real_port: None, lines });
+        self
+    }
+
+    /// Has the reals of the service that was added last serve it at another port.
+    #[must_use]
+    pub fn at_port(mut self, port: u16) -> Config {
+        if let Some(service) = self.services.last_mut() {
+            service.real_port = Some(port);
+        }
         self
     }
 
@@ -111,9 +133,10 @@ impl Config {
         for Real { name, address } in &self.reals {
             let _ = write!(text, "\n[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
         }
-        for Service { name, vip, protocol, mode, reals, lines } in &self.services {
+        for service in &self.services {
+            let Service { name, vip, protocol, mode, lines, .. } = service;
             let _ = write!(text, "\n[[service]]\nname = \"{name}\"\nvip = \"{}\"\nport = {}\n", vip.ip(), vip.port());
-            let _ = write!(text, "protocol = \"{protocol}\"\nmode = \"{mode}\"\nreals = {reals:?}\n");
+            let _ = write!(text, "protocol = \"{protocol}\"\nmode = \"{mode}\"\nreals = {}\n", service.members());
             lines.iter().for_each(|line| text += &format!("{line}\n"));
         }
         text
@@ -131,6 +154,10 @@ pub enum Kind {
     UdpDsr,
     /// UDP, in an outer header.
     UdpIpip,
+    /// TCP, by rewriting addresses and ports.
+    TcpNat,
+    /// UDP, by rewriting addresses and ports.
+    UdpNat,
 }
 
 impl Kind {
@@ -140,6 +167,8 @@ impl Kind {
             Kind::TcpIpip => ("tcp", "ipip"),
             Kind::UdpDsr => ("udp", "dsr"),
             Kind::UdpIpip => ("udp", "ipip"),
+            Kind::TcpNat => ("tcp", "nat"),
+            Kind::UdpNat => ("udp", "nat"),
         }
     }
 }

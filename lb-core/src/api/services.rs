@@ -24,6 +24,8 @@ words! {
         Dsr = "dsr",
         /// The packet gets an outer IP header.
         Ipip = "ipip",
+        /// Destination address and port are rewritten, and the source of the replies.
+        Nat = "nat",
     }
 }
 
@@ -102,6 +104,9 @@ pub struct ServiceReal {
     pub name: String,
     /// The real's address.
     pub address: IpAddr,
+    /// In mode `nat`: the port at which it serves. None where that is the one that the client used, in a service of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The weight that the configuration gives it in this service.
     pub weight: u32,
     /// The weight in use: the operator's override where there is one, and 0 while it gets no new flows.

@@ -34,7 +34,8 @@ fn of_service(service: &Service) -> impl Iterator<Item = String> {
     let Service { name, vip, protocol, ports, mode, reals } = service;
     let members = reals.iter().map(move |member| {
         let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
-        format!("member {name} {} {weight}", member.real)
+        let port = member.port.map_or_else(String::new, |port| format!(" {port}"));
+        format!("member {name} {} {weight}{port}", member.real)
     });
     std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members)
 }

@@ -22,6 +22,7 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     reset_counters(old, new, &mut writes);
     let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
     writes.extend(living);
+    set_nat_ports(old, new, &mut writes);
     set_options(old, new, &mut writes);
     set_nat(old, new, &mut writes);
     new_rings(old, new, &mut writes);
@@ -60,11 +61,15 @@ fn set_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     writes.extend(changed.map(|(&service, &value)| MapWrite::ServiceOptions { service, value }));
 }
 
-/// Replies are told from the first packet to a real on.
-fn set_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+/// The ports that the reals' own go before may change with the options, and no real's port with them.
+fn set_nat_ports(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for (key, value) in news(&old.nat_ports, copied(&new.nat_ports), nat_port_order) {
         writes.push(MapWrite::NatPort { key, value: Some(value) });
     }
+}
+
+/// Replies are told from the first packet to a real on.
+fn set_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for (key, value) in news(&old.nat_replies, copied(&new.nat_replies), service_order) {
         writes.push(MapWrite::NatReply { key, value: Some(value) });
     }

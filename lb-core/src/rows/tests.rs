@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use lb_common::{FALLBACK_RESET, MODE_DSR, NAT_REPLIES, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS};
+use lb_common::{
+    FALLBACK_RESET, MODE_DSR, NAT_REPLIES, OPTION_REAL_PORTS, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -265,6 +267,30 @@ fn replies_are_known_from_a_services_first_packet_to_its_last() {
             assert!(maps.nat == NatState::default() || maps.nat_replies == with.nat_replies, "after {write:?}");
         }
     }
+}
+
+#[test]
+fn a_real_keeps_its_port_while_the_usual_one_changes() {
+    let rows = |usual: u16, (real, own): (u32, u32)| Rows {
+        rings: ring_of(1, 0, SLOT_CLEAN),
+        service_options: BTreeMap::from([(
+            0,
+            ServiceOptions { flags: OPTION_REAL_PORTS, real_port: usual, ..ServiceOptions::default() },
+        )]),
+        nat_ports: HashMap::from([(NatPortKey { service: 0, real }, own)]),
+        ..Rows::default()
+    };
+    let (old, new) = (rows(80, (2, 8_080)), rows(8_080, (1, 80)));
+    let port = |maps: &Rows, real: u32| {
+        let own = maps.nat_ports.get(&NatPortKey { service: 0, real }).copied();
+        own.unwrap_or(maps.service_options[&0].real_port.into())
+    };
+    let mut maps = old.clone();
+    for write in diff(&old, &new) {
+        apply(&mut maps, &write);
+        assert_eq!((port(&maps, 1), port(&maps, 2)), (80, 8_080), "after {write:?}");
+    }
+    assert_eq!(maps, new);
 }
 
 #[test]

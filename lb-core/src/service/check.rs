@@ -1,5 +1,7 @@
 //! The checks that make services and reals a [`Cluster`](super::Cluster), and what they find.
 
+mod nat;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
@@ -9,7 +11,8 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    MAX_NAME_LENGTH, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Mode, Ports, Protocol, Real, Service,
+    MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Member, Mode, Ports,
+    Protocol, Real, Service,
 };
 
 /// The item that an error is about.
@@ -144,11 +147,36 @@ pub enum Problem {
         /// The real's address.
         address: IpAddr,
     },
+    /// A real has a port of its own where ports are not rewritten.
+    #[error("a port of its own needs mode nat and a service of one port; leave `port` away, or use mode nat")]
+    MemberPort,
+    /// Replies of the real would come from where those to another service, or of another real, come from.
+    #[error(
+        "its replies would come from {address} {protocol} port {ports} like those to service {other:?}; let it serve one of \
+         the two at another port or address (of nat services of several ports a real can have one)"
+    )]
+    SameReplies {
+        /// The real's address.
+        address: IpAddr,
+        /// The protocol.
+        protocol: Protocol,
+        /// Where its replies would come from.
+        ports: Ports,
+        /// The other service; it may be the same one, which has the address twice.
+        other: String,
+    },
+    /// More reals of services in `nat` mode than the map of replies holds.
+    #[error("the nat services have {count} reals together, and {MAX_NAT_MEMBERS} is the most; remove some")]
+    TooManyNatMembers {
+        /// How many they have.
+        count: usize,
+    },
 }
 
 const fn fix_for(mode: Mode) -> &'static str {
     match mode {
         Mode::Dsr => "use a real of the VIP's family, or mode ipip",
+        Mode::Nat => "use a real of the VIP's family",
         Mode::Ipip => "an IPv6 VIP needs IPv6 reals",
     }
 }
@@ -159,6 +187,7 @@ pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
     check_counts(services, reals, &mut found);
     let by_name = check_reals(services, reals, &mut found);
     check_services(services, &by_name, &mut found);
+    nat::check(services, &by_name, &mut found);
     check_overlaps(services, &mut found);
     check_prefix_count(services, &mut found);
     found.errors
@@ -248,6 +277,9 @@ fn check_members(service: &Service, reals: &HashMap<&str, &Real>, found: &mut Fi
         if let Some(weight) = member.weight.filter(|&weight| weight > MAX_WEIGHT) {
             found.member(service, &member.real, Problem::Weight { weight });
         }
+        if let Some(problem) = port_problem(service, member) {
+            found.member(service, &member.real, problem);
+        }
         match reals.get(member.real.as_str()) {
             None => found.member(service, &member.real, Problem::UnknownReal),
             Some(real) if !service.mode.carries(service.vip, real.address) => {
@@ -256,6 +288,15 @@ fn check_members(service: &Service, reals: &HashMap<&str, &Real>, found: &mut Fi
             }
             Some(_) => {}
         }
+    }
+}
+
+fn port_problem(service: &Service, member: &Member) -> Option<Problem> {
+    let is_rewritten = service.mode == Mode::Nat && matches!(service.ports, Ports::Single(_));
+    match member.port? {
+        _ if !is_rewritten => Some(Problem::MemberPort),
+        0 => Some(Problem::PortZero),
+        _ => None,
     }
 }
 

@@ -26,6 +26,16 @@ impl Ports {
         }
     }
 
+    /// The first and the last of them.
+    #[must_use]
+    pub const fn bounds(self) -> (u16, u16) {
+        match self {
+            Self::Single(port) => (port, port),
+            Self::Range(first, last) => (first, last),
+            Self::Any => (0, u16::MAX),
+        }
+    }
+
     /// The prefixes that the LPM trie holds for these ports; none for a single port, which a hash table holds.
     #[must_use]
     pub fn prefixes(self) -> Vec<(u32, u16)> {

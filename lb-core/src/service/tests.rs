@@ -2,8 +2,10 @@
 
 use super::*;
 
+mod nat;
+
 fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
-    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None }).collect();
+    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
     let vip = vip.parse().unwrap();
     Service { name: name.to_owned(), vip, protocol: Protocol::Tcp, ports, mode: Mode::Dsr, reals }
 }
@@ -167,6 +169,10 @@ fn families() {
         (Mode::Ipip, VIP, "six", None),
         (Mode::Ipip, VIP6, "r1", Some(cannot("ipip", VIP6, v4) + "an IPv6 VIP needs IPv6 reals")),
         (Mode::Ipip, VIP6, "six", None),
+        (Mode::Nat, VIP, "r1", None),
+        (Mode::Nat, VIP, "six", Some(cannot("nat", VIP, v6) + "use a real of the VIP's family")),
+        (Mode::Nat, VIP6, "r1", Some(cannot("nat", VIP6, v4) + "use a real of the VIP's family")),
+        (Mode::Nat, VIP6, "six", None),
     ] {
         let found = errors_of(vec![Service { mode, ..service("web", vip, Ports::Single(80), &[member]) }]);
         let wanted: Vec<String> =

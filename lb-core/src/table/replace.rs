@@ -1,12 +1,13 @@
 //! A new configuration: who keeps an id and a ring, who gets new ones.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use super::{
-    AdminState, Adopted, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan, TableError,
+    AdminState, Adopted, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, TableError,
     rings::{Heat, in_line, shares},
 };
 use crate::{
@@ -44,6 +45,7 @@ impl SchedulingTable {
         let reals = self.next_reals(&cluster, adopted, &mut real_ids)?;
         let services = self.next_services(&cluster, adopted, &mut service_ids)?;
         let known = self.known_ids(&reals, adopted);
+        let before = adopted.map_or_else(|| Cow::Owned(self.rows()), |adopted| Cow::Borrowed(adopted.rows()));
 
         self.cluster = Arc::new(cluster);
         self.reals = reals;
@@ -51,6 +53,7 @@ impl SchedulingTable {
         self.real_ids = real_ids;
         self.service_ids = service_ids;
         self.adopted = None;
+        self.find_former(&before);
         let plan = plan(self);
         let cooled = self.take_plan(&plan).cooled;
         let heat = Heat { hot: self.hot_ids(), cooled };
@@ -152,7 +155,7 @@ impl SchedulingTable {
             Some(saved) if ids.claim(saved.id) => saved.id,
             _ => ids.hand_out().map_err(|max| TableError::TooManyServices { max })?,
         };
-        Ok(ServiceEntry { id, ring: Arc::new(Ring::blank(self.ring_slots)), plan: ServicePlan::default() })
+        Ok(ServiceEntry::new(id, Arc::new(Ring::blank(self.ring_slots))))
     }
 
     /// The ids that stand for the same server as when the slots were written.

@@ -15,7 +15,7 @@ use lb_common::Slot;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AdminState, NextHop, RealEntry, RealPlan, SchedulingTable, ServiceEntry, ServicePlan, TableOptions};
+use super::{AdminState, NextHop, RealEntry, RealPlan, SchedulingTable, ServiceEntry, TableOptions};
 use crate::{
     monitor::SavedAgent,
     report::{Availability, Mark},
@@ -154,6 +154,11 @@ impl Adopted {
         Self { rows: rows.clone(), rings, confirmed: BTreeSet::new() }
     }
 
+    /// The rows that the maps held.
+    pub(super) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
     pub(super) fn real_ids(&self) -> impl Iterator<Item = u16> {
         self.rows.reals.keys().copied()
     }
@@ -183,7 +188,7 @@ impl Adopted {
     /// The service of this VIP, protocol and ports.
     pub(super) fn service_behind(&self, service: &Service) -> Option<ServiceEntry> {
         let id = self.rows.id_behind(service.vip, service.protocol, service.ports)?;
-        Some(ServiceEntry { id, ring: self.rings.get(&id)?.clone(), plan: ServicePlan::default() })
+        Some(ServiceEntry::new(id, self.rings.get(&id)?.clone()))
     }
 }
 
@@ -250,7 +255,7 @@ impl SchedulingTable {
             }
             None => Arc::new(Ring::blank(self.ring_slots)),
         };
-        self.services.insert(name, ServiceEntry { id, ring, plan: ServicePlan::default() });
+        self.services.insert(name, ServiceEntry::new(id, ring));
     }
 
     /// What a successor needs to know that the maps do not tell.

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod checkpoint;
+mod nat;
 mod plan;
 mod restart;
 
@@ -21,7 +22,7 @@ fn real(name: &str, last: u8) -> Real {
 }
 
 fn service(name: &str, port: u16, reals: &[&str]) -> Service {
-    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None }).collect();
+    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
     let (vip, ports) = (VIP.parse().unwrap(), Ports::Single(port));
     Service { name: name.to_owned(), vip, protocol: Protocol::Tcp, ports, mode: Mode::Dsr, reals }
 }

@@ -31,6 +31,8 @@ pub struct MemberView<'a> {
     pub real: &'a Real,
     /// Its id.
     pub id: u16,
+    /// The port at which it serves the service; `None`: the one that the client used, in a service of several.
+    pub port: Option<u16>,
     /// What the operator wants of it.
     pub admin: AdminState,
     /// The weight by which it gets new flows of this service, the load factor counted and rounded; 0: it gets none.
@@ -69,23 +71,24 @@ impl SchedulingTable {
         self.configured_services().map(|(service, entry)| ServiceView {
             id: entry.id,
             service,
-            members: service.reals.iter().filter_map(|member| self.member(member, entry)).collect(),
+            members: service.reals.iter().filter_map(|member| self.member(service, member, entry)).collect(),
             tally: entry.ring.tally(),
         })
     }
 
-    fn member(&self, member: &Member, service: &ServiceEntry) -> Option<MemberView<'_>> {
+    fn member(&self, service: &Service, member: &Member, served: &ServiceEntry) -> Option<MemberView<'_>> {
         let real = self.cluster.real(&member.real)?;
         let entry = self.reals.get(&member.real)?;
-        let share = entry.share(member.weight.unwrap_or(real.weight), &member.real, &service.plan);
+        let share = entry.share(member.weight.unwrap_or(real.weight), &member.real, &served.plan);
         Some(MemberView {
             real,
             id: entry.id,
+            port: service.real_port(member),
             admin: entry.admin,
             weight: in_weights(share),
             plan: entry.plan,
-            excluded: service.plan.without.contains(&member.real),
-            slots: service.ring.tally().of_real(entry.id),
+            excluded: served.plan.without.contains(&member.real),
+            slots: served.ring.tally().of_real(entry.id),
         })
     }
 

@@ -30,11 +30,11 @@ pub struct AddService {
     /// `tcp` or `udp`.
     #[arg(long, default_value = "tcp")]
     pub protocol: String,
-    /// `dsr` or `ipip`.
+    /// `dsr`, `ipip` or `nat`.
     #[arg(long)]
     pub mode: String,
-    /// A real that serves it, with a weight in this service if need be. Can be given many times.
-    #[arg(long = "real", value_name = "NAME[=WEIGHT]", required = true, value_parser = member)]
+    /// A real that serves it, with a port of its own (mode nat) and a weight in this service if need be. Can be given many times.
+    #[arg(long = "real", value_name = "NAME[:PORT][=WEIGHT]", required = true, value_parser = member)]
     pub reals: Vec<Member>,
     /// A check that is made of its reals. Can be given many times.
     #[arg(long = "check", value_name = "NAME", value_parser = name)]
@@ -63,9 +63,9 @@ pub struct AddReal {
     /// Where its agent listens, as in tcp://192.0.2.11:9777.
     #[arg(long, value_name = "URL")]
     pub agent_check: Option<String>,
-    /// A service that it serves from now on. Can be given many times.
-    #[arg(long = "service", value_name = "NAME", value_parser = name)]
-    pub services: Vec<String>,
+    /// A service that it serves from now on, with a port of its own if need be (mode nat). Can be given many times.
+    #[arg(long = "service", value_name = "NAME[:PORT]", value_parser = served)]
+    pub services: Vec<Served>,
     #[command(flatten)]
     pub persist: Persist,
 }
@@ -113,12 +113,35 @@ pub struct Member {
     pub real: String,
     /// Its weight in this service, where it has one.
     pub weight: Option<u16>,
+    /// The port at which it serves, where that is not the service's.
+    pub port: Option<u16>,
+}
+
+/// A service that a real comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The service's name.
+    pub service: String,
+    /// The port at which the real serves it, where that is not the service's.
+    pub port: Option<u16>,
 }
 
 fn member(text: &str) -> Result<Member, String> {
     let (real, weight) = text.split_once('=').map_or((text, None), |(real, weight)| (real, Some(weight)));
     let weight = weight.map(str::parse).transpose().map_err(|_| "a weight is 0 to 65535".to_owned())?;
-    Ok(Member { real: name(real)?, weight })
+    let (real, port) = name_and_port(real)?;
+    Ok(Member { real, weight, port })
+}
+
+fn served(text: &str) -> Result<Served, String> {
+    let (service, port) = name_and_port(text)?;
+    Ok(Served { service, port })
+}
+
+fn name_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let (own, port) = text.split_once(':').map_or((text, None), |(own, port)| (own, Some(port)));
+    let port = port.map(|port| port.parse().ok().filter(|port| *port != 0).ok_or("a port is 1 to 65535"));
+    Ok((name(own)?, port.transpose()?))
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -131,10 +154,18 @@ mod tests {
 
     #[test]
     fn members() {
-        assert_eq!(member("web1"), Ok(Member { real: "web1".to_owned(), weight: None }));
-        assert_eq!(member("web1=20"), Ok(Member { real: "web1".to_owned(), weight: Some(20) }));
-        for wrong in ["", "web1=", "web1=x", "web1=65536", "a/b", "=5"] {
+        let web1 = |weight, port| Ok(Member { real: "web1".to_owned(), weight, port });
+        assert_eq!(member("web1"), web1(None, None));
+        assert_eq!(member("web1=20"), web1(Some(20), None));
+        assert_eq!(member("web1:8080"), web1(None, Some(8_080)));
+        assert_eq!(member("web1:8080=20"), web1(Some(20), Some(8_080)));
+        let wrong =
+            ["", "web1=", "web1=x", "web1=65536", "a/b", "=5", "web1:", "web1:0", "web1:65536", ":80", "web1=20:80"];
+        for wrong in wrong {
             assert!(member(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(served("web"), Ok(Served { service: "web".to_owned(), port: None }));
+        assert_eq!(served("web:8080"), Ok(Served { service: "web".to_owned(), port: Some(8_080) }));
+        assert!(served("web=20").is_err());
     }
 }

@@ -4,7 +4,7 @@ use lb_core::api::{ConfigChanged, ConfigDiff, ConfigInUse, ErrorBody, path};
 use serde_json::{Map, Value, json};
 
 use super::{View, json_line};
-use crate::args::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed};
+use crate::args::{AddCommand, AddReal, AddService, ConfigCommand, Member, Persist, RemoveCommand, Removed, Served};
 use crate::client::{Answer, ClientError};
 use crate::render::{self, Style};
 
@@ -39,8 +39,8 @@ async fn add_real(view: &View<'_>, wanted: &AddReal) -> Result<String, ClientErr
     let mut services = Vec::new();
     if !wanted.services.is_empty() {
         let config: Answer<ConfigInUse> = view.client.get(path::CONFIG).await?;
-        for name in &wanted.services {
-            services.push(with_member(&config.value, name, &wanted.name)?);
+        for served in &wanted.services {
+            services.push(with_member(&config.value, served, &wanted.name)?);
         }
     }
     let mut answer = put(view, path::REALS, &real(wanted), wanted.persist).await?;
@@ -56,14 +56,19 @@ async fn add_real(view: &View<'_>, wanted: &AddReal) -> Result<String, ClientErr
 }
 
 /// The service as it is, with a real more.
-fn with_member(config: &ConfigInUse, service: &str, real: &str) -> Result<Value, ClientError> {
+fn with_member(config: &ConfigInUse, Served { service, port }: &Served, real: &str) -> Result<Value, ClientError> {
     let refused =
         |error: String| ClientError::Refused(ErrorBody { error, hint: Some("nothing was changed".to_owned()) });
-    let mut found = config.services.iter().find(|found| found["name"] == service).cloned();
+    let mut found = config.services.iter().find(|found| found["name"] == **service).cloned();
     let members = found.as_mut().and_then(|found| found["reals"].as_array_mut());
     let members = members.ok_or_else(|| refused(format!("there is no service {service:?}")))?;
-    if !members.iter().any(|member| *member == real || member["name"] == real) {
-        members.push(json!(real));
+    match (members.iter_mut().find(|member| **member == real || member["name"] == real), port) {
+        (None, _) => members.push(member(real, None, *port)),
+        (Some(known), Some(port)) => {
+            let weight = known["weight"].as_u64().and_then(|weight| weight.try_into().ok());
+            *known = member(real, weight, Some(*port));
+        }
+        (Some(_), None) => {}
     }
     found.ok_or_else(|| refused(format!("there is no service {service:?}")))
 }
@@ -81,12 +86,20 @@ fn with_persist(path: &str, Persist { persist }: Persist) -> String {
     format!("{path}?persist={persist}")
 }
 
+/// An entry of a service's `reals`.
+fn member(real: &str, weight: Option<u16>, port: Option<u16>) -> Value {
+    if weight.is_none() && port.is_none() {
+        return json!(real);
+    }
+    let mut member = json!({ "name": real });
+    set(&mut member, "weight", weight);
+    set(&mut member, "port", port);
+    member
+}
+
 fn service(wanted: &AddService) -> Value {
-    let member = |Member { real, weight }: &Member| match weight {
-        Some(weight) => json!({ "name": real, "weight": weight }),
-        None => json!(real),
-    };
-    let reals: Vec<Value> = wanted.reals.iter().map(member).collect();
+    let entry = |Member { real, weight, port }: &Member| member(real, *weight, *port);
+    let reals: Vec<Value> = wanted.reals.iter().map(entry).collect();
     let port = wanted.port.parse::<u16>().map_or_else(|_| json!(wanted.port), |port| json!(port));
     let mut service = json!({
         "name": wanted.name, "vip": wanted.vip, "port": port, "protocol": wanted.protocol, "mode": wanted.mode, "reals": reals,

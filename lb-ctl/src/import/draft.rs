@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) line: usize,
     pub(super) address: IpAddr,
     pub(super) weight: u32,
+    /// Where it listens; 0: on the service's port.
+    pub(super) port: u16,
 }
 
 /// A check. Times are in milliseconds.
@@ -100,6 +102,16 @@ impl Service {
     /// Its name: protocol, VIP and ports.
     pub(super) fn name(&self) -> String {
         format!("{}_{}_{}", self.protocol, in_name(self.vip), self.ports)
+    }
+
+    /// The `port` of a real: where it listens on another port than the service's, and ports are rewritten.
+    pub(super) fn port_of(&self, real: &Member) -> Option<u16> {
+        Some(real.port).filter(|_| self.mode == Mode::Nat && self.has_another(real))
+    }
+
+    /// Whether the real listens on another port than the service's one.
+    pub(super) fn has_another(&self, real: &Member) -> bool {
+        real.port != 0 && matches!(self.ports, Ports::Single(port) if port != real.port)
     }
 
     /// Whether weights say anything: whether a real that gets flows gets more or fewer of them than another.

@@ -76,7 +76,7 @@ impl Services {
         let Some(weight) = options.value("-w").map_or(Some(1), weight) else {
             return remarks.add(line, "-w is no weight from 0 to 65535: left out");
         };
-        let mode = options.mode(line, remarks);
+        let mode = options.mode();
         let service = &mut self.list[place];
         if service.reals.is_empty() {
             service.mode = mode;
@@ -86,11 +86,8 @@ impl Services {
                 format!("the service has one `mode` for all its reals, which is that of the first: {}", service.mode),
             );
         }
-        if address.port() != 0 && key.1.port() != 0 && address.port() != key.1.port() {
-            remarks.add(line, "ports are not rewritten: the real has to listen on the port of the service");
-        }
         let weight = if self.ignores_weights[place] { weight.min(1) } else { weight };
-        service.reals.push(Member { line, address: address.ip(), weight });
+        service.reals.push(Member { line, address: address.ip(), weight, port: address.port() });
     }
 }
 
@@ -192,11 +189,12 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn mode(&self, line: usize, remarks: &mut Remarks) -> Mode {
-        if self.has("-m") {
-            remarks.add(line, super::NAT);
+    fn mode(&self) -> Mode {
+        match () {
+            () if self.has("-m") => Mode::Nat,
+            () if self.has("-i") => Mode::Ipip,
+            () => Mode::Dsr,
         }
-        if self.has("-i") { Mode::Ipip } else { Mode::Dsr }
     }
 }
 

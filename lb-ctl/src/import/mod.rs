@@ -23,10 +23,6 @@ use remarks::Remarks;
 pub const MAX_FILE: u64 = 16 << 20;
 /// The interface where the source names none.
 const USUAL_INTERFACE: &str = "eth0";
-/// What is said of NAT.
-const NAT: &str = "NAT has no counterpart: written as mode dsr. Each real needs the VIP (`lb-agent setup --mode dsr`), listens on the \
-     service's port, and answers clients by a gateway of its own";
-
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

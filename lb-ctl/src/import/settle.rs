@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lb_core::service::{self, Cluster, ClusterError, DEFAULT_WEIGHT, MAX_SERVICES, Subject};
+use lb_core::service::{self, Cluster, ClusterError, DEFAULT_WEIGHT, MAX_SERVICES, Mode, Subject};
 
 use super::draft::{Draft, Service, real_name};
 use super::remarks::Remarks;
@@ -45,12 +45,16 @@ fn leave_out_surplus(services: &mut Vec<Service>, remarks: &mut Remarks) {
 
 fn leave_out_what_cannot_be_carried(service: &mut Service, remarks: &mut Remarks) {
     let (vip, mode) = (service.vip, service.mode);
+    remark_on_ports(service, remarks);
     let mut known = BTreeSet::new();
     service.reals.retain(|real| {
         if !known.insert(real.address) {
             remarks.add(
                 real.line,
-                format!("{} is in the service twice, and ports do not tell reals apart: left out", real.address),
+                format!(
+                    "{} is in the service twice: left out. In mode nat a [[real]] of another name can have the address and its other port",
+                    real.address
+                ),
             );
             return false;
         }
@@ -60,6 +64,16 @@ fn leave_out_what_cannot_be_carried(service: &mut Service, remarks: &mut Remarks
         }
         carried
     });
+}
+
+fn remark_on_ports(service: &Service, remarks: &mut Remarks) {
+    let elsewhere = service.reals.iter().filter(|real| service.mode != Mode::Nat && service.has_another(real));
+    for real in elsewhere {
+        remarks.add(
+            real.line,
+            format!("mode {} rewrites no ports: the real has to listen on the port of the service", service.mode),
+        );
+    }
 }
 
 fn leave_out_empty(services: &mut Vec<Service>, remarks: &mut Remarks) {
@@ -87,7 +101,11 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
         reals: service
             .reals
             .iter()
-            .map(|real| service::Member { real: real_name(real.address), weight: Some(real.weight) })
+            .map(|real| service::Member {
+                real: real_name(real.address),
+                weight: Some(real.weight),
+                port: service.port_of(real),
+            })
             .collect(),
     });
     Cluster::new(services.collect(), reals.collect()).err().unwrap_or_default()

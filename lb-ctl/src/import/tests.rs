@@ -232,12 +232,32 @@ fn groups_are_services_of_the_same_reals() {
 }
 
 #[test]
-fn nat_and_other_ports_are_named() {
-    let imported =
-        imported(Source::Keepalived, &server("lb_kind NAT\n", "").replace("192.0.2.11 80", "192.0.2.11 8080"));
-    assert_has(&imported, &["mode = \"dsr\""]);
-    assert_remark(&imported, 2, "NAT has no counterpart");
-    assert_remark(&imported, 3, "ports are not rewritten");
+fn other_ports_need_nat() {
+    let server = |kind: &str, check: &str| {
+        let text = server(&format!("lb_kind {kind}\n"), check).replace("192.0.2.11 80", "192.0.2.11 8080");
+        imported(Source::Keepalived, &text)
+    };
+    let nat = server("NAT", "TCP_CHECK {\n connect_port 8080\n}");
+    assert_has(&nat, &["mode = \"nat\"", "reals = [\n    { name = \"real-192.0.2.11\", port = 8080 },\n]"]);
+    assert!(!nat.config.contains("port = 8080\n"), "a check goes where the real listens: {}", nat.config);
+    assert!(!nat.config.contains("needs the VIPs") && nat.config.contains("# Real servers of services in mode nat"));
+    assert_has(&server("NAT", "TCP_CHECK {\n connect_port 80\n}"), &["type = \"tcp\"", "port = 80\n"]);
+    let dsr = server("DR", "");
+    assert_has(&dsr, &["reals = [\n    \"real-192.0.2.11\",\n]", "needs the VIPs"]);
+    assert_remark(&dsr, 3, "mode dsr rewrites no ports");
+}
+
+#[test]
+fn replies_that_could_not_be_told_apart_are_left_out() {
+    let text = "-A -t 198.51.100.1:80 -s wlc\n-a -t 198.51.100.1:80 -r 192.0.2.11:8080 -m -w 0\n\
+                -A -t 198.51.100.1:81 -s wlc\n-a -t 198.51.100.1:81 -r 192.0.2.11:8080 -m\n-a -t 198.51.100.1:81 -r 192.0.2.12:81 -m\n";
+    let imported = imported(Source::Ipvsadm, text);
+    assert_eq!((imported.services, imported.reals), (2, 2));
+    assert_has(
+        &imported,
+        &["{ name = \"real-192.0.2.11\", weight = 0, port = 8080 }", "[\n    \"real-192.0.2.12\",\n]"],
+    );
+    assert_remark(&imported, 4, "192.0.2.11: its replies would come from 192.0.2.11 tcp port 8080");
 }
 
 const IPVSADM: &str = "\
@@ -264,7 +284,7 @@ fn ipvs_services_become_services() {
             "interfaces = [\"eth0\"]\n",
             "port = \"80\"\nmode = \"dsr\"\nscheduling = \"static\"\nreals = [\n    \"real-192.0.2.11\",\n    { name = \"real-192.0.2.12\", weight = 0 },\n]",
             "name = \"udp_2001-db8--1_53\"\nvip = \"2001:db8::1\"\nprotocol = \"udp\"\nport = \"53\"\nmode = \"ipip\"\nscheduling = \"static\"\nreals = [\n    \"real-2001-db8--11\",\n    \"real-2001-db8--12\",\n]",
-            "port = \"any\"\nmode = \"dsr\"\nreals = [\n    \"real-192.0.2.11\",\n]",
+            "port = \"any\"\nmode = \"nat\"\nreals = [\n    \"real-192.0.2.11\",\n]",
         ],
     );
     for (line, part) in [
@@ -275,7 +295,6 @@ fn ipvs_services_become_services() {
         (7, "firewall mark"),
         (8, "firewall mark"),
         (9, "lc"),
-        (10, "NAT"),
         (11, "no line of"),
     ] {
         assert_remark(&imported, line, part);

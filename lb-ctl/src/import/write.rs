@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use lb_core::service::Mode;
+
 use super::draft::{Check, Draft, Kind, Pair, Service, real_name};
 use super::{Remark, Source};
 
@@ -12,7 +14,7 @@ const USUAL_REALS: usize = 4095;
 
 /// The whole file.
 pub(super) fn config(draft: &Draft, source: Source, remarks: &[Remark]) -> String {
-    let mut text = heading(source, remarks);
+    let mut text = heading(draft, source, remarks);
     let interfaces: Vec<String> = draft.interfaces.iter().map(|name| quoted(name)).collect();
     let _ = writeln!(text, "interfaces = [{}]", interfaces.join(", "));
     let reals = draft.reals();
@@ -33,11 +35,14 @@ pub(super) fn config(draft: &Draft, source: Source, remarks: &[Remark]) -> Strin
     text
 }
 
-fn heading(source: Source, remarks: &[Remark]) -> String {
-    let mut text = format!(
-        "# Imported from {}. Next: read it, then `lbd check --config FILE`.\n# Each real server needs the VIPs: `lb-agent setup --help`.\n",
-        source.word()
-    );
+fn heading(draft: &Draft, source: Source, remarks: &[Remark]) -> String {
+    let mut text = format!("# Imported from {}. Next: read it, then `lbd check --config FILE`.\n", source.word());
+    if draft.services.iter().any(|service| service.mode != Mode::Nat) {
+        text += "# Each real server needs the VIPs: `lb-agent setup --help`.\n";
+    }
+    if draft.services.iter().any(|service| service.mode == Mode::Nat) {
+        text += "# Real servers of services in mode nat answer clients through this host: it has to forward, and to be their gateway.\n";
+    }
     if !remarks.is_empty() {
         text += "#\n# What has no counterpart, or another one than may be expected:\n";
         remarks.iter().for_each(|remark| text += &format!("# - {remark}\n"));
@@ -110,11 +115,14 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
     text += "reals = [\n";
     for real in &service.reals {
         let name = real_name(real.address);
-        if is_weighted || real.weight == 0 {
-            let _ = writeln!(text, "    {{ name = \"{name}\", weight = {} }},", real.weight);
-        } else {
-            let _ = writeln!(text, "    \"{name}\",");
-        }
+        let weight = (is_weighted || real.weight == 0).then(|| format!(", weight = {}", real.weight));
+        let port = service.port_of(real).map(|port| format!(", port = {port}"));
+        let _ = match (weight, port) {
+            (None, None) => writeln!(text, "    \"{name}\","),
+            (weight, port) => {
+                writeln!(text, "    {{ name = \"{name}\"{}{} }},", weight.unwrap_or_default(), port.unwrap_or_default())
+            }
+        };
     }
     text + "]\n"
 }

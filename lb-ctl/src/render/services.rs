@@ -1,6 +1,6 @@
 //! `lbctl services`, in the shape of `ipvsadm -Ln`: a line for each service, and a `->` line for each of its reals.
 
-use lb_core::api::{AdminState, Health, Service, ServiceList, ServiceReal};
+use lb_core::api::{AdminState, Health, Ports, Service, ServiceList, ServiceReal};
 
 use super::table::{Side, Table};
 use super::{Style, endpoint, state};
@@ -54,13 +54,19 @@ fn moving(service: &Service) -> String {
 
 fn row(service: &Service, real: &ServiceReal) -> Vec<String> {
     vec![
-        format!("  -> {}", real.address),
+        format!("  -> {}", served_at(real)),
         real.name.clone(),
         weight(real),
         real.slots.to_string(),
         share(service, real),
         state_and_way(real),
     ]
+}
+
+/// The real's address, with the port where that is rewritten.
+fn served_at(real: &ServiceReal) -> String {
+    real.port
+        .map_or_else(|| real.address.to_string(), |port| endpoint(real.address, &Ports { first: port, last: port }))
 }
 
 /// The weight in use, and the configured one in brackets where it differs.

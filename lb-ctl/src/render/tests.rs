@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod pair;
 mod scheduling;
+mod services;
 
 use lb_core::api::*;
 
@@ -40,6 +41,7 @@ fn member(name: &str, address: &str, slots: u32) -> ServiceReal {
     ServiceReal {
         name: name.into(),
         address: address.parse().unwrap(),
+        port: None,
         weight: 100,
         effective_weight: 100,
         slots,

@@ -37,6 +37,27 @@ fn a_real_is_added_and_then_put_into_its_services() {
 }
 
 #[test]
+fn ports_of_reals_are_sent_with_their_names() {
+    let arguments = ["add", "service", "web", "--vip", "198.51.100.1", "--port", "80", "--mode", "nat"];
+    let reals = ["--real", "web1:8080", "--real", "web2:8081=20"];
+    let (_, requests) = Server::new(&[ok(CHANGED)]).run(&[arguments.as_slice(), &reals].concat());
+    let expected = [
+        serde_json::json!({ "name": "web1", "port": 8080 }),
+        serde_json::json!({ "name": "web2", "weight": 20, "port": 8081 }),
+    ];
+    assert_eq!(body(&requests[0])["reals"].as_array().unwrap(), &expected);
+    for (real, expected) in [
+        ("web3", serde_json::json!(["web1", { "name": "web2", "weight": 5 }, { "name": "web3", "port": 8080 }])),
+        ("web2", serde_json::json!(["web1", { "name": "web2", "weight": 5, "port": 8080 }])),
+        ("web1", serde_json::json!([{ "name": "web1", "port": 8080 }, { "name": "web2", "weight": 5 }])),
+    ] {
+        let arguments = ["add", "real", real, "192.0.2.13", "--service", "web:8080"];
+        let (_, requests) = Server::new(&[ok(CONFIG), ok(CHANGED), ok(CHANGED)]).run(&arguments);
+        assert_eq!(body(&requests[2])["reals"], expected, "{real}");
+    }
+}
+
+#[test]
 fn a_service_that_is_not_there_gets_no_real() {
     let arguments = ["add", "real", "web3", "192.0.2.13", "--service", "wbe"];
     let (output, requests) = Server::new(&[ok(CONFIG)]).run(&arguments);

@@ -49,7 +49,7 @@ pub(super) async fn probe(target: &Target, configs: &Configs) -> Result<(), Fail
 fn asked(target: &Target) -> SocketAddr {
     let address: IpAddr = match target.check.via {
         Via::Address => target.address,
-        Via::Service => target.vip,
+        Via::Service => target.served_at(),
     };
     SocketAddr::new(address, target.port)
 }

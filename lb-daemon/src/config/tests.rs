@@ -188,7 +188,7 @@ fn unknown_keys() {
     assert_eq!(with("port =", "ports ="), ["12:1 `port` is missing | add a line like this: port = 80", PORTS]);
     assert_eq!(
         with("weight = 20", "wait = 20"),
-        ["18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`"]
+        ["18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`, `port`"]
     );
 }
 
@@ -324,7 +324,7 @@ fn values_without_a_meaning() {
         ["1:11 `run_dir` is too long | a unix socket's path is short: `run_dir` can have 98 bytes"]
     );
     assert_eq!(with("\"tcp\"", "\"tpc\""), ["15:12 `protocol` cannot be \"tpc\" | did you mean `tcp`?"]);
-    assert_eq!(with("\"dsr\"", "\"nat\""), ["17:8 `mode` cannot be \"nat\" | it can be `dsr`, `ipip`"]);
+    assert_eq!(with("\"dsr\"", "\"gue\""), ["17:8 `mode` cannot be \"gue\" | it can be `dsr`, `ipip`, `nat`"]);
     let ports = "write port = 80, or port = \"8000-8099\", or port = \"any\"; ports go from 1 to 65535";
     assert_eq!(with("port = 80", "port = \"http\""), [format!("16:8 `port` cannot be \"http\" | {ports}")]);
     assert_eq!(
@@ -401,6 +401,25 @@ fn items_that_do_not_fit_together() {
         assert!(found.iter().any(|found| found.starts_with(expected)), "{expected}\n{found:#?}");
     }
     assert!(with("198.51.100.1", "224.0.0.1")[0].starts_with("14:7 service \"web\": 224.0.0.1 is a multicast"));
+}
+
+#[test]
+fn ports_of_reals() {
+    let nat = GOOD.replace("\"dsr\"", "\"nat\"").replace("weight = 20", "weight = 20, port = 8080");
+    let service = parse(&nat).unwrap().cluster.services()[0].clone();
+    let ports: Vec<Option<u16>> = service.reals.iter().map(|member| service.real_port(member)).collect();
+    assert_eq!((service.mode, ports), (Mode::Nat, vec![Some(80), Some(8080)]));
+    for port in [0, 65_536] {
+        let found = errors(&nat.replace("port = 8080", &format!("port = {port}")));
+        assert_eq!(found, ["18:55 `port` is out of range | it can be 1 to 65535"]);
+    }
+    let found = errors(&nat.replace("port = 8080", "port = \"8080\""));
+    assert!(found.len() == 1 && found[0].starts_with("18:55 `port`"), "{found:?}");
+    let needs_nat = "real \"web2\" of service \"web\": a port of its own needs mode nat and a service of one port | leave `port` away, or use mode nat";
+    assert_eq!(errors(&nat.replace("\"nat\"", "\"dsr\"")), [format!("18:55 {needs_nat}")]);
+    let second = "[[service]]\nname = \"alt\"\nvip = \"198.51.100.2\"\nprotocol = \"tcp\"\nport = 8080\nmode = \"nat\"\nreals = [\"web2\"]\n";
+    let clash = "real \"web2\" of service \"alt\": its replies would come from 192.0.2.12 tcp port 8080 like those to service \"web\" | let it serve one of the two at another port or address (of nat services of several ports a real can have one)";
+    assert_eq!(errors(&format!("{nat}{second}")), [format!("25:10 {clash}")]);
 }
 
 #[test]

@@ -132,8 +132,8 @@ struct MapFds {
     flow_events: OwnedFd,
     trace_filter: OwnedFd,
     trace_events: OwnedFd,
-    wanted_neighbours: OwnedFd,
     events: OwnedFd,
+    wanted_neighbours: OwnedFd,
 }
 
 /// The largest power of two that the kernel's 32-bit size of a ring buffer, mapped twice over, has room for.

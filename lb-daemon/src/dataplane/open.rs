@@ -141,8 +141,8 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         flow_events: descriptor(ebpf, map::FLOW_EVENTS)?,
         trace_filter: descriptor(ebpf, map::TRACE_FILTER)?,
         trace_events: descriptor(ebpf, map::TRACE_EVENTS)?,
-        wanted_neighbours: descriptor(ebpf, map::WANTED_NEIGHBOURS)?,
         events: descriptor(ebpf, map::EVENTS)?,
+        wanted_neighbours: descriptor(ebpf, map::WANTED_NEIGHBOURS)?,
     };
     Ok(Maps {
         vips: take(ebpf, map::VIPS)?,

@@ -1,20 +1,24 @@
-//! Next hops of replies whose MAC address the kernel does not know: read from the ring buffer that the program names them in.
+//! Neighbours that replies were for and whose MAC addresses the kernel does not know: read from the program's ring buffer.
+
+use std::os::fd::{AsRawFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
-use lb_common::{WantedNeighbour, map};
+use lb_common::{WANTED_NEIGHBOURS_SIZE, WantedNeighbour, map};
 
 use super::{Dataplane, DataplaneError, flow_events::open};
 
-/// Records that one call reads at most. The buffer holds no more.
-const MOST_AT_ONCE: usize = 1_024;
+/// Bytes that a record takes: the kernel puts a header before each.
+const RECORD: u32 = 8 + size_of::<WantedNeighbour>() as u32;
+/// Records that one call reads at most: as many as the buffer holds.
+const MOST_AT_ONCE: u32 = WANTED_NEIGHBOURS_SIZE / RECORD;
 
-/// The reading end of `wanted_neighbours`. For one at a time.
+/// The reading end of `wanted_neighbours`; readable where there is one. For one task.
 pub struct WantedNeighbours {
     ring: RingBuf<MapData>,
 }
 
 impl Dataplane {
-    /// The neighbours that replies wait for. It goes on being of use when the `Dataplane` has gone.
+    /// The neighbours that replies want, to be read by one task. It goes on being of use when the `Dataplane` has gone.
     ///
     /// # Errors
     /// The process has no descriptors or no address space left.
@@ -24,10 +28,11 @@ impl Dataplane {
 }
 
 impl WantedNeighbours {
-    /// Reads what has been written: one record for each packet, so many may be the same.
-    pub fn drain(&mut self, mut wanted: impl FnMut(&WantedNeighbour)) {
+    /// Reads what has been written: a record for each packet, so many may be the same. Returns whether there may be more: then nobody is
+    /// woken for it.
+    pub fn drain(&mut self, mut wanted: impl FnMut(&WantedNeighbour)) -> bool {
         for _ in 0..MOST_AT_ONCE {
-            let Some(record) = self.ring.next() else { break };
+            let Some(record) = self.ring.next() else { return false };
             // What is of another length is of no program that this daemon knows.
             if record.len() != size_of::<WantedNeighbour>() {
                 continue;
@@ -37,5 +42,12 @@ impl WantedNeighbours {
             drop(record);
             wanted(&neighbour);
         }
+        true
+    }
+}
+
+impl AsRawFd for WantedNeighbours {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
     }
 }

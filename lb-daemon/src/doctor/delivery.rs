@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use lb_core::api::{Finding, Severity};
 use lb_core::check::{Check, Kind, Target, Via};
-use lb_core::service::{Mode, Ports, Protocol};
+use lb_core::service::{Mode, Protocol};
 
 use super::case::Case;
 use crate::checks;
@@ -62,12 +62,11 @@ fn targets(case: &Case) -> Vec<(Target, bool)> {
     });
     let mut targets = Vec::new();
     for service in case.config.cluster.services().iter().filter(|service| service.protocol == Protocol::Tcp) {
-        let Ports::Single(port) = service.ports else { continue };
         for member in &service.reals {
             let (Some(real), Some(way)) = (case.config.cluster.real(&member.real), case.ways.get(&member.real)) else {
                 continue;
             };
-            let Some(next_hop) = way.next_hop else { continue };
+            let (Some(next_hop), Some(port)) = (way.next_hop, service.real_port(member)) else { continue };
             let target = Target {
                 check: check.clone(),
                 service: service.name.clone(),
@@ -89,7 +88,7 @@ async fn deliver(target: Target, near: bool) -> Delivery {
     let by_service = checks::once(&target).await;
     let refused = by_service.as_ref().is_err_and(|reason| reason.contains("refused"));
     let (mut by_address, mut behind) = (None, false);
-    if by_service.is_err() && !refused {
+    if by_service.is_err() && !refused && target.mode != Mode::Nat {
         let check = Arc::new(Check { via: Via::Address, ..(*target.check).clone() });
         let plain = checks::once(&Target { check, ..target.clone() }).await;
         if near && plain.is_ok() {
@@ -109,15 +108,12 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
 fn finding(delivery: &Delivery) -> Finding {
     let Delivery { service, real, address, vip, port, mode, .. } = delivery;
     let subject = format!("real {real} in service {service}");
-    let mode = match mode {
-        Mode::Dsr => "dsr",
-        Mode::Ipip => "ipip",
-    };
+    let served_at = if *mode == Mode::Nat { address } else { vip };
     let Err(reason) = &delivery.by_service else {
         return Finding::ok(
             "delivery",
             subject,
-            format!("it answers on port {port} of {vip}, sent as clients' packets are"),
+            format!("it answers on port {port} of {served_at}, sent as clients' packets are"),
         );
     };
     if NOT_TRIED.iter().any(|words| reason.starts_with(words)) {
@@ -130,10 +126,14 @@ fn finding(delivery: &Delivery) -> Finding {
             Severity::Error,
             "delivery",
             subject,
-            format!("no server listens on port {port} of {vip} there"),
+            format!("no server listens on port {port} of {served_at} there"),
         )
         .because("connections of clients to this real are refused")
-        .fix(format!("let the server on {address} listen on {vip} or on all addresses"));
+        .fix(format!("let the server on {address} listen on port {port} of {served_at} or of all addresses"));
+    }
+    if *mode == Mode::Nat {
+        return silent(subject, format!("no answer on port {port} of {address}"), *address, *port)
+            .fix("check that the real has a route to this host's addresses: its answers are for one of them here");
     }
     match &delivery.by_address {
         Some(Ok(())) if delivery.behind => {
@@ -150,13 +150,12 @@ fn finding(delivery: &Delivery) -> Finding {
                 .fix(format!("or see what is missing: lb-agent doctor --mode {mode} --vip {vip} --port {port}"))
                 .fix("have `via = \"service\"` in its checks, so that lbd notices by itself")
         }
-        _ => Finding::of(
-            Severity::Error,
-            "delivery",
-            subject,
-            format!("no answer on port {port}, neither of {vip} nor of {address}"),
-        )
-        .because("clients that are sent there wait in vain")
-        .fix(format!("check that the server runs and that no firewall is in the way: nc -vz {address} {port}")),
+        _ => silent(subject, format!("no answer on port {port}, neither of {vip} nor of {address}"), *address, *port),
     }
+}
+
+fn silent(subject: String, finding: String, address: IpAddr, port: u16) -> Finding {
+    Finding::of(Severity::Error, "delivery", subject, finding)
+        .because("clients that are sent there wait in vain")
+        .fix(format!("check that the server runs and that no firewall is in the way: nc -vz {address} {port}"))
 }

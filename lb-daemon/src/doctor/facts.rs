@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::{Config, Way};
+use crate::forwarding::Family;
 use crate::{preflight, source};
 
 pub(crate) use clock::StartClock;
@@ -69,6 +70,8 @@ pub(super) struct Link {
     pub(super) receive_checksums: Option<bool>,
     /// The value in force: the greater of its own and that of `all`.
     pub(super) rp_filter: u32,
+    /// Families of the packets that come in by it and are forwarded.
+    pub(super) forwards: Vec<Family>,
 }
 
 /// The XDP program of an interface.

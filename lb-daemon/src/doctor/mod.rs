@@ -11,6 +11,7 @@ mod host;
 mod interfaces;
 mod peer;
 mod ports;
+mod replies;
 mod standalone;
 mod state;
 #[cfg(test)]
@@ -85,6 +86,7 @@ fn judge(case: &Case) -> Diagnosis {
     let mut findings: Vec<Finding> = host::findings(case);
     findings.extend(interfaces::findings(case));
     findings.extend(ways::findings(case));
+    findings.extend(replies::findings(case));
     findings.extend(delivery::findings(case));
     findings.extend(peer::findings(case));
     findings.extend(state::findings(case));

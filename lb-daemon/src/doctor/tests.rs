@@ -171,6 +171,32 @@ fn packets_that_do_not_get_through() {
 }
 
 #[test]
+fn with_nat_the_real_is_tried_at_its_own_address() {
+    let nat = |result| {
+        let mut case = delivery(result, None, false);
+        case.deliveries[0].mode = Mode::Nat;
+        case
+    };
+    assert_eq!(complaints(&nat(Ok(()))), []);
+    let here = "error delivery real web1 in service web: ";
+    let refused = format!("{here}no server listens on port 80 of 198.51.100.11 there");
+    says(&nat(Err("connection refused")), &refused, "listen on port 80 of 198.51.100.11");
+    let silent = format!("{here}no answer on port 80 of 198.51.100.11");
+    says(&nat(Err("no connection in 700 ms")), &silent, "nc -vz 198.51.100.11 80");
+}
+
+#[test]
+fn replies_of_nat_services() {
+    assert_eq!(complaints(&natted()), []);
+    let mut case = natted();
+    case.facts.links[0].forwards = vec![crate::forwarding::Family::V6];
+    says(&case, "error forwarding eth0: it forwards no IPv4", "sysctl -w net/ipv4/conf/eth0/forwarding=1");
+    case = natted();
+    case.ways.get_mut("web1").unwrap().interface = Some("eth1".to_owned());
+    says(&case, "error forwarding eth1: replies of nat services come in by it (IPv4)", "add \"eth1\" to `interfaces`");
+}
+
+#[test]
 fn paths_keys_and_routes_of_a_pair() {
     let mut case = well();
     case.facts.peer_routes = vec![(ip("203.0.113.2"), "eth0".to_owned())];
@@ -285,6 +311,7 @@ fn the_reference_has_every_check() {
         include_str!("delivery.rs"),
         include_str!("peer.rs"),
         include_str!("ports.rs"),
+        include_str!("replies.rs"),
         include_str!("state.rs"),
     ];
     let page = include_str!("../../../docs/reference/doctor.md");

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 
+use crate::forwarding::{self, Family};
+
 /// The host's interfaces and addresses, as they are now.
 pub trait Host: Send {
     /// Index of an interface; none when it does not exist.
@@ -14,6 +16,8 @@ pub trait Host: Send {
     fn interface_name(&self, index: u32) -> Option<String>;
     /// Every address of every interface; none when they cannot be read.
     fn addresses(&self) -> Option<HashSet<IpAddr>>;
+    /// Whether packets that come in by an interface, and are for others, are forwarded; none where that cannot be told.
+    fn forwards(&self, interface: &str, family: Family) -> Option<bool>;
 }
 
 /// The host that this process runs on, in this process's network namespace.
@@ -37,6 +41,10 @@ impl Host for Linux {
             v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
         };
         Some(getifaddrs().ok()?.filter_map(|entry| entry.address.and_then(address)).collect())
+    }
+
+    fn forwards(&self, interface: &str, family: Family) -> Option<bool> {
+        forwarding::is_on(interface, family)
     }
 }
 

@@ -18,6 +18,7 @@ mod listeners;
 mod live;
 mod pair;
 mod reload;
+mod replies;
 mod simulate;
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -17,6 +17,7 @@ use lb_core::table::NextHop;
 use super::{CheckpointParts, Checkpoints, Engine, Flows, Forwarder, Host, Parts, Restored, Senders, Watchers};
 use crate::config::{self, CheckpointSettings, Config, PairSettings};
 use crate::dataplane::{Adoption, AttachMode, Attached, FlowTimeouts, Sweep};
+use crate::forwarding::Family;
 use crate::next_hop::{Update, Watch};
 use crate::reports::Counters;
 
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) refuse_to_attach: BTreeMap<String, String>,
     pub(crate) interfaces: BTreeMap<String, u32>,
     pub(crate) addresses: HashSet<IpAddr>,
+    /// Where the host does not forward.
+    pub(crate) forwards_not: HashSet<(String, Family)>,
     pub(crate) drops: Vec<u64>,
     pub(crate) service_counters: BTreeMap<u32, TrafficCounters>,
     pub(crate) real_counters: BTreeMap<u16, TrafficCounters>,
@@ -188,6 +191,10 @@ impl Host for Fake {
 
     fn addresses(&self) -> Option<HashSet<IpAddr>> {
         Some(self.world().addresses.clone())
+    }
+
+    fn forwards(&self, interface: &str, family: Family) -> Option<bool> {
+        Some(!self.world().forwards_not.contains(&(interface.to_owned(), family)))
     }
 }
 

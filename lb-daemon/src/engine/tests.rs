@@ -193,10 +193,10 @@ fn a_reload_of_a_wrong_file_changes_nothing() {
     let mut engine = bench.start().unwrap();
     let before = bench.fake.world().rows.clone();
     let generation = engine.status().generation;
-    let wrong = CONFIG.replace("port = 80", "port = 81").replace("\"dsr\"", "\"nat\"");
+    let wrong = CONFIG.replace("port = 80", "port = 81").replace("\"dsr\"", "\"gue\"");
     bench.write_config(&wrong);
     let refused = engine.reload().unwrap_err();
-    assert!(refused.error.contains("`mode` cannot be \"nat\""), "{}", refused.error);
+    assert!(refused.error.contains("`mode` cannot be \"gue\""), "{}", refused.error);
     assert!(refused.error.contains("lbd.toml:17:8"), "{}", refused.error);
     assert!(refused.hint.unwrap().starts_with("the configuration in use serves on"));
     assert!(bench.fake.world().rows == before);

@@ -41,6 +41,7 @@ impl Engine {
     pub(super) fn check_host(&mut self) {
         self.check_vips();
         self.check_reals();
+        self.check_replies();
     }
 
     /// Slots that have remembered long enough forget their previous reals. Being a change that is tried each time, this

@@ -102,7 +102,7 @@ impl Engine {
                 marked: view.tally.marked,
             },
             counters: counters(&self.forwarder.service_counters(view.id)?),
-            reals: members.map(|(view, member)| member_view(view, member, health(view), resolved)).collect(),
+            reals: members.map(|(view, member)| member_view(service, view, member, health(view), resolved)).collect(),
         })
     }
 
@@ -268,6 +268,7 @@ impl Names<'_> {
 }
 
 fn member_view(
+    service: &Service,
     view: &MemberView<'_>,
     member: &Member,
     health: api::Health,
@@ -276,6 +277,7 @@ fn member_view(
     api::ServiceReal {
         name: view.real.name.clone(),
         address: view.real.address,
+        port: view.port.filter(|_| service.mode == Mode::Nat),
         weight: member.weight.unwrap_or(view.real.weight),
         effective_weight: view.weight,
         slots: view.slots,
@@ -308,6 +310,7 @@ pub(super) fn mode(mode: Mode) -> api::Mode {
     match mode {
         Mode::Dsr => api::Mode::Dsr,
         Mode::Ipip => api::Mode::Ipip,
+        Mode::Nat => api::Mode::Nat,
     }
 }
 

@@ -8,6 +8,8 @@
 //!
 //! A next hop once found stays in use until another is found, and the note says what is wrong meanwhile.
 //!
+//! [`find_wanted`] has the kernel find other neighbours, those of replies to clients, when the program has missed one.
+//!
 //! [`decide`] holds the decisions and the tracker the schedule, both pure; `kernel` and `monitor` do the talking.
 
 pub mod decide;
@@ -15,6 +17,7 @@ mod kernel;
 mod monitor;
 mod task;
 mod tracker;
+mod wanted;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -24,6 +27,7 @@ use tokio::task::JoinHandle;
 
 pub use decide::Watch;
 pub use lb_core::table::NextHop;
+pub use wanted::find_wanted;
 
 use kernel::Kernel;
 use monitor::Monitor;

@@ -132,13 +132,27 @@ fn real_that_answers_on_its_own_address_only_is_dead_for_the_service() {
 }
 
 #[test]
+fn with_nat_the_real_is_asked_at_its_own_address() {
+    let scene = Scene::new();
+    for vip in scene.network.plan.vips() {
+        scene.network.reals[0].ip(&format!("address del {vip} dev lo")).unwrap();
+    }
+    for way in scene.ways().into_iter().filter(|way| way.mode == Mode::Dsr) {
+        let nat = Way { mode: Mode::Nat, ..way };
+        for kind in [Kind::Tcp, Kind::Http(get("/")), Kind::Icmp] {
+            assert_passed(&scene.check(scene.target(nat, HTTP, kind)));
+        }
+    }
+}
+
+#[test]
 fn real_without_decapsulation_is_dead_in_a_tunnel_and_alive_without() {
     let scene = Scene::new();
     scene.network.reals[0].detach_xdp("eth0").unwrap();
     for way in scene.ways() {
         let outcome = scene.check(scene.target(way, HTTP, Kind::Tcp).within(SHORT));
         match way.mode {
-            Mode::Dsr => assert_passed(&outcome),
+            Mode::Dsr | Mode::Nat => assert_passed(&outcome),
             Mode::Ipip => assert_failed(&outcome, "no connection in 1000 ms"),
         }
     }

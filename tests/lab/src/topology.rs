@@ -78,6 +78,11 @@ impl Plan {
         self.front(LB_HOST)
     }
 
+    /// The balancer's own addresses towards the real servers: IPv4, IPv6.
+    pub fn lb_inner_addresses(&self) -> [IpAddr; 2] {
+        inner(LB_HOST)
+    }
+
     /// The addresses of a real server, counted from 0: IPv4, IPv6.
     pub fn real_addresses(&self, index: u8) -> [IpAddr; 2] {
         inner(FIRST_REAL_HOST + index)
@@ -205,6 +210,26 @@ impl Network {
         if self.plan.shape == Shape::TwoArm {
             for (target, via) in self.plan.client_addresses().into_iter().zip(inner(CLIENT_HOST)) {
                 real.ip(&format!("route add {target} via {via}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the balancer the router between the client and the real servers, which have no VIPs any more and take no tunnelled
+    /// packets: a network for NAT, with two arms.
+    pub fn route_through_lb(&self) -> Result<()> {
+        self.lb.sysctl("net/ipv4/ip_forward", "1")?;
+        self.lb.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        self.client.ip("link set dev eth1 down")?;
+        for real in &self.reals {
+            real.detach_xdp("eth0")?;
+            for vip in self.plan.vips() {
+                real.ip(&format!("address del {vip}/{} dev lo", full_length(vip)))?;
+            }
+            for (client, gateway) in self.plan.client_addresses().into_iter().zip(self.plan.lb_inner_addresses()) {
+                real.ip(&format!("route del {client}"))?;
+                let family = if gateway.is_ipv4() { "-4" } else { "-6" };
+                real.ip(&format!("{family} route add default via {gateway}"))?;
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ fn web() -> Service {
         protocol: Protocol::Tcp,
         ports: Ports::Range(8_000, 8_099),
         mode: Mode::Dsr,
-        reals: vec![Member { real: "web1".to_owned(), weight: Some(7) }],
+        reals: vec![Member { real: "web1".to_owned(), weight: Some(7), port: None }],
     }
 }
 
@@ -31,7 +31,7 @@ fn mail() -> Service {
         protocol: Protocol::Udp,
         ports: Ports::Any,
         mode: Mode::Ipip,
-        reals: vec![Member { real: "web2".to_owned(), weight: None }],
+        reals: vec![Member { real: "web2".to_owned(), weight: None, port: None }],
     }
 }
 
@@ -94,6 +94,13 @@ fn whatever_is_configured_counts() {
         change(&mut service);
         assert_ne!(services(&Cluster::new(vec![service], reals()).unwrap()), usual, "change {number}");
     }
+    let nat = |port| {
+        let reals = vec![Member { real: "web1".to_owned(), weight: None, port }];
+        let nat = Service { mode: Mode::Nat, ports: Ports::Single(80), reals, ..web() };
+        services(&Cluster::new(vec![nat], self::reals()).unwrap())
+    };
+    assert_ne!(nat(None), nat(Some(8_080)));
+    assert_ne!(nat(Some(8_081)), nat(Some(8_080)));
     let heavier = vec![real("web1", "198.51.100.1", 101), reals().remove(1)];
     assert_ne!(services(&Cluster::new(vec![web()], heavier).unwrap()), usual);
 }
@@ -102,7 +109,7 @@ fn whatever_is_configured_counts() {
 fn a_slot_that_moves_counts() {
     let both = |first: u32| {
         let members = [("web1", first), ("web3", 100)];
-        let members = members.map(|(real, weight)| Member { real: real.to_owned(), weight: Some(weight) });
+        let members = members.map(|(real, weight)| Member { real: real.to_owned(), weight: Some(weight), port: None });
         let reals = vec![real("web1", "198.51.100.1", 100), real("web3", "198.51.100.3", 100)];
         Cluster::new(vec![Service { reals: members.into(), ..web() }], reals).unwrap()
     };

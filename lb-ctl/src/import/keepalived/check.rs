@@ -127,7 +127,7 @@ fn remark_on_lines(check: &Statement, remarks: &mut Remarks) {
     }
 }
 
-/// The port that is asked: none where it is the service's.
+/// The port that is asked: none where it is `port`, which a check has by itself.
 fn check_port(check: &Statement, port: u16) -> Option<Option<u16>> {
     let usual = match check.word() {
         "SMTP_CHECK" => Some(SMTP),

@@ -10,7 +10,7 @@ use super::no_counterpart;
 use super::parse::Statement;
 use crate::import::draft::{Check, Draft, Member, Service, address_and_port, ports};
 use crate::import::remarks::Remarks;
-use crate::import::{NAT, schedulers};
+use crate::import::schedulers;
 
 /// Most addresses of one range of a group: as many as one byte can tell apart.
 const MAX_RANGE: u32 = 256;
@@ -109,7 +109,7 @@ fn common(server: &Statement, port: u16, remarks: &mut Remarks) -> Option<Common
     let scheduler = schedulers::look_up(name, line, remarks);
     let mode = mode(server, remarks);
     remark_on_lines(server, remarks);
-    let (reals, checks) = reals(server, port, scheduler.ignores_weights, remarks);
+    let (reals, checks) = reals(server, (port, mode), scheduler.ignores_weights, remarks);
     Some(Common { protocol, mode, follows_load: scheduler.follows_load, checks, reals })
 }
 
@@ -124,10 +124,7 @@ fn mode(server: &Statement, remarks: &mut Remarks) -> Mode {
             Mode::Ipip
         }
         // What keepalived does without the line, too.
-        _ => {
-            remarks.add(own.map_or(server.line, |own| own.line), NAT);
-            Mode::Dsr
-        }
+        _ => Mode::Nat,
     }
 }
 
@@ -154,7 +151,12 @@ fn remark_on_lines(server: &Statement, remarks: &mut Remarks) {
 }
 
 /// The reals, and the checks that can be made of each of them.
-fn reals(server: &Statement, port: u16, ignores_weights: bool, remarks: &mut Remarks) -> (Vec<Member>, Vec<Check>) {
+fn reals(
+    server: &Statement,
+    (port, mode): (u16, Mode),
+    ignores_weights: bool,
+    remarks: &mut Remarks,
+) -> (Vec<Member>, Vec<Check>) {
     let defaults = Defaults::of(server);
     let mut members = Vec::new();
     let mut checks: Vec<Vec<(usize, Check)>> = Vec::new();
@@ -171,11 +173,10 @@ fn reals(server: &Statement, port: u16, ignores_weights: bool, remarks: &mut Rem
                 continue;
             }
         };
-        if address.port() != port && address.port() != 0 && port != 0 {
-            remarks.add(real.line, "ports are not rewritten: the real has to listen on the port of the service");
-        }
-        members.push(Member { line: real.line, address: address.ip(), weight: weight.into() });
-        checks.push(check::of_real(real, &defaults.within(real), port, remarks));
+        // Where a check goes that names no port.
+        let checked = if mode == Mode::Nat && address.port() != 0 && port != 0 { address.port() } else { port };
+        members.push(Member { line: real.line, address: address.ip(), weight: weight.into(), port: address.port() });
+        checks.push(check::of_real(real, &defaults.within(real), checked, remarks));
     }
     (members, in_common(server, checks, remarks))
 }

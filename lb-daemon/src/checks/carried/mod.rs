@@ -1,5 +1,5 @@
 //! Probes that are carried to a real as the packets of its service are: addressed to the VIP, and sent to the real's MAC
-//! address or in a tunnel.
+//! address or in a tunnel; or addressed to the real itself, where the service's packets are so (NAT).
 //!
 //! The kernel cannot make them: here the VIP may be an address of this very host, and then it would neither send packets
 //! for it nor take packets from it. So a small TCP/IP stack in this process does ([`stack`]), over a packet socket
@@ -35,7 +35,7 @@ pub(super) async fn connect(target: &Target, limit: TimeLimit) -> Result<impl St
     let held = way.hold(Protocol::Tcp)?;
     let ports = Expected::Tcp { from: target.port, to: held.port() };
     let stack = way.open(ports)?;
-    limit.bound("connection", CarriedStream::connect(stack, way.vip, target.port, held)).await
+    limit.bound("connection", CarriedStream::connect(stack, way.served_at, target.port, held)).await
 }
 
 /// Sends a datagram to the VIP and returns the first answer.
@@ -43,7 +43,7 @@ pub(super) async fn exchange(target: &Target, send: &[u8], limit: TimeLimit) -> 
     let way = Way::of(target)?;
     let held = way.hold(Protocol::Udp)?;
     let mut stack = way.open(Expected::Udp { from: target.port, to: held.port() })?;
-    let to = SocketAddr::new(way.vip, target.port);
+    let to = SocketAddr::new(way.served_at, target.port);
     limit.bound("answer", datagram::exchange(&mut stack, SocketAddr::new(way.source, held.port()), to, send)).await
 }
 
@@ -52,13 +52,13 @@ pub(super) async fn echo(target: &Target, limit: TimeLimit) -> Result<(), Failur
     let way = Way::of(target)?;
     let echo = super::icmp::Echo::random();
     let mut stack = way.open(Expected::Echo { id: echo.id })?;
-    limit.bound("echo", datagram::echo(&mut stack, &echo, way.source, way.vip)).await
+    limit.bound("echo", datagram::echo(&mut stack, &echo, way.source, way.served_at)).await
 }
 
 /// Between which addresses the probe goes, and by which link.
 struct Way {
     source: IpAddr,
-    vip: IpAddr,
+    served_at: IpAddr,
     hop: NextHop,
     outer: Option<Outer>,
 }
@@ -67,10 +67,10 @@ impl Way {
     fn of(target: &Target) -> Result<Self, Failure> {
         let hop = target.next_hop.ok_or_else(|| Failure::new("the next hop to the real is not known"))?;
         let outer = match target.mode {
-            Mode::Dsr => None,
+            Mode::Dsr | Mode::Nat => None,
             Mode::Ipip => Some(Outer::new(hop.tunnel_source, target.address)?),
         };
-        Ok(Self { source: source::choose(target, &hop)?, vip: target.vip, hop, outer })
+        Ok(Self { source: source::choose(target, &hop)?, served_at: target.served_at(), hop, outer })
     }
 
     fn hold(&self, protocol: Protocol) -> Result<Held, Failure> {
@@ -79,8 +79,8 @@ impl Way {
     }
 
     fn open(&self, expected: Expected) -> Result<Stack, Failure> {
-        let filter = filter::program(self.vip, self.source, expected);
-        let wire = Wire::open(&self.hop, self.vip.is_ipv4(), self.outer, &filter)
+        let filter = filter::program(self.served_at, self.source, expected);
+        let wire = Wire::open(&self.hop, self.served_at.is_ipv4(), self.outer, &filter)
             .map_err(|error| Failure::system("cannot open a packet socket", &error))?;
         let mtu = (self.hop.mtu as usize).saturating_sub(self.outer.map_or(0, |outer| outer.length()));
         Stack::new(wire, self.source, mtu).map_err(|error| Failure::system("cannot watch the packet socket", &error))

@@ -59,7 +59,11 @@ pub(super) const CHECK_KEYS: [Key; 22] = [
     Key::new("timeout", Value::Duration(CHECK_TIMEOUT_RANGE), Absent::Derived("40% of the interval")),
     Key::new("rise", Value::Integer(RISE_FALL_RANGE), integer(DEFAULT_RISE)),
     Key::new("fall", Value::Integer(RISE_FALL_RANGE), integer(DEFAULT_FALL)),
-    Key::new("port", Value::Integer(1..=65_535), Absent::Derived("the service's port, or the first of its range")),
+    Key::new(
+        "port",
+        Value::Integer(1..=65_535),
+        Absent::Derived("the service's port, or the first of its range; in mode `nat` the real's own port"),
+    ),
     Key::new("via", Value::Words(&["address", "service"]), text("address")),
     Key::new("source", Value::Address, Absent::Derived("the one that the host would use")),
     Key::new("method", Value::Words(&["GET", "HEAD", "OPTIONS", "POST"]), text("GET")),
@@ -164,7 +168,7 @@ pub(super) const SERVICE_KEYS: [Key; 9] = [
     Key::new("vip", Value::Address, Absent::Required),
     Key::new("protocol", Value::Words(&["tcp", "udp"]), Absent::Required),
     Key::new("port", PORTS, Absent::Required),
-    Key::new("mode", Value::Words(&["dsr", "ipip"]), Absent::Required),
+    Key::new("mode", Value::Words(&["dsr", "ipip", "nat"]), Absent::Required),
     Key::new("checks", Value::List { of: &Value::Name, count: 0..=MAX_CHECKS_OF_SERVICE }, Absent::None),
     Key::new("all_down", Value::Words(&["drop", "reset", "last-known"]), text("drop")),
     Key::new("scheduling", Value::Words(&["load", "static"]), text("load")),
@@ -188,9 +192,10 @@ const MEMBERS: Value =
 /// Keys of a `[[service]]`.
 pub const SERVICE: TableKeys = TableKeys { title: "`[[service]]`", prefix: "service.", keys: &names(&SERVICE_KEYS) };
 
-const MEMBER_KEYS: [Key; 2] = [
+const MEMBER_KEYS: [Key; 3] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("weight", Value::Integer(0..=MAX_WEIGHT), Absent::Derived("the `real.weight`")),
+    Key::new("port", Value::Integer(1..=65_535), Absent::Derived("the service's port")),
 ];
 
 /// Keys of an entry of a service's `reals`.

@@ -47,6 +47,7 @@ pub(in crate::config) struct RawService {
 pub(in crate::config) struct RawMember {
     pub(in crate::config) real: Spanned<String>,
     pub(in crate::config) weight: Option<Spanned<u32>>,
+    pub(in crate::config) port: Option<Spanned<u16>>,
 }
 
 pub(super) fn real(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawReal> {
@@ -108,7 +109,7 @@ pub(super) fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> 
     let mode = word(
         "mode",
         table.required_string("mode", "\"dsr\"", problems),
-        &[("dsr", Mode::Dsr), ("ipip", Mode::Ipip)],
+        &[("dsr", Mode::Dsr), ("ipip", Mode::Ipip), ("nat", Mode::Nat)],
         problems,
     );
     let checks = table.strings("checks", "[\"alive\"]", problems);
@@ -135,23 +136,27 @@ fn members(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<RawMemb
     elements.iter().filter_map(|value| member(value, problems)).collect()
 }
 
-/// A name alone, or a table of a name and a weight.
+/// A name alone, or a table of a name, a weight and a port.
 fn member(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawMember> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
         let real = string("reals", value, "[\"web1\", { name = \"web2\", weight = 50 }]", problems)?;
-        return Some(RawMember { real, weight: None });
+        return Some(RawMember { real, weight: None, port: None });
     }
     let table = Table::from_value(&keys::MEMBER, value, problems)?;
     let real = table.required_string("name", "\"web2\"", problems);
     let weight = table.integer("weight", 0..=MAX_WEIGHT, problems);
-    Some(RawMember { real: real?, weight })
+    let port = table.get("port").and_then(|value| port(value, problems));
+    Some(RawMember { real: real?, weight, port })
+}
+
+fn port(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Spanned<u16>> {
+    let port = integer("port", value, 1..=u32::from(u16::MAX), problems)?;
+    u16::try_from(port.into_inner()).ok().map(|port| Spanned::new(value.span(), port))
 }
 
 fn ports(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Spanned<Ports>> {
     let ports = match value.get_ref() {
-        DeValue::Integer(_) => integer("port", value, 1..=u32::from(u16::MAX), problems)
-            .and_then(|port| u16::try_from(port.into_inner()).ok())
-            .map(Ports::Single),
+        DeValue::Integer(_) => port(value, problems).map(|port| Ports::Single(port.into_inner())),
         DeValue::String(text) => ports_in_words(value.span(), text, problems),
         other => {
             problems.add(wrong_ports(value.span(), type_name(other)));

@@ -37,6 +37,7 @@ fn service(raw: &RawService) -> Service {
             .map(|member| Member {
                 real: member.real.get_ref().clone(),
                 weight: member.weight.as_ref().map(|weight| *weight.get_ref()),
+                port: member.port.as_ref().map(|port| *port.get_ref()),
             })
             .collect(),
     }
@@ -97,7 +98,7 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
         | Problem::PortOrder { .. }
         | Problem::Overlap { .. }
         | Problem::TooManyPortPrefixes { .. } => service.ports.span(),
-        Problem::NoReals => service.reals_span.clone(),
+        Problem::NoReals | Problem::TooManyNatMembers { .. } => service.reals_span.clone(),
         _ => service.name.span(),
     }
 }
@@ -105,6 +106,9 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
 fn place_in_member(member: &RawMember, problem: &Problem) -> Range<usize> {
     match problem {
         Problem::Weight { .. } => member.weight.as_ref().map_or(member.real.span(), Spanned::span),
+        Problem::MemberPort | Problem::PortZero | Problem::SameReplies { .. } => {
+            member.port.as_ref().map_or(member.real.span(), Spanned::span)
+        }
         _ => member.real.span(),
     }
 }

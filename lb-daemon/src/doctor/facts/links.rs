@@ -12,6 +12,7 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkX
 
 use super::{Link, Xdp, ethtool};
 use crate::dataplane;
+use crate::forwarding::{self, Family};
 use crate::source;
 
 /// The kernel answers within microseconds; an answer that could not be read never comes.
@@ -65,6 +66,10 @@ fn link(message: &LinkMessage, addresses: &mut HashMap<u32, Vec<IpAddr>>) -> Lin
         gro: driver.gro,
         receive_checksums: driver.receive_checksums,
         rp_filter: rp_filter(&link.name),
+        forwards: [Family::V4, Family::V6]
+            .into_iter()
+            .filter(|family| forwarding::is_on(&link.name, *family) == Some(true))
+            .collect(),
         ..link
     }
 }

@@ -7,6 +7,7 @@ use lb_core::api;
 
 use super::super::facts::{Clock, Disk, Kernel, Link};
 use super::super::*;
+use crate::forwarding::Family;
 
 const CONFIG: &str = r#"
 interfaces = ["eth0"]
@@ -92,6 +93,14 @@ pub(super) fn well() -> Case {
         deliveries: Vec::new(),
         runs_elsewhere: false,
     }
+}
+
+/// The same with a service in mode `nat`.
+pub(super) fn natted() -> Case {
+    let config = Config::parse(Path::new("lbd.toml"), &CONFIG.replace("\"ipip\"", "\"nat\""), &|_| None).unwrap();
+    let mut case = Case { config, ..well() };
+    case.facts.links[0].forwards = vec![Family::V4];
+    case
 }
 
 /// The same with a daemon that runs.

@@ -30,7 +30,7 @@ fn target(check: &Arc<Check>, service: &Service, member: &MemberView<'_>, next_h
         real: member.real.name.clone(),
         address: member.real.address,
         vip: service.vip,
-        port: check.port.unwrap_or_else(|| first_port(service.ports)),
+        port: check.port.or(member.port).unwrap_or_else(|| first_port(service.ports)),
         protocol: service.protocol,
         mode: service.mode,
         next_hop: next_hops.get(&member.id).copied(),

@@ -114,6 +114,13 @@ fn each_check_of_each_real_is_asked_for_with_its_next_hop() {
     let targets = test.bench.fake.world().targets.clone();
     let of = |index: usize| (targets[index].real.as_str(), targets[index].port, targets[index].next_hop.is_some());
     assert_eq!((targets.len(), of(0), of(1)), (2, ("web1", 80, true), ("web2", 80, true)));
+    let nat = checked("").replace("\"dsr\"", "\"nat\"");
+    test.bench.write_config(&nat.replace("[\"web1\", ", "[{ name = \"web1\", port = 8080 }, "));
+    test.engine.reload().unwrap();
+    let ports: Vec<u16> = test.bench.fake.world().targets.iter().map(|target| target.port).collect();
+    assert_eq!(ports, [8080, 80]);
+    let real_ports: Vec<_> = test.engine.services().unwrap().services[0].reals.iter().map(|real| real.port).collect();
+    assert_eq!(real_ports, [Some(8080), Some(80)]);
     test.bench.write_config(CONFIG);
     test.engine.reload().unwrap();
     assert!(test.bench.fake.world().targets.is_empty());

@@ -62,6 +62,10 @@ pub(super) fn with(name: &str, value: &str) -> String {
         "real.agent_check" => {
             changed("real.agent_check", &format!("{{ url = \"tcp://192.0.2.11:9777\", {key} = {value} }}"))
         }
+        "service.reals" if key == "port" => {
+            let ported = changed("service.reals", &format!("[{{ name = \"web1\", port = {value} }}]"));
+            ported.replace("mode = \"dsr\"", "mode = \"nat\"")
+        }
         "service.reals" if key == "name" => changed("service.reals", &format!("[{{ name = {value} }}]")),
         "service.reals" => changed("service.reals", &format!("[{{ name = \"web1\", {key} = {value} }}]")),
         _ => changed(name, value),
