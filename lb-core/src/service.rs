@@ -5,7 +5,11 @@
 mod check;
 mod ports;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +169,7 @@ pub struct Real {
 pub struct Cluster {
     services: Vec<Service>,
     reals: Vec<Real>,
+    gateways: BTreeSet<IpAddr>,
     service_index: BTreeMap<String, ServicePlace>,
     real_index: BTreeMap<String, usize>,
 }
@@ -200,7 +205,19 @@ impl Cluster {
             .map(|(i, service)| (service.name.clone(), ServicePlace::of(i, service)))
             .collect();
         let real_index = reals.iter().enumerate().map(|(i, real)| (real.name.clone(), i)).collect();
-        Ok(Self { services, reals, service_index, real_index })
+        Ok(Self { services, reals, gateways: BTreeSet::new(), service_index, real_index })
+    }
+
+    /// The same with addresses that are this node's as VIPs are, and that no service has: reals route through them.
+    #[must_use]
+    pub fn with_gateways(self, gateways: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { gateways: gateways.into_iter().collect(), ..self }
+    }
+
+    /// Addresses beside the VIPs that are this node's as VIPs are.
+    #[must_use]
+    pub fn gateways(&self) -> &BTreeSet<IpAddr> {
+        &self.gateways
     }
 
     /// The services, in the order in which they were given.

@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{DEFAULT_MAX_REALS, RING_SLOTS, ServiceOptions, Slot};
+use lb_common::{DEFAULT_MAX_REALS, RING_SLOTS, ServiceOptions, Slot, VipValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -40,7 +40,7 @@ pub use view::{MemberView, RealView, ServiceView};
 
 use crate::{
     ring::Ring,
-    rows::{Rows, real_row},
+    rows::{Rows, real_row, vip_key},
     service::{Cluster, MAX_WEIGHT, Real, Service},
 };
 use ids::IdCursor;
@@ -332,6 +332,7 @@ impl SchedulingTable {
                 rows.service_options.insert(entry.id, options);
             }
         }
+        rows.vips.extend(self.cluster.gateways().iter().map(|gateway| (vip_key(*gateway), VipValue::default())));
         for (_, entry) in self.configured_reals() {
             rows.reals.insert(entry.id, real_row(entry.address, entry.flags(), entry.next_hop.as_ref()));
         }

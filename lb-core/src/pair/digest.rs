@@ -13,10 +13,11 @@ use crate::{
     table::SchedulingTable,
 };
 
-/// The digest of the VIPs, in whatever order they are configured.
+/// The digest of the VIPs, and of gateways beside them, in whatever order they are configured.
 #[must_use]
 pub fn vips(cluster: &Cluster) -> u64 {
-    of_lines(&cluster.services().iter().map(|service| service.vip.to_string()).collect())
+    let vips = cluster.services().iter().map(|service| service.vip);
+    of_lines(&vips.chain(cluster.gateways().iter().copied()).map(|address| address.to_string()).collect())
 }
 
 /// The digest of services and reals as they are configured, in whatever order.

@@ -74,6 +74,8 @@ pub(super) struct Pair {
     pub(super) tracked: Vec<String>,
     /// Interfaces with the VIPs that are put there.
     pub(super) groups: Vec<(String, Vec<IpAddr>)>,
+    /// Other addresses that are put there, for reals behind NAT to route through.
+    pub(super) gateways: Vec<(String, IpAddr)>,
 }
 
 /// A way to the peer.

@@ -1,6 +1,7 @@
 //! Takes out of a draft what cannot be in one configuration together, and says so.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use lb_core::service::{self, Cluster, ClusterError, DEFAULT_WEIGHT, MAX_SERVICES, Mode, Subject};
 
@@ -143,12 +144,18 @@ fn leave_out(services: &mut Vec<Service>, error: &ClusterError, remarks: &mut Re
 
 /// Each VIP of a service is put on one interface, and nothing else is put anywhere.
 fn settle_groups(draft: &mut Draft, remarks: &mut Remarks) {
+    let has_nat = draft.services.iter().any(|service| service.mode == Mode::Nat);
+    let reals = draft.reals();
     let Some(pair) = &mut draft.pair else { return };
     let vips: BTreeSet<_> = draft.services.iter().map(|service| service.vip).collect();
     let mut placed = BTreeSet::new();
     for (interface, addresses) in &mut pair.groups {
         addresses.retain(|address| {
-            if !vips.contains(address) {
+            if has_nat && !vips.contains(address) && !reals.contains(address) {
+                if placed.insert(*address) {
+                    pair.gateways.push((interface.clone(), *address));
+                }
+            } else if !vips.contains(address) {
                 remarks.in_general(format!("{address} on {interface} is no VIP of a service: lbd does not move it"));
             }
             vips.contains(address) && placed.insert(*address)
@@ -161,9 +168,11 @@ fn settle_groups(draft: &mut Draft, remarks: &mut Remarks) {
             addresses.push(vip);
         }
     }
-    pair.groups.retain(|(_, addresses)| !addresses.is_empty());
+    let gateways = &pair.gateways;
+    pair.groups.retain(|(name, addresses)| !addresses.is_empty() || gateways.iter().any(|(own, _)| own == name));
     if !pair.groups.is_empty() {
         draft.interfaces.retain(|name| pair.groups.iter().any(|(interface, _)| interface == name));
     }
-    pair.paths.retain(|path| !vips.contains(&path.local) && !vips.contains(&path.peer));
+    let moves = |address: &IpAddr| vips.contains(address) || gateways.iter().any(|(_, gateway)| gateway == address);
+    pair.paths.retain(|path| !moves(&path.local) && !moves(&path.peer));
 }

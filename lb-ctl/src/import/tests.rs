@@ -134,6 +134,16 @@ fn a_vrrp_instance_becomes_the_pair() {
 }
 
 #[test]
+fn other_addresses_of_a_vrrp_instance_are_gateways_where_there_is_nat() {
+    let imported = imported(Source::Keepalived, &KEEPALIVED.replace("lb_kind DR", "lb_kind NAT"));
+    let inside =
+        "[[pair.vip_group]]\nname = \"eth1\"\ninterface = \"eth1\"\nvips = []\ngateways = [\"198.51.100.99\"]\n";
+    assert_has(&imported, &["vips = [\"198.51.100.1\"]\n", inside]);
+    let interfaces = imported.config.lines().find(|line| line.starts_with("interfaces = ")).unwrap();
+    assert!(interfaces.contains("eth1") && interfaces.contains("eth2"), "{interfaces}");
+}
+
+#[test]
 fn secrets_stay_where_they_are() {
     let imported = imported(Source::Keepalived, KEEPALIVED);
     assert!(!serde_json::to_string(&imported).unwrap().contains("hunter2"));

@@ -148,12 +148,13 @@ fn pair(pair: &Pair) -> String {
     }
     for (interface, vips) in &pair.groups {
         let vips: Vec<String> = vips.iter().map(IpAddr::to_string).collect();
-        let interface = quoted(interface);
-        let _ = write!(
-            text,
-            "\n[[pair.vip_group]]\nname = {interface}\ninterface = {interface}\nvips = [{}]\n",
-            list(&vips)
-        );
+        let name = quoted(interface);
+        let _ = write!(text, "\n[[pair.vip_group]]\nname = {name}\ninterface = {name}\nvips = [{}]\n", list(&vips));
+        let gateways = pair.gateways.iter().filter(|(own, _)| own == interface);
+        let gateways: Vec<String> = gateways.map(|(_, gateway)| gateway.to_string()).collect();
+        if !gateways.is_empty() {
+            let _ = writeln!(text, "gateways = [{}]", list(&gateways));
+        }
     }
     if pair.paths.is_empty() { as_comment(&text) } else { text }
 }

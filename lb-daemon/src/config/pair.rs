@@ -95,7 +95,7 @@ pub struct VipGroup {
     pub name: String,
     /// The interface that gets the addresses, and on which they are announced.
     pub interface: String,
-    /// The addresses, each with a prefix of its full length; none twice.
+    /// The addresses, VIPs of services and then gateways, each with a prefix of its full length; none twice.
     pub vips: Vec<IpAddr>,
 }
 

@@ -41,6 +41,7 @@ pub(super) fn validate(
         problems.add(too_many_reals(&raw, limits.reals));
     }
     let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
+    let cluster = cluster.map(|cluster| cluster.with_gateways(pair::gateways(&raw)));
     let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
     let pair = if all_read { pair::pair(&raw, problems) } else { None };
     let checkpoint = if all_read { checkpoint::checkpoint(&raw, pair.as_ref(), problems) } else { None };

@@ -85,6 +85,11 @@ impl PairPlan {
         (0..self.vips).flat_map(|index| self.vip_addresses(index))
     }
 
+    /// The client's addresses: IPv4, IPv6.
+    pub fn client_addresses(&self) -> [IpAddr; 2] {
+        inner(CLIENT_HOST)
+    }
+
     /// The client's IPv4 address.
     pub fn client_address(&self) -> Ipv4Addr {
         v4(inner(CLIENT_HOST))

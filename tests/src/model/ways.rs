@@ -147,3 +147,62 @@ fn is_never_forwarded(destination: &[u8; 16]) -> bool {
     let loopback = u128::from_be_bytes(*destination) == 1;
     destination[0] == 0xff || (destination[0] == 0xfe && destination[1] & 0xc0 == 0x80) || loopback
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use lb_common::{PROTOCOL_TCP, PROTOCOL_UDP};
+
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
+    const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+
+    fn question(destination: IpAddr, protocol: u8, length: usize) -> Question {
+        let (destination, family) = address_of(destination);
+        Question { family, protocol, class: 0x13, source: [0; 16], destination, length, ingress: 1 }
+    }
+
+    /// What the kernel answers, by its first letter.
+    fn answer(ways: &Ways, question: &Question) -> char {
+        match ways.ask(question) {
+            Answer::Success(_) => 's',
+            Answer::NotForwarded => 'n',
+            Answer::ForwardingDisabled => 'd',
+            Answer::NoNeighbour(_) => 'w',
+            Answer::TooLong => 'l',
+            Answer::Refused => 'r',
+        }
+    }
+
+    #[test]
+    fn the_first_route_that_fits_answers() {
+        let out = |mac| Leads::Out { gateway: None, mac, mtu: 100 };
+        let udp = Only { protocol: Some(PROTOCOL_UDP), class: Some(0x10), ..Only::default() };
+        let routes = vec![
+            Route { to: CLIENT, only: udp, leads: Leads::Blackhole },
+            Route::to(CLIENT, out(Some(WAY_MAC))),
+            Route::to(CLIENT6, out(None)),
+        ];
+        let ways = Ways { forwards_v4: true, forwards_v6: true, routes };
+        assert_eq!(answer(&ways, &question(CLIENT, PROTOCOL_UDP, 101)), 'r');
+        assert_eq!(answer(&ways, &question(CLIENT, PROTOCOL_TCP, 100)), 's');
+        assert_eq!(answer(&ways, &question(CLIENT, PROTOCOL_TCP, 101)), 'l');
+        assert_eq!(answer(&ways, &question(CLIENT6, PROTOCOL_TCP, 100)), 'w');
+        assert_eq!(answer(&ways, &question(Ipv4Addr::new(203, 0, 113, 2).into(), PROTOCOL_TCP, 100)), 'n');
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_forward_says_so_unless_it_never_would() {
+        let ways = Ways::default();
+        assert_eq!(answer(&ways, &question(CLIENT, PROTOCOL_TCP, 100)), 'd');
+        assert_eq!(answer(&ways, &question(CLIENT6, PROTOCOL_TCP, 100)), 'd');
+        for never in ["ff02::1", "fe80::1", "febf::1", "::1"] {
+            let Ok(address) = never.parse::<Ipv6Addr>() else { panic!("{never}") };
+            assert_eq!(answer(&ways, &question(address.into(), PROTOCOL_TCP, 100)), 'n', "{never}");
+        }
+        let routable = Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 1);
+        assert_eq!(answer(&ways, &question(routable.into(), PROTOCOL_TCP, 100)), 'd');
+    }
+}

@@ -17,7 +17,7 @@ pub struct Case {
     pub name: String,
     pub state: State,
     pub steps: Vec<Step>,
-    /// What is told and wanted is read at the end, and not after each frame.
+    /// Maps and ring buffers are read at the end, and not after each frame.
     pub reads_at_end: bool,
     /// The interface that the frames come in by.
     pub ingress: u32,

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fastrand::Rng;
 use lb_common::{
     FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_NAT, NAT_REPLIES, NAT_REPLY_RANGES, NO_REAL, NatPortKey,
-    NatReplyValue, NatState, OPTION_REAL_PORTS, ServiceKey,
+    NatReplyValue, NatState, OPTION_REAL_PORTS, PROTOCOL_UDP, ServiceKey,
 };
-use lb_tests::model::{Leads, Route, State, Ways};
+use lb_tests::harness::LOOPBACK;
+use lb_tests::model::{Leads, Only, Route, State, Ways};
 use lb_tests::world::address_of;
 
-use crate::world::{CLIENTS, FRAGMENT_IDS, FRONTS, Front, NAT_PORT, client, family_of, real_address, reals_of};
+use crate::world::{CLIENTS, FRAGMENT_IDS, FRONTS, Front, NAT_PORT, client, family_of, real_address, reals_of, vip};
 
 /// The port of most reals.
 pub const REAL_PORT: u16 = 8_082;
@@ -19,8 +20,10 @@ pub const REAL_PORTS: [u16; 5] = [REAL_PORT, REAL_PORT, NAT_PORT, 8_003, 53];
 
 /// Clients that there is something special about, behind the others.
 pub const UNKNOWN_CLIENT: u16 = CLIENTS;
+/// A client that the kernel forwards some replies to only.
+const PARTED_CLIENT: u16 = CLIENTS + 9;
 /// Clients of all kinds are below it: the last one has no route.
-pub const ALL_CLIENTS: u16 = CLIENTS + 10;
+pub const ALL_CLIENTS: u16 = CLIENTS + 11;
 
 /// Adds it all to a state that has its services and reals.
 pub fn add(rng: &mut Rng, state: &mut State) {
@@ -112,6 +115,15 @@ fn routes() -> Vec<Route> {
             Leads::Unreachable,
             Leads::Prohibit,
         ];
+        // Datagrams of the first VIP that came in by loopback. It shows what the kernel is asked.
+        let only = Only {
+            source: Some(vip(family, 0)),
+            protocol: Some(PROTOCOL_UDP),
+            ingress: Some(LOOPBACK),
+            ..Only::default()
+        };
+        routes.insert(0, Route { to: client(family, PARTED_CLIENT), only, leads: near(PARTED_CLIENT) });
+        routes.push(Route::to(client(family, PARTED_CLIENT), Leads::Unreachable));
         let clients = (UNKNOWN_CLIENT..).map(|n| client(family, n));
         routes.extend(clients.zip(special).map(|(to, leads)| Route::to(to, leads)));
     }

@@ -77,6 +77,7 @@ fn a_vip_of_two_services_counts_once() {
     let two = Cluster::new(vec![web(), second], reals()).unwrap();
     assert_eq!(vips(&one), vips(&two));
     assert_ne!(services(&one), services(&two));
+    assert_ne!(vips(&one.clone().with_gateways(["192.0.2.254".parse().unwrap()])), vips(&one));
 }
 
 #[test]

@@ -146,6 +146,9 @@ fn a_real_with_another_address_or_port_is_no_former_member() {
     let moved = [real("a", 1), real("b", 2), real("c", 33)];
     table.replace(cluster(&[without_c()], &moved), 1).unwrap();
     assert_eq!(replies(&table).len(), 2);
+    let successor = [real("a", 1), real("c", 33), real("new", 2)];
+    table.replace(cluster(&[nat("web", Ports::Single(80), &[("a", Some(8_080))])], &successor), 2).unwrap();
+    assert_eq!(replies(&table).len(), 1, "who comes to an address is not who was there");
     let other = nat("web", Ports::Single(80), &[("a", Some(8_081)), ("b", Some(8_080))]);
     table.replace(cluster(&[other], &three()), 2).unwrap();
     assert_eq!(replies(&table).len(), 2, "who serves at another port serves there alone");
@@ -158,4 +161,16 @@ fn a_service_that_leaves_nat_leaves_nothing() {
     table.replace(cluster(&[dsr], &three()), 1).unwrap();
     let rows = table.rows();
     assert!(rows.nat_replies.is_empty() && rows.nat_ports.is_empty() && rows.service_options.is_empty());
+}
+
+#[test]
+fn gateways_are_vips_without_services() {
+    let gateway = "198.51.100.254".parse().unwrap();
+    let mut table = table_of(&[web()]);
+    let without = table.rows();
+    table.replace(cluster(&[web()], &three()).with_gateways([gateway]), 1).unwrap();
+    let with = table.rows();
+    assert_eq!(with.vips.len(), without.vips.len() + 1);
+    assert_eq!(with.vips[&vip_key(gateway)].flags, 0);
+    assert_eq!(diff(&without, &with).len(), 1);
 }

@@ -67,10 +67,11 @@ const PEER_ADDRESS: Text = Text {
 /// Keys of a `[[pair.path]]`. Which of them a path can have depends on its type.
 pub const PATH: TableKeys = TableKeys { title: "`[[pair.path]]`", prefix: "pair.path.", keys: &names(&PATH_KEYS) };
 
-const VIP_GROUP_KEYS: [Key; 3] = [
+const VIP_GROUP_KEYS: [Key; 4] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("interface", Value::Interface, Absent::Required),
-    Key::new("vips", Value::List { of: &Value::Address, count: 1..=usize::MAX }, Absent::Required),
+    Key::new("vips", Value::List { of: &Value::Address, count: 0..=usize::MAX }, Absent::Required),
+    Key::new("gateways", Value::List { of: &Value::Address, count: 0..=usize::MAX }, Absent::None),
 ];
 
 /// Keys of a `[[pair.vip_group]]`.

@@ -57,6 +57,7 @@ pub(in crate::config) struct RawVipGroup {
     /// The whole list.
     pub(in crate::config) vips_span: Range<usize>,
     pub(in crate::config) vips: Vec<Spanned<IpAddr>>,
+    pub(in crate::config) gateways: Vec<Spanned<IpAddr>>,
 }
 
 /// `[pair.track]`.
@@ -148,9 +149,12 @@ fn vip_group(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Ra
     let name = table.required_string("name", "\"public\"", problems);
     let interface = table.required_string("interface", "\"eth0\"", problems);
     let vips_span = table.required("vips", example, problems)?.span();
-    let vips = table.strings("vips", example, problems);
-    let vips = vips.iter().filter_map(|vip| ip_address("vips", vip, example, problems)).collect();
-    Some(RawVipGroup { name: name?, interface: interface?, vips_span, vips })
+    let mut addresses = |key: &str| -> Vec<Spanned<IpAddr>> {
+        let texts = table.strings(key, example, problems);
+        texts.iter().filter_map(|text| ip_address(key, text, example, problems)).collect()
+    };
+    let (vips, gateways) = (addresses("vips"), addresses("gateways"));
+    Some(RawVipGroup { name: name?, interface: interface?, vips_span, vips, gateways })
 }
 
 fn track(table: &Table<'_, '_>, problems: &mut Problems) -> RawTrack {

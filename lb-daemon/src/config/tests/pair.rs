@@ -469,11 +469,40 @@ fn vips_that_are_not_in_one_group() {
         [homeless, "37:9 no service has the VIP 198.51.100.2 | remove it, or define the service"]
     );
     let twice = group("public", "eth0", vip) + &group("other", "eth0", vip);
-    assert_eq!(with_table(&twice), ["41:9 the VIP 198.51.100.1 is in the groups twice | remove one of the two"]);
+    assert_eq!(with_table(&twice), ["41:9 the address 198.51.100.1 is in the groups twice | remove one of the two"]);
     let second = GOOD.replacen("[[service]]", "[[service]]\nname = \"tls\"\nvip = \"198.51.100.2\"\nprotocol = \"tcp\"\nport = 443\nmode = \"dsr\"\nreals = [\"web1\"]\n[[service]]", 1);
     let named_twice = group("public", "eth0", vip) + &group("public", "eth0", "\"198.51.100.2\"");
     let found = errors(&format!("{second}{PAIR}{named_twice}"));
     assert_eq!(found, ["46:8 VIP group \"public\": the name is given twice | rename one of the two"]);
+}
+
+#[test]
+fn gateways_move_with_the_vips() {
+    let group = |gateways: &str| {
+        format!(
+            "[[pair.vip_group]]\nname = \"public\"\ninterface = \"eth0\"\nvips = [\"198.51.100.1\"]\ngateways = [{gateways}]\n"
+        )
+    };
+    let config = parse(&format!("{GOOD}{PAIR}{}", group("\"192.0.2.254\", \"2001:db8::254\""))).unwrap();
+    let moved: Vec<String> = config.settings.pair.unwrap().vips().map(|address| address.to_string()).collect();
+    assert_eq!(moved, ["198.51.100.1", "192.0.2.254", "2001:db8::254"]);
+    assert_eq!(config.cluster.gateways().len(), 2);
+    for (gateway, expected) in [
+        (
+            "198.51.100.1",
+            "the gateway 198.51.100.1 is the VIP of service \"web\" | a VIP is in `vips`, and moves as well",
+        ),
+        ("192.0.2.11", "the gateway 192.0.2.11 is the address of real \"web1\" | give an address of this pair's own"),
+        ("224.0.0.1", "the gateway 224.0.0.1 is no address of a host | give an address through which reals can route"),
+    ] {
+        let found = with_table(&group(&format!("{gateway:?}")));
+        assert_eq!(found[0], format!("38:13 {expected}"));
+    }
+    let twice = with_table(&group("\"192.0.2.254\", \"192.0.2.254\""));
+    assert_eq!(twice, ["38:28 the address 192.0.2.254 is in the groups twice | remove one of the two"]);
+    let alone =
+        "[[pair.vip_group]]\nname = \"inside\"\ninterface = \"eth0\"\nvips = []\ngateways = [\"192.0.2.254\"]\n";
+    assert!(with_table(&(group("") + alone)).is_empty());
 }
 
 #[test]

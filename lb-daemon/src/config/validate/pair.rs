@@ -3,6 +3,7 @@
 mod paths;
 mod vips;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_config::{Diagnostic, Problems, Spanned, duration_text, refuse_repeated};
@@ -15,6 +16,12 @@ use super::super::{
     MAX_GATEWAYS, PairSettings, PathSettings, TrackSettings, VipGroup, Way,
 };
 use super::{path, refuse_interface_name};
+
+/// Addresses that move with the VIPs and that no service has.
+pub(super) fn gateways(raw: &RawConfig) -> Vec<IpAddr> {
+    let groups = raw.pair.iter().flat_map(|pair| &pair.vip_groups);
+    groups.flat_map(|group| &group.gateways).map(|gateway| *gateway.get_ref()).collect()
+}
 
 /// The pair, unless something is wrong with it, which is then among the problems.
 pub(super) fn pair(raw: &RawConfig, problems: &mut Problems) -> Option<PairSettings> {

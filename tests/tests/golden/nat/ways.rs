@@ -121,18 +121,17 @@ fn neighbours() -> Vec<Case> {
             })
             .send(&first, drop(DropReason::NoNeighbour).wants(client(family))),
         );
-        let mut full = nat_case(format!("way v{family}, asked for more often than there is room"), |state| {
-            leads_to(state, family, Some(out(None)));
-        });
-        full.reads_at_end = true;
-        for n in 0..ROOM + 3 {
-            let dropped = drop(DropReason::NoNeighbour);
-            full = full.send(&answer, if n < ROOM { dropped.wants(client(family)) } else { dropped });
-        }
-        cases.push(full);
     }
-    let gateway = |state: &mut State| leads_to(state, V4, Some(out(Some(UNKNOWN6.into()))));
     let answer = answer(V4, TCP, ACK);
+    let unknown = |state: &mut State| leads_to(state, V4, Some(out(None)));
+    let mut full = nat_case("way asked for more often than there is room", unknown);
+    full.reads_at_end = true;
+    for n in 0..ROOM + 3 {
+        let dropped = drop(DropReason::NoNeighbour);
+        full = full.send(&answer, if n < ROOM { dropped.wants(client(V4)) } else { dropped });
+    }
+    cases.push(full);
+    let gateway = |state: &mut State| leads_to(state, V4, Some(out(Some(UNKNOWN6.into()))));
     cases.push(
         nat_case("way v4 by a v6 gateway that is not known", gateway)
             .send(&answer, drop(DropReason::NoNeighbour).wants(UNKNOWN6.into())),

@@ -1,4 +1,4 @@
-//! Where the VIPs are put: each VIP of a service in one group, and nothing else.
+//! Where the VIPs are put: each VIP of a service in one group, and beside them gateways, which no service has.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,6 +23,7 @@ pub(super) fn vip_groups(raw: &RawConfig, pair: &RawPair, problems: &mut Problem
         refuse_name(group, &mut names, problems);
         refuse_interface(group, &raw.interfaces, problems);
         refuse_vips(group, raw, &mut placed, problems);
+        refuse_gateways(group, raw, &mut placed, problems);
     }
     refuse_homeless(raw, &placed, problems);
     pair.vip_groups.iter().map(group).collect()
@@ -45,7 +46,7 @@ fn group(raw: &RawVipGroup) -> VipGroup {
     VipGroup {
         name: raw.name.get_ref().clone(),
         interface: raw.interface.get_ref().clone(),
-        vips: raw.vips.iter().map(|vip| *vip.get_ref()).collect(),
+        vips: raw.vips.iter().chain(&raw.gateways).map(|address| *address.get_ref()).collect(),
     }
 }
 
@@ -85,7 +86,7 @@ fn refuse_vips(
     placed: &mut HashMap<IpAddr, Range<usize>>,
     problems: &mut Problems,
 ) {
-    if group.vips.is_empty() {
+    if group.vips.is_empty() && group.gateways.is_empty() {
         let help = "name a VIP of a service, as in vips = [\"192.0.2.1\"], or remove the group";
         problems.add(Diagnostic::new(group.vips_span.clone(), "`vips` is empty", "no address", help));
     }
@@ -95,11 +96,39 @@ fn refuse_vips(
             let help = "remove it, or define the service";
             problems.add(Diagnostic::new(vip.span(), format!("no service has the VIP {address}"), "here", help));
         }
-        if let Some(first) = placed.insert(address, vip.span()) {
-            let title = format!("the VIP {address} is in the groups twice");
-            let diagnostic = Diagnostic::new(vip.span(), title, "here again", "remove one of the two");
-            problems.add(diagnostic.with_context(first, "first here"));
+        refuse_second(vip, placed, problems);
+    }
+}
+
+fn refuse_second(address: &Spanned<IpAddr>, placed: &mut HashMap<IpAddr, Range<usize>>, problems: &mut Problems) {
+    if let Some(first) = placed.insert(*address.get_ref(), address.span()) {
+        let title = format!("the address {} is in the groups twice", address.get_ref());
+        let diagnostic = Diagnostic::new(address.span(), title, "here again", "remove one of the two");
+        problems.add(diagnostic.with_context(first, "first here"));
+    }
+}
+
+fn refuse_gateways(
+    group: &RawVipGroup,
+    raw: &RawConfig,
+    placed: &mut HashMap<IpAddr, Range<usize>>,
+    problems: &mut Problems,
+) {
+    for gateway in &group.gateways {
+        let address = *gateway.get_ref();
+        let mut refuse = |what: String, help: &str| {
+            problems.add(Diagnostic::new(gateway.span(), format!("the gateway {address} is {what}"), "here", help));
+        };
+        if let Some(service) = raw.services.iter().find(|service| *service.vip.get_ref() == address) {
+            refuse(format!("the VIP of service {:?}", service.name.get_ref()), "a VIP is in `vips`, and moves as well");
         }
+        if let Some(real) = raw.reals.iter().find(|real| *real.address.get_ref() == address) {
+            refuse(format!("the address of real {:?}", real.name.get_ref()), "give an address of this pair's own");
+        }
+        if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+            refuse("no address of a host".to_owned(), "give an address through which reals can route");
+        }
+        refuse_second(gateway, placed, problems);
     }
 }
 
