@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::build::{self, cargo, run as run_command};
 use crate::prerequisites::{self, Need};
+use crate::vm;
 
 /// What to measure.
 #[derive(Subcommand)]
@@ -22,6 +23,8 @@ pub enum Bench {
     Soak(Soak),
     /// What checkpoints cost and how soon a successor forwards with them, beside redb, SQLite, conntrack and nftables
     Checkpoint(Checkpoint),
+    /// How much comes through and what it costs, beside forwarding, nftables, HAProxy, nginx and, in a virtual machine, IPVS
+    Throughput(Throughput),
 }
 
 /// How to measure packets.
@@ -97,6 +100,26 @@ pub struct Checkpoint {
     quick: bool,
 }
 
+/// How to measure throughput.
+#[derive(Args)]
+pub struct Throughput {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fewer and shorter rounds: a first look
+    #[arg(long)]
+    quick: bool,
+    /// Only systems whose name, `understudy-dsr`, contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Leave out the virtual machine, and IPVS with it
+    #[arg(long)]
+    no_guest: bool,
+    /// Measure in the virtual machine only
+    #[arg(long, conflicts_with = "no_guest")]
+    guest: bool,
+}
+
 /// Runs the bench.
 pub fn run(root: &Path, bench: &Bench) -> Result<()> {
     match bench {
@@ -106,6 +129,7 @@ pub fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Failover(options) => failover(root, options),
         Bench::Soak(options) => soak(root, options),
         Bench::Checkpoint(options) => checkpoint(root, options),
+        Bench::Throughput(options) => throughput(root, options),
     }
 }
 
@@ -167,6 +191,33 @@ fn checkpoint(root: &Path, checkpoint: &Checkpoint) -> Result<()> {
     prerequisites::ensure(root, &[Need::Network, Need::Toolchain, Need::Conntrack])?;
     let json = checkpoint.json.as_deref();
     run_command(&mut bench(root, "lb-bench-checkpoint", &[], json, checkpoint.quick)?)
+}
+
+fn throughput(root: &Path, throughput: &Throughput) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain, Need::Throughput])?;
+    build_programs(root)?;
+    let mut command = bench(root, "lb-bench-throughput", &[], throughput.json.as_deref(), throughput.quick)?;
+    if let Some(text) = &throughput.only {
+        command.arg("--only").arg(text);
+    }
+    if !throughput.no_guest {
+        // The machine takes the bench with it.
+        run_command(cargo(root).args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "lb-bench-throughput",
+        ]))?;
+        let options = vm::Throughput { quick: throughput.quick, only: throughput.only.as_deref() };
+        command.arg("--with").arg(vm::measure_throughput(root, &options)?);
+    }
+    if throughput.guest {
+        command.arg("--only-with");
+    }
+    run_command(&mut command)
 }
 
 /// Builds the programs that run in a network of namespaces, for release.

@@ -6,13 +6,14 @@ mod ebpf;
 
 use std::{env, error::Error, fs, path::Path};
 
-/// Builds binary `bin` of lb-ebpf for a package one folder below the workspace's root, and copies it to `OUT_DIR` under its name.
+/// Builds binary `bin` of lb-ebpf for a package somewhere below the workspace's root, and copies it to `OUT_DIR` under its name.
 ///
 /// # Errors
 /// What failed and the command that mends it.
 pub fn embed(bin: &str) -> Result<(), Box<dyn Error>> {
     let manifest = env::var("CARGO_MANIFEST_DIR")?;
-    let root = Path::new(&manifest).parent().ok_or("the manifest has no parent folder")?;
+    let mut above = Path::new(&manifest).ancestors().skip(1);
+    let root = above.find(|folder| folder.join("Cargo.lock").is_file()).ok_or("no folder above has a Cargo.lock")?;
     for watched in ["lb-ebpf/src", "lb-ebpf/Cargo.toml", "lb-common/src", "xtask/src/ebpf.rs", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }

@@ -14,7 +14,8 @@ use crate::namespace::{Namespace, NamespaceHandle};
 use crate::process::{Process, wait_for};
 use crate::run::{Run, mount_bpffs};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// Long, for an emulated machine on a busy host.
+const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// What `lbctl` ends with when it has answered, and something is amiss.
 const EXIT_DEGRADED: i32 = 4;

@@ -29,6 +29,10 @@ pub enum Need {
     VirtualMachine,
     /// The program that dumps and loads the kernel's connections.
     Conntrack,
+    /// What throughput is compared with and loaded by, beside what networks have.
+    Throughput,
+    /// The program that tells the kernel's own load balancer what to do, in a virtual machine.
+    Ipvs,
 }
 
 /// Makes sure that everything in `needs` is there, cheap looks first.
@@ -56,6 +60,12 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
     }
     if needs.contains(&Need::Conntrack) {
         packages::ensure(&packages::CONNTRACK)?;
+    }
+    if needs.contains(&Need::Throughput) {
+        packages::ensure(&packages::THROUGHPUT)?;
+    }
+    if needs.contains(&Need::Ipvs) {
+        packages::ensure(&packages::IPVS)?;
     }
     if needs.contains(&Need::Lints) {
         toolchain::ensure_component(root, "clippy", "cargo-clippy")?;

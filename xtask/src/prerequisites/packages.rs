@@ -46,9 +46,13 @@ pub const VIRTUAL_MACHINE: [Program; 6] = [
 ];
 /// What the bench of checkpoints compares with.
 pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];
-/// Where programs for administration, and a font, lie, beside PATH.
-const MORE_PLACES: [&str; 5] =
-    ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/share/fonts/truetype/dejavu"];
+/// What the bench of throughput compares with, and the load that it puts on.
+pub const THROUGHPUT: [Program; 2] = [("wrk", "wrk"), ("ngx_stream_module.so", "libnginx-mod-stream")];
+/// What the same bench takes into a virtual machine.
+pub const IPVS: [Program; 2] = [("ipvsadm", "ipvsadm"), ("ethtool", "ethtool")];
+/// Where programs for administration, a font and nginx's modules lie, beside PATH.
+const MORE_PLACES: [&str; 6] =
+    ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/share/fonts/truetype/dejavu", "/usr/lib/nginx/modules"];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the packages of those programs that are missing.

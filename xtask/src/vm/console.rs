@@ -23,16 +23,37 @@ pub struct Report {
 /// What the tests of these names came to. The error says in a line what is wrong.
 pub fn judge(printed: &str, tests: &[&str]) -> Result<Report, String> {
     let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    let kernel = whole(&lines)?;
+    let passed =
+        tests.iter().map(|test| Ok((test.to_string(), passed(&lines, test)?))).collect::<Result<_, String>>()?;
+    ended(&lines)?;
+    Ok(Report { kernel, passed })
+}
+
+/// What follows `mark` on the lines that something printed which is no test. The error says in a line what is wrong.
+pub fn told(printed: &str, name: &str, mark: &str) -> Result<Vec<String>, String> {
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    whole(&lines)?;
+    let (output, code) = output(&lines, name)?;
+    if code != "0" {
+        return Err(format!("`{name}` failed (exit code {code})"));
+    }
+    ended(&lines)?;
+    Ok(output.iter().filter_map(|line| line.strip_prefix(mark)).map(ToString::to_string).collect())
+}
+
+/// The kernel's release, where it has come up and not given up.
+fn whole(lines: &[&str]) -> Result<String, String> {
     if let Some(panic) = lines.iter().find(|line| line.contains(PANIC)) {
         return Err(format!("the kernel gave up: {panic}"));
     }
-    let kernel = word_after(&lines, "kernel").ok_or("it did not come so far as to run anything")?;
-    let passed =
-        tests.iter().map(|test| Ok((test.to_string(), passed(&lines, test)?))).collect::<Result<_, String>>()?;
-    if !lines.iter().any(|line| *line == format!("{MARK}done")) {
-        return Err("it ended before its first process was done".to_string());
-    }
-    Ok(Report { kernel, passed })
+    word_after(lines, "kernel").ok_or_else(|| "it did not come so far as to run anything".to_string())
+}
+
+fn ended(lines: &[&str]) -> Result<(), String> {
+    let done = format!("{MARK}done");
+    let found = lines.iter().any(|line| *line == done);
+    found.then_some(()).ok_or_else(|| "it ended before its first process was done".to_string())
 }
 
 /// The console's last lines.
@@ -41,13 +62,19 @@ pub fn tail(printed: &str) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// How many tests of a test program have passed; the error says why it has not.
-fn passed(lines: &[&str], test: &str) -> Result<u32, String> {
+/// What one of those that init runs has printed, and its exit code.
+fn output<'a, 'b>(lines: &'b [&'a str], test: &str) -> Result<(&'b [&'a str], String), String> {
     let begin = lines.iter().position(|line| *line == format!("{MARK}begin {test}"));
     let begin = begin.ok_or_else(|| format!("the tests `{test}` were not begun"))?;
     let end = format!("end {test}");
     let code = word_after(&lines[begin..], &end).ok_or_else(|| format!("the tests `{test}` have not ended"))?;
     let output = lines[begin..].split(|line| line.starts_with(&format!("{MARK}{end}"))).next().unwrap_or_default();
+    Ok((output, code))
+}
+
+/// How many tests of a test program have passed; the error says why it has not.
+fn passed(lines: &[&str], test: &str) -> Result<u32, String> {
+    let (output, code) = output(lines, test)?;
     if code != "0" {
         let refused = output.iter().any(|line| line.contains(REFUSED) && line.contains(" insns "));
         let why = if refused { ", as the kernel's verifier refused the XDP program" } else { "" };
@@ -118,6 +145,16 @@ mod tests {
     fn a_program_that_ran_no_test_has_not_passed() {
         let nothing = GOOD.replace("ok. 1 passed", "ok. 0 passed");
         assert_eq!(wrong(&nothing), "the tests `random` ended well without a test that passed");
+    }
+
+    #[test]
+    fn what_was_told_is_what_follows_the_mark_of_one_alone() {
+        let printed = GOOD.replace("running 2 tests", "record: {1}\r\nnoise\r\nrecord: {2}");
+        assert_eq!(told(&printed, "golden", "record: ").unwrap(), ["{1}", "{2}"]);
+        assert_eq!(told(&printed, "random", "record: ").unwrap(), Vec::<String>::new());
+        let failed = printed.replace("end golden 0", "end golden 1");
+        assert_eq!(told(&failed, "golden", "record: ").unwrap_err(), "`golden` failed (exit code 1)");
+        assert!(told(&printed.replace("vm: done", ""), "golden", "record: ").is_err());
     }
 
     #[test]

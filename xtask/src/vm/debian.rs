@@ -1,4 +1,4 @@
-//! Debian 12's kernel, its module for veths and a busybox, out of its packages. Nothing is installed: they are kept in a directory.
+//! Debian 12's kernel, its modules and a busybox, out of its packages. Nothing is installed: they are kept in a directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ const BUSYBOX: &str = "busybox-static";
 /// What the machine is made of.
 pub struct Debian {
     pub kernel: PathBuf,
-    /// The one module that the tests need.
-    pub veth: PathBuf,
+    /// The folder of all its modules.
+    pub modules: PathBuf,
     pub busybox: PathBuf,
 }
 
 /// Fetches all of it into `directory`, once. It takes the network, and 30 MB.
 pub fn ensure(directory: &Path) -> Result<Debian> {
     let kept = directory.join("debian");
-    let debian = Debian { kernel: kept.join("kernel"), veth: kept.join("veth.ko"), busybox: kept.join("busybox") };
-    if ![&debian.kernel, &debian.veth, &debian.busybox].iter().all(|file| file.is_file()) {
+    let debian = Debian { kernel: kept.join("kernel"), modules: kept.join("modules"), busybox: kept.join("busybox") };
+    if !debian.kernel.is_file() || !debian.modules.is_dir() || !debian.busybox.is_file() {
         // It appears under its name when it is whole.
         let growing = directory.join("debian.new");
         make_anew(&growing)?;
@@ -46,8 +46,8 @@ fn fetch(directory: &Path) -> Result<()> {
     download.args(["download", "-qq", &kernel, BUSYBOX]).current_dir(directory);
     output(&mut download).context("the kernel cannot be fetched; it is downloaded from deb.debian.org")?;
     let release = kernel.trim_start_matches("linux-image-");
-    let veth = format!("lib/modules/{release}/kernel/drivers/net/veth.ko");
-    take(directory, &kernel, &[(&format!("boot/vmlinuz-{release}"), "kernel"), (&veth, "veth.ko")])?;
+    let modules = format!("lib/modules/{release}/kernel");
+    take(directory, &kernel, &[(&format!("boot/vmlinuz-{release}"), "kernel"), (&modules, "modules")])?;
     take(directory, BUSYBOX, &[("bin/busybox", "busybox")])
 }
 
@@ -59,7 +59,7 @@ fn newest(names: &str) -> Option<String> {
     kernels.max_by_key(number).map(ToString::to_string)
 }
 
-/// Unpacks the downloaded `package` and keeps these files of it, each under another name.
+/// Unpacks the downloaded `package` and keeps these files and folders of it, each under another name.
 fn take(directory: &Path, package: &str, files: &[(&str, &str)]) -> Result<()> {
     let archive = downloaded(directory, package)?;
     let unpacked = directory.join("unpacked");

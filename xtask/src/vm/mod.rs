@@ -1,12 +1,16 @@
 //! `cargo xtask vmtest`: runs golden and random packets through the XDP program on the oldest kernel that it is made for,
 //! Debian 12's own, in a virtual machine.
 //!
+//! `cargo xtask bench throughput` runs in the same machine for the sake of its IPVS.
+//!
 //! The machine is emulated, since not every host of CI can do better, and it has neither disk nor network: all that it needs is in the
 //! initramfs.
 
 mod console;
 mod debian;
 mod initramfs;
+mod modules;
+mod throughput;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,10 @@ use lb_lab::{Process, interrupt};
 
 use crate::build::cargo;
 use crate::prerequisites::{self, Need};
+
+pub use throughput::{Throughput, measure as measure_throughput};
+
+use initramfs::Contents;
 
 /// What runs in the machine: integration tests that need little but the kernel and themselves.
 const TESTS: [&str; 2] = ["golden", "random"];
@@ -39,8 +47,10 @@ pub fn run(root: &Path) -> Result<()> {
     let directory = root.join(DIRECTORY);
     fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let debian = debian::ensure(&directory)?;
-    let tests = build(root)?;
-    let initramfs = initramfs::make(&directory, &debian, &tests)?;
+    let programs: Vec<_> =
+        build(root)?.into_iter().map(|(name, executable)| (executable, initramfs::run_from(&name))).collect();
+    let contents = Contents { modules: &["veth"], tools: &["ip"], programs: &programs, scripts: &[] };
+    let initramfs = initramfs::make(&directory, &debian, &contents)?;
     let begun = Instant::now();
     let printed = boot(&directory, &debian.kernel, &initramfs)?;
     let report = console::judge(&printed, &TESTS).map_err(|wrong| failed(&wrong, &printed))?;
