@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_common::Event;
-use lb_core::service::Mode;
+use lb_core::service::{Mode, Protocol};
 use lb_tests::packet::{ACK, SYN};
 
 /// Packets of one run: some milliseconds. The next run goes on with the flow after the last.
@@ -67,6 +67,45 @@ pub struct Front {
     pub reals_v6: bool,
     /// Its ring's slots.
     pub slots: Slots,
+    /// What else it is.
+    pub extra: Extra,
+}
+
+/// What a service of the bench is beside its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    Plain,
+    /// Outer sources differ by flow.
+    Sources,
+    /// A client's flows go together.
+    Affinity,
+    /// Each packet goes by itself; UDP.
+    OnePacket,
+    /// It takes packets from listed prefixes only.
+    Access,
+    /// The new flows of each source are limited, if above what the bench sends.
+    Rate,
+    /// It is an SCTP service.
+    Sctp,
+    /// The packets are the replies of its first real.
+    Reply,
+}
+
+impl Front {
+    /// The transport protocol.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self.extra {
+            Extra::OnePacket => Protocol::Udp,
+            Extra::Sctp => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        }
+    }
+
+    const fn named(self, service: &'static str, vip: IpAddr, extra: Extra) -> Self {
+        Self { service, vip, extra, ..self }
+    }
 }
 
 /// State of all slots of a ring.
@@ -90,23 +129,105 @@ const fn v6(last: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
 }
 
-const DSR_V4: Front = Front { service: "dsr-v4", vip: v4(10), mode: Mode::Dsr, reals_v6: false, slots: Slots::Clean };
-const DSR_V6: Front = Front { service: "dsr-v6", vip: v6(10), mode: Mode::Dsr, reals_v6: true, slots: Slots::Clean };
-const IPIP_V4: Front =
-    Front { service: "ipip-v4", vip: v4(20), mode: Mode::Ipip, reals_v6: false, slots: Slots::Clean };
-const IPIP_V6: Front = Front { service: "ipip-v6", vip: v6(20), mode: Mode::Ipip, reals_v6: true, slots: Slots::Clean };
-const IPIP_V4_IN_V6: Front =
-    Front { service: "ipip-v4-in-v6", vip: v4(30), mode: Mode::Ipip, reals_v6: true, slots: Slots::Clean };
-const REMEMBER: Front =
-    Front { service: "remember", vip: v4(40), mode: Mode::Dsr, reals_v6: false, slots: Slots::Remember };
-const MARKED: Front = Front { service: "marked", vip: v4(41), mode: Mode::Dsr, reals_v6: false, slots: Slots::Marked };
-const MISS: Front = Front { service: "none", vip: v4(99), mode: Mode::Dsr, reals_v6: false, slots: Slots::None };
+const DSR_V4: Front = Front {
+    service: "dsr-v4",
+    vip: v4(10),
+    mode: Mode::Dsr,
+    reals_v6: false,
+    slots: Slots::Clean,
+    extra: Extra::Plain,
+};
+const DSR_V6: Front =
+    Front { service: "dsr-v6", vip: v6(10), mode: Mode::Dsr, reals_v6: true, slots: Slots::Clean, extra: Extra::Plain };
+const IPIP_V4: Front = Front {
+    service: "ipip-v4",
+    vip: v4(20),
+    mode: Mode::Ipip,
+    reals_v6: false,
+    slots: Slots::Clean,
+    extra: Extra::Plain,
+};
+const IPIP_V6: Front = Front {
+    service: "ipip-v6",
+    vip: v6(20),
+    mode: Mode::Ipip,
+    reals_v6: true,
+    slots: Slots::Clean,
+    extra: Extra::Plain,
+};
+const IPIP_V4_IN_V6: Front = Front {
+    service: "ipip-v4-in-v6",
+    vip: v4(30),
+    mode: Mode::Ipip,
+    reals_v6: true,
+    slots: Slots::Clean,
+    extra: Extra::Plain,
+};
+const REMEMBER: Front = Front {
+    service: "remember",
+    vip: v4(40),
+    mode: Mode::Dsr,
+    reals_v6: false,
+    slots: Slots::Remember,
+    extra: Extra::Plain,
+};
+const MARKED: Front = Front {
+    service: "marked",
+    vip: v4(41),
+    mode: Mode::Dsr,
+    reals_v6: false,
+    slots: Slots::Marked,
+    extra: Extra::Plain,
+};
+const MISS: Front =
+    Front { service: "none", vip: v4(99), mode: Mode::Dsr, reals_v6: false, slots: Slots::None, extra: Extra::Plain };
 
-const NAT_V4: Front = Front { service: "nat-v4", vip: v4(50), mode: Mode::Nat, reals_v6: false, slots: Slots::Clean };
-const NAT_V6: Front = Front { service: "nat-v6", vip: v6(50), mode: Mode::Nat, reals_v6: true, slots: Slots::Clean };
+const NAT_V4: Front = Front {
+    service: "nat-v4",
+    vip: v4(50),
+    mode: Mode::Nat,
+    reals_v6: false,
+    slots: Slots::Clean,
+    extra: Extra::Plain,
+};
+const NAT_V6: Front =
+    Front { service: "nat-v6", vip: v6(50), mode: Mode::Nat, reals_v6: true, slots: Slots::Clean, extra: Extra::Plain };
+
+const IPIP_SOURCES: Front = IPIP_V4.named("ipip-sources", v4(60), Extra::Sources);
+const GUE_V4: Front = Front { mode: Mode::Gue, ..IPIP_V4.named("gue-v4", v4(61), Extra::Plain) };
+const GUE_V6: Front = Front { mode: Mode::Gue, ..IPIP_V6.named("gue-v6", v6(61), Extra::Plain) };
+const AFFINITY: Front = DSR_V4.named("affinity", v4(62), Extra::Affinity);
+const AFFINITY_REMEMBER: Front = REMEMBER.named("affinity-remember", v4(63), Extra::Affinity);
+const ONE_PACKET: Front = DSR_V4.named("one-packet", v4(64), Extra::OnePacket);
+const ACCESS: Front = DSR_V4.named("access", v4(65), Extra::Access);
+const RATE: Front = DSR_V4.named("rate", v4(66), Extra::Rate);
+const SCTP: Front = DSR_V4.named("sctp", v4(67), Extra::Sctp);
+const REPLY_V4: Front = NAT_V4.named("reply-v4", v4(68), Extra::Reply);
+const REPLY_V6: Front = NAT_V6.named("reply-v6", v6(68), Extra::Reply);
 
 /// Every service.
-pub const FRONTS: [Front; 9] = [DSR_V4, DSR_V6, IPIP_V4, IPIP_V6, IPIP_V4_IN_V6, NAT_V4, NAT_V6, REMEMBER, MARKED];
+pub const FRONTS: [Front; 20] = [
+    DSR_V4,
+    DSR_V6,
+    IPIP_V4,
+    IPIP_V6,
+    IPIP_V4_IN_V6,
+    NAT_V4,
+    NAT_V6,
+    REMEMBER,
+    MARKED,
+    IPIP_SOURCES,
+    GUE_V4,
+    GUE_V6,
+    AFFINITY,
+    AFFINITY_REMEMBER,
+    ONE_PACKET,
+    ACCESS,
+    RATE,
+    SCTP,
+    REPLY_V4,
+    REPLY_V6,
+];
 
 /// Every case, in the order in which they run and are shown.
 #[must_use]
@@ -143,6 +264,29 @@ pub fn all() -> Vec<Case> {
         exception("dsr-v4-marked-1pc", MARKED, Table { every: 100, miss: None }),
         exception("dsr-v4-marked-100pc", MARKED, Table { every: 1, miss: None }),
         Case { name: "vip-miss", ..forward("vip-miss", MISS) },
+    ]);
+    cases.extend(with_extras());
+    cases
+}
+
+/// What some services have and others do not pay for.
+fn with_extras() -> Vec<Case> {
+    let mut cases = vec![hot("ipip-v4-hot-sources", IPIP_SOURCES)];
+    cases.extend(clean(GUE_V4, ["gue-v4-hot", "gue-v4-100k", "gue-v4-1m", "gue-v4-new"]));
+    cases.extend(clean(GUE_V6, ["gue-v6-hot", "gue-v6-100k", "gue-v6-1m", "gue-v6-new"]));
+    let new_flow = |name, front| Case { flags: SYN, ..hot(name, front) };
+    let known = |every| Table { every, miss: Some(Event::FlowRemembered) };
+    cases.extend([
+        hot("dsr-v4-hot-affinity", AFFINITY),
+        exception("dsr-v4-affinity-remember-0", AFFINITY_REMEMBER, known(0)),
+        exception("dsr-v4-affinity-remember-100pc", AFFINITY_REMEMBER, known(1)),
+        hot("dsr-v4-hot-one-packet", ONE_PACKET),
+        hot("dsr-v4-hot-access", ACCESS),
+        new_flow("dsr-v4-hot-syn", DSR_V4),
+        new_flow("dsr-v4-hot-syn-rate", RATE),
+        hot("dsr-v4-hot-sctp", SCTP),
+        hot("nat-v4-hot-reply", REPLY_V4),
+        hot("nat-v6-hot-reply", REPLY_V6),
     ]);
     cases
 }
@@ -190,6 +334,9 @@ fn forward(name: &'static str, front: Front) -> Case {
         (true, Mode::Ipip, true) => ("bench_v4_undo6_run", "bench_v4_undo_floor"),
         (false, Mode::Dsr | Mode::Nat, _) => ("bench_v6_run", "bench_v6_floor"),
         (false, Mode::Ipip, _) => ("bench_v6_undo6_run", "bench_v6_undo_floor"),
+        // To reals of the VIP's family only.
+        (true, Mode::Gue, _) => ("bench_v4_undo_gue4_run", "bench_v4_undo_floor"),
+        (false, Mode::Gue, _) => ("bench_v6_undo_gue6_run", "bench_v6_undo_floor"),
     };
     Case {
         name,

@@ -6,12 +6,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lb_common::{FlowKey, PROTOCOL_TCP};
+use lb_common::FlowKey;
+use lb_core::service::Protocol;
 use lb_tests::{packet::Packet, world::flow_key};
 
 use crate::{
-    case::Case,
+    case::{Case, Extra},
     state::{ADDRESS_BITS, FIRST_PORT, FRAME_LENGTH, STATE_AT, State},
+    world::address,
 };
 
 /// The port of every service.
@@ -20,16 +22,24 @@ pub const PORT: u16 = 80;
 const CLIENT: u32 = 0xc612_0000;
 const CLIENT_NETWORK: [u16; 6] = [0x2001, 0xdb8, 0xc, 0, 0, 0];
 const ETHERNET_LENGTH: usize = 14;
-/// Bytes behind the TCP header: an IPv4 packet of 46 bytes just fills the shortest Ethernet frame.
-const DATA: usize = 6;
+/// Bytes behind the IP header: an IPv4 packet of 46 bytes just fills the shortest Ethernet frame.
+const PAYLOAD: usize = 26;
+const TCP: usize = 20;
+const UDP: usize = 8;
+const SCTP: usize = 12;
 
 /// The frame with which a case begins.
 ///
 /// # Errors
 /// The headers do not fit: the bench itself is wrong.
 pub fn first(case: &Case, next: u64, wanted: u32) -> Result<Vec<u8>> {
-    let packet =
-        Packet::ip(client(case.front.vip, 0).0, case.front.vip).tcp(FIRST_PORT, PORT, case.flags).payload(DATA);
+    let (from, to) = ends(case);
+    let packet = Packet::ip(from, to);
+    let packet = match case.front.protocol() {
+        Protocol::Tcp => packet.tcp(FIRST_PORT, PORT, case.flags).payload(PAYLOAD - TCP),
+        Protocol::Udp => packet.udp(FIRST_PORT, PORT).payload(PAYLOAD - UDP),
+        Protocol::Sctp => packet.sctp(FIRST_PORT, PORT).payload(PAYLOAD - SCTP),
+    };
     let mut frame = packet.bytes();
     let state = encode(&State {
         next,
@@ -37,7 +47,7 @@ pub fn first(case: &Case, next: u64, wanted: u32) -> Result<Vec<u8>> {
         flows: case.flows.map_or(0, u64::from),
         met: 0,
         wanted,
-        client: CLIENT,
+        client: last_word(from),
         macs: words(&frame)?,
         ether_type: u32::from(u16::from_ne_bytes([frame[12], frame[13]])),
         headers: words(&frame[ETHERNET_LENGTH..])?,
@@ -62,11 +72,26 @@ pub fn outcome(frame: &[u8]) -> Result<(u64, u64)> {
 /// The key of flow `number` of the case.
 #[must_use]
 pub fn key(case: &Case, number: u32) -> FlowKey {
-    flow_key(client(case.front.vip, number), (case.front.vip, PORT), PROTOCOL_TCP)
+    let (address, port) = client(case.front.vip, number);
+    let port = if case.front.extra == Extra::Affinity { PORT } else { port };
+    flow_key((address, port), (case.front.vip, PORT), case.front.protocol().number())
+}
+
+/// The first packet's source and destination.
+fn ends(case: &Case) -> (IpAddr, IpAddr) {
+    let first = client(case.front.vip, 0).0;
+    if case.front.extra == Extra::Reply { (address(case.front.reals_v6, 1), first) } else { (first, case.front.vip) }
+}
+
+fn last_word(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => address.to_bits() as u32,
+    }
 }
 
 /// The client of flow `number`, as the programs make it.
-fn client(vip: IpAddr, number: u32) -> (IpAddr, u16) {
+pub fn client(vip: IpAddr, number: u32) -> (IpAddr, u16) {
     let address = CLIENT + (number & ((1 << ADDRESS_BITS) - 1));
     let port = FIRST_PORT.wrapping_add((number >> ADDRESS_BITS) as u16);
     if vip.is_ipv4() {

@@ -109,6 +109,7 @@ fn run(cases: Vec<Case>, rounds: usize) -> Result<Vec<Figure>> {
     let mut programs: Vec<_> = cases.iter().flat_map(|case| [Some(case.program), case.own_work]).flatten().collect();
     programs.sort_unstable();
     programs.dedup();
+    let _kernel = world::enter()?;
     let mut dataplane = Dataplane::open_object(&options, &OBJECT.0, &programs)?;
     let mut world = World::fill(&mut dataplane)?;
     let names: Vec<_> = cases.iter().map(|case| case.name).collect();

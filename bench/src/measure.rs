@@ -1,18 +1,19 @@
 //! Runs a case, and proves by the program's own counters that every round did all of its work.
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowValue, flow_hash, slot_of};
+use lb_common::{Event, FlowValue, flow_hash, slot_of};
 use lb_daemon::dataplane::{Dataplane, Repeated};
 use lb_tests::packet::SYN;
 
 use crate::{
-    case::{Case, REMEMBERED_FLOWS, Slots},
+    case::{Case, Extra, Front, REMEMBERED_FLOWS, Slots},
     frame,
-    world::World,
+    world::{REALS, World},
 };
 
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
 
 /// Nanoseconds a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +90,11 @@ impl Runner {
     }
 
     fn forward(&mut self, dataplane: &Dataplane, world: &World) -> Result<f64> {
-        let wanted = if self.case.front.slots == Slots::None { XDP_PASS } else { XDP_TX };
+        let wanted = match self.case.front {
+            Front { slots: Slots::None, .. } => XDP_PASS,
+            Front { extra: Extra::Reply, .. } => XDP_REDIRECT,
+            _ => XDP_TX,
+        };
         let frame = frame::first(&self.case, self.next, wanted)?;
         let before = counts(dataplane, world, &self.case)?;
         let result = dataplane.run_repeated(self.case.program, &frame, self.case.packets)?;
@@ -119,7 +124,8 @@ impl Runner {
     /// The counters have grown by the rounds, and no others have.
     fn check_counts(&self, before: &Counts, after: &Counts) -> Result<()> {
         let packets = u64::from(self.case.packets);
-        let forwarded = if self.case.front.slots == Slots::None { 0 } else { packets };
+        let front = self.case.front;
+        let forwarded = if front.slots == Slots::None || front.extra == Extra::Reply { 0 } else { packets };
         let syn = if self.case.flags & SYN != 0 { forwarded } else { 0 };
         let grown: Vec<_> = after.reals.iter().zip(&before.reals).map(|(after, before)| after - before).collect();
         let served_packets = after.service - before.service;
@@ -132,13 +138,17 @@ impl Runner {
         let sum: u64 = grown.iter().sum();
         ensure!(sum == forwarded, "the reals were sent {sum} packets instead of {forwarded}");
         let served = grown.iter().filter(|grown| **grown != 0).count();
-        let spread = forwarded == 0 || (served == 1) == (self.case.flows == Some(1));
+        let one = self.case.flows == Some(1) && front.extra != Extra::OnePacket;
+        let spread = forwarded == 0 || (served == 1) == one;
         ensure!(spread, "{served} reals were sent packets, which is not what {:?} flows do", self.case.flows);
         Ok(())
     }
 
     fn expected_events(&self, before: &[u64]) -> Vec<u64> {
         let mut events = before.to_vec();
+        if self.case.front.extra == Extra::Reply {
+            events[Event::ReplyForwarded as usize] += u64::from(self.case.packets);
+        }
         if let Some((table, miss)) = self.case.table.and_then(|table| Some((table, table.miss?))) {
             events[miss as usize] += u64::from(REMEMBERED_FLOWS) - known(table.every).count() as u64;
         }
@@ -165,7 +175,7 @@ impl Runner {
             let value = FlowValue {
                 last_seen_ns: Dataplane::now_ns(),
                 slot: slot_of(flow_hash(&key)),
-                real: world.reals[number as usize % (world.reals.len() / 2)],
+                real: world.reals[number as usize % usize::from(REALS)],
                 service: u16::try_from(service)?,
                 ..FlowValue::default()
             };

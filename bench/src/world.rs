@@ -6,25 +6,39 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use lb_common::{NO_REAL, SLOT_MARKED, SLOT_REMEMBERS, Slot};
+use lb_common::{
+    ACCESS_ALLOW, ACCESS_FIXED_BITS, AccessKey, GUARD_ACCESS, GUARD_LISTED_ONLY, GUARD_RATE, Guard, NO_REAL,
+    PROTOCOL_TCP, SERVICE_AFFINITY, SERVICE_GUARDED, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
+};
 use lb_core::{
     pair,
     rows::{Rows, diff},
-    service::{Cluster, Member, Ports, Protocol, Real, Service},
+    service::{Cluster, Guards, Member, Ports, Real, Service},
     table::{NextHop, SchedulingTable, TableOptions},
 };
 use lb_daemon::dataplane::{Dataplane, FlowEvents, LeaseMap};
+use lb_tests::{
+    kernel::Kernel,
+    model::{Leads, Only, Route, Ways},
+};
 
 use crate::{
-    case::{FRONTS, Front, Slots},
-    frame::PORT,
+    case::{Extra, FRONTS, Front, Slots},
+    frame::{PORT, client},
+    state::FIRST_PORT,
 };
 
 /// Reals of each family; all of them serve every service of that family.
-const REALS: u8 = 100;
+pub const REALS: u8 = 100;
 /// The interface that BPF_PROG_TEST_RUN takes frames to come in by: they leave by it too.
 const LOOPBACK: u32 = 1;
 const MTU: u32 = 1_500;
+/// The prefixes of a service with such: one that all clients are in, and others.
+const PREFIXES: u16 = 1_000;
+/// The clients' addresses.
+const CLIENTS_V4: ([u8; 16], u32) = ([198, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 15);
+/// The router's MAC address on the way of replies.
+const ROUTER_MAC: [u8; 6] = [0x02, 0, 0, 3, 0, 0];
 
 /// Which ids the bench's services and reals got, and the lease.
 pub struct World {
@@ -33,6 +47,19 @@ pub struct World {
     pub reals: Vec<u16>,
     lease: LeaseMap,
     flow_events: FlowEvents,
+}
+
+/// Moves this thread to a network namespace of its own, in which replies have a way to the first client.
+///
+/// # Errors
+/// No privilege, or a kernel without veths.
+pub fn enter() -> Result<Kernel> {
+    let mut kernel = Kernel::of_this_thread()?;
+    let leads = Leads::Out { gateway: None, mac: Some(ROUTER_MAC), mtu: MTU };
+    let replied = FRONTS.iter().filter(|front| front.extra == Extra::Reply);
+    let routes = replied.map(|front| Route { to: client(front.vip, 0).0, only: Only::default(), leads }).collect();
+    kernel.set(&Ways { forwards_v4: true, forwards_v6: true, routes })?;
+    Ok(kernel)
 }
 
 impl World {
@@ -46,6 +73,7 @@ impl World {
         let mut rows = table.rows();
         for front in &FRONTS {
             change_slots(&mut rows, services[front.service], front.slots);
+            add_extra(&mut rows, services[front.service], front);
         }
         dataplane.apply(&diff(&Rows::default(), &rows)).context("cannot fill the maps")?;
         let reals = table.reals().map(|view| view.id).collect();
@@ -79,54 +107,141 @@ impl World {
 }
 
 fn table() -> Result<SchedulingTable> {
-    let reals = [false, true].into_iter().flat_map(|v6| (1..=REALS).map(move |number| real(v6, number)));
+    let reals = SETS.into_iter().flat_map(|set| (1..=REALS).map(move |number| real(set, number)));
     let services = FRONTS.iter().map(service).collect();
     let cluster = Cluster::new(services, reals.collect())
         .map_err(|errors| anyhow!("the bench's services are wrong: {errors:?}"))?;
     let mut table = SchedulingTable::new(TableOptions::default());
     table.replace(cluster, 0)?;
-    for v6 in [false, true] {
+    for set in SETS {
         for number in 1..=REALS {
-            table.set_next_hop(&name(v6, number), Some(next_hop(v6, number)))?;
+            table.set_next_hop(&name(set, number), Some(next_hop(set, number)))?;
         }
     }
     Ok(table)
 }
 
 fn service(front: &Front) -> Service {
-    let member = |number| Member { real: name(front.reals_v6, number), weight: None, port: None };
+    let port = (front.extra == Extra::Reply).then_some(FIRST_PORT);
+    let member = |number| Member { real: name(Set::of(front), number), weight: None, port };
     Service {
         name: front.service.to_owned(),
         vip: front.vip,
-        protocol: Protocol::Tcp,
+        protocol: front.protocol(),
         ports: Ports::Single(PORT),
         mode: front.mode,
         reals: (1..=REALS).map(member).collect(),
+        one_packet: front.extra == Extra::OnePacket,
+        affinity: None,
+        guards: Guards::default(),
     }
 }
 
-fn real(v6: bool, number: u8) -> Real {
-    Real { name: name(v6, number), address: address(v6, number), weight: lb_core::service::DEFAULT_WEIGHT }
+/// Reals that serve the same services.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Set {
+    V4,
+    V6,
+    /// IPv4, and outer sources differ by flow.
+    Sources,
 }
 
-fn name(v6: bool, number: u8) -> String {
-    format!("{}-{number}", if v6 { "v6" } else { "v4" })
+const SETS: [Set; 3] = [Set::V4, Set::V6, Set::Sources];
+
+impl Set {
+    fn of(front: &Front) -> Self {
+        match (front.extra, front.reals_v6) {
+            (Extra::Sources, _) => Self::Sources,
+            (_, true) => Self::V6,
+            (_, false) => Self::V4,
+        }
+    }
+
+    fn address(self, number: u8) -> IpAddr {
+        match self {
+            Self::Sources => Ipv4Addr::new(203, 0, 113, number).into(),
+            Self::V4 | Self::V6 => address(self == Self::V6, number),
+        }
+    }
 }
 
-fn address(v6: bool, number: u8) -> IpAddr {
+fn real(set: Set, number: u8) -> Real {
+    Real { name: name(set, number), address: set.address(number), weight: lb_core::service::DEFAULT_WEIGHT }
+}
+
+fn name(set: Set, number: u8) -> String {
+    let set = match set {
+        Set::V4 => "v4",
+        Set::V6 => "v6",
+        Set::Sources => "sources",
+    };
+    format!("{set}-{number}")
+}
+
+/// The address of a real that most services have.
+pub fn address(v6: bool, number: u8) -> IpAddr {
     if v6 {
         return Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, number.into()).into();
     }
     Ipv4Addr::new(198, 51, 100, number).into()
 }
 
-fn next_hop(v6: bool, number: u8) -> NextHop {
+fn next_hop(set: Set, number: u8) -> NextHop {
     NextHop {
         ifindex: LOOPBACK,
-        next_hop_mac: [0x02, 0, 0, 1, u8::from(v6), number],
+        next_hop_mac: [0x02, 0, 0, 1, set as u8, number],
         source_mac: [0x02, 0, 0, 2, 0, 0],
-        tunnel_source: address(v6, u8::MAX),
+        tunnel_source: set.address(u8::MAX),
         mtu: MTU,
+    }
+}
+
+/// Gives a service what it has beside its mode, where the service itself does not say so.
+fn add_extra(rows: &mut Rows, service: u32, front: &Front) {
+    let flag = match front.extra {
+        Extra::Affinity => SERVICE_AFFINITY,
+        Extra::Access | Extra::Rate => SERVICE_GUARDED,
+        Extra::Sources => return differ_by_flow(rows, service),
+        Extra::Plain | Extra::OnePacket | Extra::Sctp | Extra::Reply => return,
+    };
+    for (key, value) in rows.services.iter_mut().filter(|(_, value)| value.id == service) {
+        value.flags |= flag;
+        let options = ServiceOptions {
+            vip: key.vip,
+            affinity_service: service,
+            affinity_port: PORT,
+            affinity_client_port: PORT,
+            affinity_protocol: PROTOCOL_TCP,
+            affinity_bits: 32,
+            ..rows.service_options.get(&service).copied().unwrap_or_default()
+        };
+        rows.service_options.insert(service, options);
+    }
+    if front.extra == Extra::Rate {
+        // Each SYN is looked up, and each is due.
+        rows.guards.insert(service, Guard { flags: GUARD_RATE, source_bits: 32, ..Guard::default() });
+    }
+    if front.extra == Extra::Access {
+        rows.guards.insert(service, Guard { flags: GUARD_ACCESS | GUARD_LISTED_ONLY, ..Guard::default() });
+        let [service, others] = [service.to_be_bytes(), [10, 0, 0, 0]];
+        let (clients, bits) = CLIENTS_V4;
+        rows.access.insert((ACCESS_FIXED_BITS + bits, AccessKey { service, address: clients }), ACCESS_ALLOW);
+        for number in 1..PREFIXES {
+            let mut address = [0; 16];
+            address[..4].copy_from_slice(&others);
+            address[1..3].copy_from_slice(&number.to_be_bytes());
+            rows.access.insert((ACCESS_FIXED_BITS + 24, AccessKey { service, address }), ACCESS_ALLOW);
+        }
+    }
+}
+
+/// Makes the outer sources of a service's reals differ by flow.
+fn differ_by_flow(rows: &mut Rows, service: u32) {
+    let Some(ring) = rows.rings.get(&service) else { return };
+    for slot in ring.iter() {
+        if let Some(real) = rows.reals.get_mut(&slot.real) {
+            real.source_bits = 8;
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! `bpftool map dump` prints what a person expects.
 
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -29,6 +29,10 @@ pub const MAX_FRAGMENTS: u32 = 16_384;
 pub const MAX_NAT_REPLIES: u32 = 65_536;
 /// Rows of `nat_ports`: reals with a port of their own.
 pub const MAX_NAT_PORTS: u32 = 65_536;
+/// Rows of `access`: prefixes that services allow or deny.
+pub const MAX_ACCESS_PREFIXES: u32 = 65_536;
+/// Sources whose new flows are counted; those not heard of for longest go first.
+pub const MAX_SOURCES: u32 = 65_536;
 /// Bytes of the ring buffer of [`WantedNeighbour`]s.
 pub const WANTED_NEIGHBOURS_SIZE: u32 = 1 << 14;
 /// Bytes of the ring buffer of [`FlowEvent`]s unless the configuration says otherwise: a power of two, and no less than a page.
@@ -61,6 +65,8 @@ pub const FAMILY_V6: u8 = 6;
 pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
+/// IP protocol number of SCTP.
+pub const PROTOCOL_SCTP: u8 = 132;
 
 /// The id of no real.
 pub const NO_REAL: u16 = 0;
@@ -83,6 +89,12 @@ pub mod map {
     pub const RINGS: &str = "rings";
     /// Array of [`super::ServiceOptions`], indexed by service id.
     pub const SERVICE_OPTIONS: &str = "service_options";
+    /// Array of [`super::Guard`], indexed by service id.
+    pub const GUARDS: &str = "guards";
+    /// LPM trie of [`super::AccessKey`] to `u32`: [`super::ACCESS_ALLOW`] or [`super::ACCESS_DENY`].
+    pub const ACCESS: &str = "access";
+    /// LRU hash of [`super::SourceKey`] to [`super::SourceValue`].
+    pub const SOURCES: &str = "sources";
     /// Array of one [`super::NatState`].
     pub const NAT: &str = "nat";
     /// Hash of [`super::NatPortKey`] to `u32`: the port of a real that has another than its service's other reals.
@@ -117,7 +129,7 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 27] = [
         ABI,
         NODE,
         VIPS,
@@ -126,6 +138,9 @@ pub mod map {
         PORT_RANGES,
         RINGS,
         SERVICE_OPTIONS,
+        GUARDS,
+        ACCESS,
+        SOURCES,
         NAT,
         NAT_PORTS,
         NAT_REPLIES,
@@ -202,7 +217,7 @@ pub struct ServiceKey {
     pub vip: [u8; 16],
     /// The port that clients use.
     pub port: u16,
-    /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+    /// [`PROTOCOL_TCP`], [`PROTOCOL_UDP`] or [`PROTOCOL_SCTP`].
     pub protocol: u8,
     /// [`FAMILY_V4`] or [`FAMILY_V6`].
     pub family: u8,
@@ -217,7 +232,7 @@ pub struct PortRangeKey {
     pub vip: [u8; 16],
     /// [`FAMILY_V4`] or [`FAMILY_V6`].
     pub family: u8,
-    /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+    /// [`PROTOCOL_TCP`], [`PROTOCOL_UDP`] or [`PROTOCOL_SCTP`].
     pub protocol: u8,
     /// First port of the block, in network order: a prefix is matched from the first byte's highest bit.
     pub port: [u8; 2],
@@ -232,11 +247,20 @@ pub const PORT_RANGE_FIXED_BITS: u32 = 16 * 8 + 8 + 8;
 pub struct ServiceValue {
     /// Index of the service's ring and counters.
     pub id: u32,
-    /// [`MODE_DSR`], [`MODE_IPIP`] or [`MODE_NAT`].
+    /// [`MODE_DSR`], [`MODE_IPIP`], [`MODE_NAT`] or [`MODE_GUE`].
     pub mode: u8,
+    /// [`SERVICE_GUARDED`], [`SERVICE_AFFINITY`], [`SERVICE_ONE_PACKET`].
+    pub flags: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
 }
+
+/// The service's row in `guards` counts.
+pub const SERVICE_GUARDED: u8 = 1;
+/// All flows of a client go to the same real: the slot is that of the client's address, as `service_options` says.
+pub const SERVICE_AFFINITY: u8 = 2;
+/// Each packet goes by itself to a slot of its own. Only of UDP services without [`SERVICE_AFFINITY`].
+pub const SERVICE_ONE_PACKET: u8 = 4;
 
 /// A row of the index of services. A free one is all zero: no service has family 0.
 ///
@@ -256,6 +280,8 @@ pub const MODE_DSR: u8 = 1;
 pub const MODE_IPIP: u8 = 2;
 /// Forward mode: rewrite the destination's address and port; the reply comes back through the node, which rewrites its source.
 pub const MODE_NAT: u8 = 3;
+/// Forward mode: put the packet in an outer IPv4 or IPv6 header and a UDP header (GUE variant 1, draft-ietf-intarea-gue-09 section 4).
+pub const MODE_GUE: u8 = 4;
 
 /// One slot of a ring. Eight bytes, so that one store changes it whole.
 #[repr(C, align(8))]
@@ -282,9 +308,9 @@ pub const SLOT_MARKED: u16 = 2;
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RealValue {
-    /// The real's address; in `ipip` mode the outer destination.
+    /// The real's address; in the tunnel modes the outer destination.
     pub address: [u8; 16],
-    /// In `ipip` mode the outer source, of the same family as `address`.
+    /// In the tunnel modes the outer source, of the same family as `address`.
     pub tunnel_source: [u8; 16],
     /// MAC address of the next hop. Followed by `source_mac` as in an Ethernet header, so that one copy writes both.
     pub next_hop_mac: [u8; 6],
@@ -298,9 +324,18 @@ pub struct RealValue {
     pub flags: u32,
     /// [`FAMILY_V4`] or [`FAMILY_V6`]: the family of `address`.
     pub family: u8,
+    /// In the tunnel modes: so many of the outer source's lowest bits are the flow's, [`MAX_SOURCE_BITS`] at most.
+    pub source_bits: u8,
+    /// In `gue` mode: the outer destination port.
+    pub gue_port: u16,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 4],
 }
+
+/// The most bits of the outer source that differ by flow: as many as a flow's hash has.
+pub const MAX_SOURCE_BITS: u8 = 32;
+/// The UDP port of GUE (IANA).
+pub const GUE_PORT: u16 = 6_080;
 
 /// The real may be sent packets: it is configured and not disabled.
 pub const REAL_ALIVE: u32 = 1;
@@ -317,16 +352,88 @@ pub struct ServiceOptions {
     pub fallback: u32,
     /// [`OPTION_REAL_PORTS`].
     pub flags: u32,
-    /// In `nat` mode: the VIP, the source of replies.
+    /// In `nat` mode the VIP, the source of replies. With affinity the VIP in the keys of clients.
     pub vip: [u8; 16],
     /// In `nat` mode: the port that replies come from; 0 where a service of several ports leaves it as it is.
     pub vip_port: u16,
     /// In `nat` mode: the port of the reals; 0 where a service of several ports leaves it as it is.
     pub real_port: u16,
+    /// With affinity: the service whose ring this one has: its own id, or that of another one of its group.
+    pub affinity_service: u32,
+    /// With affinity: the port in the keys of clients, the first of that service's.
+    pub affinity_port: u16,
+    /// With affinity: the client port in the keys of clients, the last of that service's ports.
+    pub affinity_client_port: u16,
+    /// With affinity: the protocol in the keys of clients, that service's.
+    pub affinity_protocol: u8,
+    /// With affinity: the leading bits of its address that make a client, 1 to 32 or 128.
+    pub affinity_bits: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
 }
 
 /// Some of the service's reals have a row in `nat_ports`, which goes before `real_port`.
 pub const OPTION_REAL_PORTS: u32 = 1;
+
+/// Which packets a service refuses: a row of `guards`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Guard {
+    /// With [`GUARD_RATE`]: nanoseconds from one new flow of a source to its next, in the long run.
+    pub interval_ns: u64,
+    /// With [`GUARD_RATE`]: so many nanoseconds a source may be ahead of that.
+    pub burst_ns: u64,
+    /// [`GUARD_ACCESS`], [`GUARD_LISTED_ONLY`], [`GUARD_RATE`], [`GUARD_FLOOD`].
+    pub flags: u32,
+    /// With [`GUARD_RATE`]: the leading bits of its address that make a source, 1 to 32 or 128.
+    pub source_bits: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+/// `access` has rows of the service.
+pub const GUARD_ACCESS: u32 = 1;
+/// Sources that no row of `access` is for are denied.
+pub const GUARD_LISTED_ONLY: u32 = 2;
+/// The new flows of each source are limited.
+pub const GUARD_RATE: u32 = 4;
+/// The service is under a SYN flood: no SYN is noted.
+pub const GUARD_FLOOD: u32 = 8;
+
+/// The data of a source prefix's key in the LPM trie. `prefix_len` is [`ACCESS_FIXED_BITS`] and the prefix's own length.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AccessKey {
+    /// The service's id, in network order: a prefix is matched from the first byte's highest bit.
+    pub service: [u8; 4],
+    /// The address, of the family of the service's VIP; zero beyond the prefix.
+    pub address: [u8; 16],
+}
+
+/// Bits of an [`AccessKey`] before the address.
+pub const ACCESS_FIXED_BITS: u32 = 32;
+/// The service takes packets from the prefix.
+pub const ACCESS_ALLOW: u32 = 1;
+/// The service drops packets from the prefix.
+pub const ACCESS_DENY: u32 = 2;
+
+/// Whose new flows are limited together.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceKey {
+    /// The service's id.
+    pub service: u32,
+    /// The address; zero beyond the guard's `source_bits`.
+    pub address: [u8; 16],
+}
+
+/// A source whose new flows are limited, by the generic cell rate algorithm (ITU-T I.371 annex A).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceValue {
+    /// When its next new flow would be due, in nanoseconds of CLOCK_MONOTONIC_COARSE.
+    pub due_ns: u64,
+}
 
 /// Whether any service is in `nat` mode: what other packets than those for VIPs have to be looked at for.
 #[repr(C)]
@@ -511,7 +618,7 @@ pub struct TraceEvent {
     pub event: u8,
     /// TCP flags; zero where it is not TCP.
     pub tcp_flags: u8,
-    /// It is a TCP or UDP packet with ports.
+    /// It is a TCP, UDP or SCTP packet with ports.
     pub has_ports: u8,
     /// A service has it, and a slot.
     pub has_slot: u8,
@@ -579,7 +686,11 @@ const _: () = {
     assert!(size_of::<PortRangeKey>() == 20);
     assert!(size_of::<ServiceValue>() == 8);
     assert!(size_of::<IndexedService>() == 28);
-    assert!(size_of::<ServiceOptions>() == 28);
+    assert!(size_of::<ServiceOptions>() == 40);
+    assert!(size_of::<Guard>() == 24);
+    assert!(size_of::<AccessKey>() == 20);
+    assert!(size_of::<SourceKey>() == 20);
+    assert!(size_of::<SourceValue>() == 8);
     assert!(size_of::<NatState>() == 4);
     assert!(size_of::<NatPortKey>() == 8);
     assert!(size_of::<NatReplyValue>() == 8);

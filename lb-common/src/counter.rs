@@ -57,6 +57,10 @@ counters! {
         NotForwarding = 14, "not_forwarding";
         /// A reply of a real in `nat` mode, and the MAC address of its next hop is not known yet.
         NoNeighbour = 15, "no_neighbour";
+        /// The service takes no packets from the source (`allow`, `deny`).
+        AccessDenied = 16, "access_denied";
+        /// A SYN of a source that has begun too many flows of the service (`new_flow_limit`).
+        RateLimited = 17, "rate_limited";
     }
 }
 
@@ -85,5 +89,7 @@ counters! {
         FlowEventLost = 9, "flow_event_lost";
         /// Replies of reals in `nat` mode sent to their clients.
         ReplyForwarded = 10, "reply_forwarded";
+        /// SYNs sent to a real and not noted, since their service is under a SYN flood.
+        SynUnnoted = 11, "syn_unnoted";
     }
 }

@@ -63,6 +63,20 @@ pub const fn second_hash(hash: u32) -> u32 {
     finish(SEED, hash as u64)
 }
 
+/// The hash that gives the slot of the `count`th packet of a flow with this hash, where each packet goes by itself.
+#[inline(always)]
+#[must_use]
+pub const fn one_packet_hash(hash: u32, count: u64) -> u32 {
+    finish(hash as u64, count)
+}
+
+/// The outer UDP source port of a flow with this hash, in `gue` mode: of the range that RFC 6335 section 6 leaves to everybody.
+#[inline(always)]
+#[must_use]
+pub const fn gue_source_port(hash: u32) -> u16 {
+    0xc000 | (hash as u16 & 0x3fff)
+}
+
 /// The row of a service in the index of services.
 #[inline(always)]
 #[must_use]

@@ -13,4 +13,7 @@ mod pod;
 
 pub use abi::*;
 pub use counter::{DropReason, Event};
-pub use hash::{flow_hash, flow_hash_v4, flow_hash_v6, second_hash, service_row, service_row_of, slot_of};
+pub use hash::{
+    flow_hash, flow_hash_v4, flow_hash_v6, gue_source_port, one_packet_hash, second_hash, service_row, service_row_of,
+    slot_of,
+};

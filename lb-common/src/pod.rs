@@ -1,9 +1,9 @@
 //! Lets aya copy the map types to and from the kernel.
 
 use crate::abi::{
-    FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NatPortKey,
-    NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot,
-    TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WantedNeighbour,
+    AccessKey, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService,
+    NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue,
+    Slot, SourceKey, SourceValue, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WantedNeighbour,
 };
 
 macro_rules! pod {
@@ -24,6 +24,10 @@ pod!(
     ServiceValue,
     IndexedService,
     ServiceOptions,
+    Guard,
+    AccessKey,
+    SourceKey,
+    SourceValue,
     NatState,
     NatPortKey,
     NatReplyValue,

@@ -102,7 +102,9 @@ pub use pair::{
 pub use paths::{Path, PathCounters, PathKind, PathState, Paths, Quality, Rtt};
 pub use reals::{AdminState, NextHop, Real, RealChanged, RealList, SetAdmin, SetWeight};
 pub use reports::{AgentCheck, Reports, Sender};
-pub use services::{Mode, Ports, Protocol, Service, ServiceList, ServiceReal, SlotStates};
+pub use services::{
+    Affinity, Guards, Mode, NewFlowLimit, Ports, Protocol, Service, ServiceList, ServiceReal, SlotStates, SynFlood,
+};
 pub use simulate::{Fate, FoundBy, Simulation};
 pub use status::{Adoption, AttachMode, Interface, StateFile, Status, Warning};
 pub use table::{Availability, CheckState, Explanation, Health, TableReal, TableReport, TableService, Why};

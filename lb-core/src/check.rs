@@ -5,7 +5,7 @@ mod pace;
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 use crate::{
-    service::{Mode, Protocol},
+    service::{Mode, Protocol, Tunnel},
     table::NextHop,
 };
 
@@ -117,6 +117,8 @@ pub struct Target {
     pub mode: Mode,
     /// The way to the real, once it is known.
     pub next_hop: Option<NextHop>,
+    /// What outer headers say, in a tunnel mode.
+    pub tunnel: Tunnel,
 }
 
 impl Target {
@@ -124,7 +126,7 @@ impl Target {
     #[must_use]
     pub fn served_at(&self) -> IpAddr {
         match self.mode {
-            Mode::Dsr | Mode::Ipip => self.vip,
+            Mode::Dsr | Mode::Ipip | Mode::Gue => self.vip,
             Mode::Nat => self.address,
         }
     }

@@ -12,14 +12,15 @@ use std::{
 };
 
 use lb_common::{
-    FAMILY_V4, FAMILY_V6, NatPortKey, NatReplyValue, NatState, PortRangeKey, REAL_RESOLVED, RealValue, ServiceKey,
-    ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    AccessKey, FAMILY_V4, FAMILY_V6, Guard, MAX_SOURCE_BITS, NatPortKey, NatReplyValue, NatState, PortRangeKey,
+    REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET, ServiceKey, ServiceOptions,
+    ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 pub use diff::diff;
 
 use crate::{
-    service::{Ports, Protocol, Service},
+    service::{Ports, Protocol, Service, Tunnel},
     table::NextHop,
 };
 
@@ -40,6 +41,10 @@ pub struct Rows {
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// The map `service_options` by service id, without the rows that are all zero.
     pub service_options: BTreeMap<u32, ServiceOptions>,
+    /// The map `guards` by service id, without the rows that are all zero.
+    pub guards: BTreeMap<u32, Guard>,
+    /// The map `access`: under how many bits of the key's data count, and the data.
+    pub access: HashMap<(u32, AccessKey), u32>,
     /// The row of the map `nat`.
     pub nat: NatState,
     /// The map `nat_ports`.
@@ -107,6 +112,22 @@ pub enum MapWrite {
         /// The new row.
         value: ServiceOptions,
     },
+    /// Sets what a service's packets have to pass; all zero when that is nothing, and then its sources are forgotten.
+    Guard {
+        /// The service's id.
+        service: u32,
+        /// The new row.
+        value: Guard,
+    },
+    /// Sets or removes a prefix that a service allows or denies.
+    Access {
+        /// How many bits of the key count.
+        bits: u32,
+        /// Service and address.
+        key: AccessKey,
+        /// The new row.
+        value: Option<u32>,
+    },
     /// Says which replies there are.
     Nat {
         /// The new row.
@@ -141,7 +162,7 @@ pub enum MapWrite {
 impl Rows {
     /// Adds what leads a packet to the service: its VIP, and its port or ports.
     pub(crate) fn add_front(&mut self, service: &Service, id: u32) {
-        let value = ServiceValue { id, mode: service.mode.number(), reserved: [0; 3] };
+        let value = ServiceValue { id, mode: service.mode.number(), flags: flags(service), ..ServiceValue::default() };
         let vip = self.vips.entry(vip_key(service.vip)).or_default();
         if !matches!(service.ports, Ports::Single(_)) {
             vip.flags |= VIP_HAS_PORT_RANGES;
@@ -165,6 +186,16 @@ impl Rows {
             }
         }
     }
+}
+
+/// In what a service's packets are treated otherwise than most.
+fn flags(service: &Service) -> u8 {
+    let flags = [
+        (SERVICE_GUARDED, service.guards.is_any()),
+        (SERVICE_AFFINITY, service.affinity.is_some()),
+        (SERVICE_ONE_PACKET, service.one_packet),
+    ];
+    flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).sum()
 }
 
 /// The keys of the rows that lead to a service.
@@ -220,12 +251,15 @@ pub fn vip_key(vip: IpAddr) -> VipKey {
 }
 
 /// The row of a real: `flags` besides [`REAL_RESOLVED`], which follows from `next_hop`.
-pub(crate) fn real_row(address: IpAddr, flags: u32, next_hop: Option<&NextHop>) -> RealValue {
-    let (address, family) = address_bytes(address);
+pub(crate) fn real_row(real: IpAddr, flags: u32, next_hop: Option<&NextHop>, tunnel: &Tunnel) -> RealValue {
+    let (address, family) = address_bytes(real);
     let row = RealValue { address, family, flags, ..RealValue::default() };
     let Some(hop) = next_hop else { return row };
+    let prefix = tunnel.source_to(real);
     RealValue {
-        tunnel_source: address_bytes(hop.tunnel_source).0,
+        tunnel_source: address_bytes(prefix.map_or(hop.tunnel_source, |prefix| prefix.address())).0,
+        source_bits: prefix.map_or(0, |prefix| prefix.free_bits().min(MAX_SOURCE_BITS)),
+        gue_port: tunnel.gue_port,
         next_hop_mac: hop.next_hop_mac,
         source_mac: hop.source_mac,
         ifindex: hop.ifindex,

@@ -2,8 +2,12 @@
 //!
 //! A [`Cluster`] can only be built through [`Cluster::new`], so whoever holds one need not check it again.
 
+mod affinity;
 mod check;
+mod guards;
 mod ports;
+mod prefix;
+mod tunnel;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +17,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use affinity::Affinity;
 pub use check::{ClusterError, Problem, Subject, is_name};
+pub use guards::{Guards, MAX_NEW_FLOWS, NewFlowLimit, SynFlood};
 pub use ports::{Ports, PortsError, port_prefixes};
+pub use prefix::{Prefix, PrefixError, leading};
+pub use tunnel::{DEFAULT_GUE_PORT, TUNNEL_SOURCE_V4, TUNNEL_SOURCE_V6, Tunnel};
 
 /// The longest name of a service or real, in bytes.
 pub const MAX_NAME_LENGTH: usize = 64;
@@ -31,6 +39,13 @@ pub const MAX_NAT_MEMBERS: usize = lb_common::MAX_NAT_REPLIES as usize;
 /// Most port prefixes that all services with a port range or any port may need together.
 pub const MAX_PORT_PREFIXES: usize = lb_common::MAX_PORT_RANGES as usize;
 
+/// Most prefixes that all services together may allow or deny.
+pub const MAX_ACCESS_PREFIXES: usize = lb_common::MAX_ACCESS_PREFIXES as usize;
+
+const V4_HEADER: u32 = 20;
+const V6_HEADER: u32 = 40;
+const UDP_HEADER: u32 = 8;
+
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +54,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 impl Protocol {
@@ -48,6 +65,7 @@ impl Protocol {
         match self {
             Self::Tcp => lb_common::PROTOCOL_TCP,
             Self::Udp => lb_common::PROTOCOL_UDP,
+            Self::Sctp => lb_common::PROTOCOL_SCTP,
         }
     }
 
@@ -57,6 +75,7 @@ impl Protocol {
         match number {
             lb_common::PROTOCOL_TCP => Some(Self::Tcp),
             lb_common::PROTOCOL_UDP => Some(Self::Udp),
+            lb_common::PROTOCOL_SCTP => Some(Self::Sctp),
             _ => None,
         }
     }
@@ -67,6 +86,7 @@ impl fmt::Display for Protocol {
         f.pad(match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
         })
     }
 }
@@ -79,6 +99,8 @@ pub enum Mode {
     Dsr,
     /// The packet is put in an outer IPv4 or IPv6 header.
     Ipip,
+    /// The packet is put in an outer IPv4 or IPv6 header and a UDP header.
+    Gue,
     /// Destination address and port are rewritten, and the source of the replies, which come back through the node.
     Nat,
 }
@@ -90,6 +112,7 @@ impl Mode {
         match self {
             Self::Dsr => lb_common::MODE_DSR,
             Self::Ipip => lb_common::MODE_IPIP,
+            Self::Gue => lb_common::MODE_GUE,
             Self::Nat => lb_common::MODE_NAT,
         }
     }
@@ -99,8 +122,25 @@ impl Mode {
     pub fn carries(self, vip: IpAddr, real: IpAddr) -> bool {
         match self {
             Self::Dsr | Self::Nat => vip.is_ipv4() == real.is_ipv4(),
-            Self::Ipip => vip.is_ipv4() || real.is_ipv6(),
+            Self::Ipip | Self::Gue => vip.is_ipv4() || real.is_ipv6(),
         }
+    }
+
+    /// Bytes of the headers that a packet gets on its way to `real`.
+    #[must_use]
+    pub const fn outer_length(self, real: IpAddr) -> u32 {
+        let ip = if real.is_ipv4() { V4_HEADER } else { V6_HEADER };
+        match self {
+            Self::Dsr | Self::Nat => 0,
+            Self::Ipip => ip,
+            Self::Gue => ip + UDP_HEADER,
+        }
+    }
+
+    /// Whether packets are put in outer headers.
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
     }
 }
 
@@ -109,6 +149,7 @@ impl fmt::Display for Mode {
         f.pad(match self {
             Self::Dsr => "dsr",
             Self::Ipip => "ipip",
+            Self::Gue => "gue",
             Self::Nat => "nat",
         })
     }
@@ -140,6 +181,12 @@ pub struct Service {
     pub mode: Mode,
     /// The reals; at least one, none of them twice.
     pub reals: Vec<Member>,
+    /// Each packet goes to a real of its own; UDP only, and not with affinity.
+    pub one_packet: bool,
+    /// All flows of a client go to the same real; `None`: each flow by itself.
+    pub affinity: Option<Affinity>,
+    /// What its packets have to pass.
+    pub guards: Guards,
 }
 
 impl Service {
@@ -170,6 +217,7 @@ pub struct Cluster {
     services: Vec<Service>,
     reals: Vec<Real>,
     gateways: BTreeSet<IpAddr>,
+    tunnel: Tunnel,
     service_index: BTreeMap<String, ServicePlace>,
     real_index: BTreeMap<String, usize>,
 }
@@ -205,13 +253,25 @@ impl Cluster {
             .map(|(i, service)| (service.name.clone(), ServicePlace::of(i, service)))
             .collect();
         let real_index = reals.iter().enumerate().map(|(i, real)| (real.name.clone(), i)).collect();
-        Ok(Self { services, reals, gateways: BTreeSet::new(), service_index, real_index })
+        Ok(Self { services, reals, gateways: BTreeSet::new(), tunnel: Tunnel::default(), service_index, real_index })
     }
 
     /// The same with addresses that are this node's as VIPs are, and that no service has: reals route through them.
     #[must_use]
     pub fn with_gateways(self, gateways: impl IntoIterator<Item = IpAddr>) -> Self {
         Self { gateways: gateways.into_iter().collect(), ..self }
+    }
+
+    /// The same with other outer headers.
+    #[must_use]
+    pub fn with_tunnel(self, tunnel: Tunnel) -> Self {
+        Self { tunnel, ..self }
+    }
+
+    /// What outer headers say.
+    #[must_use]
+    pub fn tunnel(&self) -> &Tunnel {
+        &self.tunnel
     }
 
     /// Addresses beside the VIPs that are this node's as VIPs are.

@@ -1,27 +1,52 @@
-//! What the XDP program would do with a packet (docs/reference/forwarding.md, sections 4, 5 and 9), without a packet and
-//! without the changes that one makes to the flow table. Of whole TCP and UDP packets that fit every tunnel.
+//! What the XDP program would do with a packet (docs/reference/forwarding.md, sections 4, 5, 9 and 13), without a packet and
+//! without the changes that one makes to the flow table. Of whole TCP, UDP and SCTP packets that fit every tunnel.
 
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use lb_common::{
-    DropReason, Event, FALLBACK_RESET, FLOW_OPEN, FlowKey, FlowValue, HalfOpenValue, MODE_IPIP, NO_REAL, PROTOCOL_TCP,
-    PortRangeKey, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RealValue, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue,
-    Slot, VipKey, flow_hash, second_hash, slot_of,
+    ACCESS_DENY, ACCESS_FIXED_BITS, AccessKey, DropReason, Event, FALLBACK_RESET, FLOW_OPEN, FlowKey, FlowValue,
+    GUARD_ACCESS, GUARD_FLOOD, GUARD_LISTED_ONLY, GUARD_RATE, Guard, HalfOpenValue, MODE_GUE, MODE_IPIP, NO_REAL,
+    PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED,
+    SERVICE_ONE_PACKET, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot, SourceKey, SourceValue, VipKey,
+    flow_hash, hash::one_packet_hash, second_hash, slot_of,
 };
 
-use crate::{api::FoundBy, rows::Rows};
+use crate::{
+    api::FoundBy,
+    rows::{Rows, address_bytes, address_of},
+    service::leading,
+};
 
-/// What the tables of flows have of a flow.
+/// What the tables of flows have of a flow, and what counters and clock say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Its entry in the flow table.
+    /// The entry of [`Keys::flow`] in the flow table.
     pub flow: Option<FlowValue>,
     /// Its entry among the half-open flows.
     pub half_open: Option<HalfOpenValue>,
+    /// The entry of [`Keys::source`] among the sources.
+    pub source: Option<SourceValue>,
+    /// The clock of the sources, in nanoseconds.
+    pub now_ns: u64,
+    /// Packets that the service has been sent by the CPU that sees the packet.
+    pub count: u64,
 }
 
-/// What would become of a packet.
+/// Under what the tables have what they know of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// In the flow tables: of its flow, or of its client where the service has affinity.
+    pub flow: FlowKey,
+    /// Among the sources whose new flows are limited.
+    pub source: Option<SourceKey>,
+    /// The service whose ring it goes by.
+    pub ring: Option<u32>,
+}
+
+/// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is sent to the real.
@@ -41,7 +66,7 @@ pub enum Fate {
 pub struct Decision {
     /// The service.
     pub service: Option<ServiceValue>,
-    /// Hash of the flow.
+    /// Hash of the flow, of the client or of the packet: whatever has a slot.
     pub hash: u32,
     /// Index of its slot, and the slot.
     pub slot: Option<(u32, Slot)>,
@@ -53,12 +78,51 @@ pub struct Decision {
     pub fate: Fate,
 }
 
-/// Decides for a packet of the flow `key`. `syn`: TCP with SYN and without ACK; else without SYN, FIN and RST.
+/// Under what the tables have what they know of a packet of the flow `key`.
+#[must_use]
+pub fn keys(rows: &Rows, key: &FlowKey) -> Keys {
+    let plain = Keys { flow: *key, source: None, ring: None };
+    let Some(service) = service_of(rows, &key.service) else { return plain };
+    let guard = guard_of(rows, service).filter(|guard| guard.flags & GUARD_RATE != 0);
+    let source = guard.map(|guard| SourceKey {
+        service: service.id,
+        address: leading_bytes(&key.client, key.service.family, guard.source_bits),
+    });
+    let plain = Keys { source, ring: Some(service.id), ..plain };
+    if service.flags & SERVICE_AFFINITY == 0 {
+        return plain;
+    }
+    let options = rows.service_options.get(&service.id).copied().unwrap_or_default();
+    let family = key.service.family;
+    let flow = FlowKey {
+        client: leading_bytes(&key.client, family, options.affinity_bits),
+        service: ServiceKey {
+            vip: options.vip,
+            port: options.affinity_port,
+            protocol: options.affinity_protocol,
+            family,
+        },
+        client_port: options.affinity_client_port,
+        reserved: 0,
+    };
+    Keys { flow, ring: Some(options.affinity_service), ..plain }
+}
+
+fn leading_bytes(address: &[u8; 16], family: u8, bits: u8) -> [u8; 16] {
+    address_of(address, family).map_or(*address, |address| address_bytes(leading(address, bits)).0)
+}
+
+fn guard_of(rows: &Rows, service: ServiceValue) -> Option<&Guard> {
+    rows.guards.get(&service.id).filter(|_| service.flags & SERVICE_GUARDED != 0)
+}
+
+/// Decides for a packet of the flow `key`. `syn`: TCP with SYN and without ACK; else without SYN, FIN and RST. `known` is by [`keys`].
 #[must_use]
 pub fn decide(rows: &Rows, key: &FlowKey, syn: bool, known: &Known) -> Decision {
+    let Keys { flow, ring, .. } = keys(rows, key);
     let start = Decision {
         service: None,
-        hash: flow_hash(key),
+        hash: flow_hash(&flow),
         slot: None,
         found_by: None,
         real: NO_REAL,
@@ -68,15 +132,46 @@ pub fn decide(rows: &Rows, key: &FlowKey, syn: bool, known: &Known) -> Decision 
     if !rows.vips.contains_key(&vip) {
         return Decision { fate: Fate::NoVip, ..start };
     }
-    let Some(service) = service_of(rows, &key.service) else { return start };
-    let start = Decision { service: Some(service), fate: Fate::Drop(DropReason::NoRing), ..start };
-    let Some(ring) = rows.rings.get(&service.id) else { return start };
-    let index = slot_of(start.hash);
+    let Some((service, ring)) = service_of(rows, &key.service).zip(ring) else { return start };
+    let start = Decision { service: Some(service), ..start };
+    if let Some(reason) = guard_of(rows, service).and_then(|guard| refused(rows, guard, service.id, key, syn, known)) {
+        return Decision { fate: Fate::Drop(reason), ..start };
+    }
+    let start = Decision { fate: Fate::Drop(DropReason::NoRing), ..start };
+    let Some(ring) = rows.rings.get(&ring) else { return start };
+    let one_packet = service.flags & SERVICE_ONE_PACKET != 0;
+    let hash = if one_packet { one_packet_hash(start.hash, known.count) } else { start.hash };
+    let index = slot_of(hash);
     let Some(slot) = ring.get(index as usize).copied() else { return start };
-    let packet = Packet { rows, key, service, syn, known, second: ring.get(slot_of(second_hash(start.hash)) as usize) };
-    let (real, found_by) = packet.real(slot);
+    let second = ring.get(slot_of(second_hash(hash)) as usize);
+    let packet = Packet { rows, key, service, syn, known, second };
+    let (real, found_by) = if one_packet { (slot.real, FoundBy::OnePacket) } else { packet.real(slot) };
     let fate = packet.fate(real);
-    Decision { slot: Some((index, slot)), found_by: Some(found_by), real, fate, ..start }
+    Decision { hash, slot: Some((index, slot)), found_by: Some(found_by), real, fate, ..start }
+}
+
+/// Why the guards drop the packet, if they do.
+fn refused(rows: &Rows, guard: &Guard, service: u32, key: &FlowKey, syn: bool, known: &Known) -> Option<DropReason> {
+    if guard.flags & GUARD_ACCESS != 0 {
+        let listed = access(rows, service, address_of(&key.client, key.service.family)?);
+        let others = guard.flags & GUARD_LISTED_ONLY != 0;
+        if listed.map_or(others, |verdict| verdict == ACCESS_DENY) {
+            return Some(DropReason::AccessDenied);
+        }
+    }
+    let is_limited = guard.flags & GUARD_RATE != 0 && syn;
+    let due_ns = known.source.map_or(known.now_ns, |source| source.due_ns.max(known.now_ns));
+    (is_limited && due_ns - known.now_ns > guard.burst_ns).then_some(DropReason::RateLimited)
+}
+
+/// What the longest prefix says that the address is in.
+fn access(rows: &Rows, service: u32, source: IpAddr) -> Option<u32> {
+    let bits = if source.is_ipv4() { 32 } else { 128 };
+    (0..=bits).rev().find_map(|length: u8| {
+        let (address, _) = address_bytes(leading(source, length));
+        let key = AccessKey { service: service.to_be_bytes(), address };
+        rows.access.get(&(ACCESS_FIXED_BITS + u32::from(length), key)).copied()
+    })
 }
 
 /// The service of a destination: that of its port, else the narrowest range.
@@ -108,7 +203,7 @@ impl Packet<'_> {
         if let Some(found) = self.remembered() {
             return found;
         }
-        if self.syn {
+        if self.begins() {
             return self.begun(slot);
         }
         if slot.state == SLOT_MARKED {
@@ -121,15 +216,33 @@ impl Packet<'_> {
         }
     }
 
+    /// A packet that begins a flow: a SYN, but for clients that are remembered whole, and under a SYN flood, when none is noted.
+    fn begins(&self) -> bool {
+        let is_flooded = || guard_of(self.rows, self.service).is_some_and(|guard| guard.flags & GUARD_FLOOD != 0);
+        self.syn && !self.has_affinity() && !is_flooded()
+    }
+
+    fn has_affinity(&self) -> bool {
+        self.service.flags & SERVICE_AFFINITY != 0
+    }
+
+    /// The service in what the tables have.
+    fn noted_service(&self) -> u32 {
+        let options = self.rows.service_options.get(&self.service.id).filter(|_| self.has_affinity());
+        options.map_or(self.service.id, |options| options.affinity_service)
+    }
+
     fn remembered(&self) -> Option<(u16, FoundBy)> {
-        let is_usable = |real: u16, service: u16| u32::from(service) == self.service.id && self.has(real, REAL_ALIVE);
+        let is_usable =
+            |real: u16, service: u16| u32::from(service) == self.noted_service() && self.has(real, REAL_ALIVE);
         if let Some(flow) = &self.known.flow
-            && !(self.syn && flow.state != FLOW_OPEN)
+            && !(self.begins() && flow.state != FLOW_OPEN)
             && is_usable(flow.real, flow.service)
         {
             return Some((flow.real, FoundBy::FlowTable));
         }
-        let half = self.known.half_open.as_ref().filter(|_| self.key.service.protocol == PROTOCOL_TCP)?;
+        let has_half_open = self.key.service.protocol == PROTOCOL_TCP && !self.has_affinity();
+        let half = self.known.half_open.as_ref().filter(|_| has_half_open)?;
         is_usable(half.real, half.service).then_some((half.real, FoundBy::HalfOpen))
     }
 
@@ -157,7 +270,7 @@ impl Packet<'_> {
             return Fate::Drop(DropReason::RealDown);
         }
         let family = self.key.service.family;
-        let tunnels = self.service.mode == MODE_IPIP && family == lb_common::FAMILY_V4;
+        let tunnels = matches!(self.service.mode, MODE_IPIP | MODE_GUE) && family == lb_common::FAMILY_V4;
         if row.family != family && !tunnels {
             return Fate::Drop(DropReason::FamilyMismatch);
         }

@@ -14,6 +14,7 @@
 //! and only the operator's wishes (administrative state, weight) stay with the name.
 
 mod checkpoint;
+mod guards;
 mod ids;
 mod nat;
 mod plan;
@@ -98,9 +99,9 @@ pub struct NextHop {
     pub next_hop_mac: [u8; 6],
     /// MAC address of the interface.
     pub source_mac: [u8; 6],
-    /// Outer source address in `ipip` mode: of the real's family, or unspecified where no tunnel is needed.
+    /// Outer source address in the tunnel modes, unless it differs by flow: of the real's family, or unspecified where no tunnel is needed.
     pub tunnel_source: IpAddr,
-    /// The largest IP packet that the way carries, in bytes, an outer header counted.
+    /// The largest IP packet that the way carries, in bytes, outer headers counted.
     pub mtu: u32,
 }
 
@@ -168,11 +169,13 @@ struct ServiceEntry {
     plan: ServicePlan,
     /// In `nat` mode: reals that were members, and their ports in the rows.
     former: Arc<BTreeMap<String, u16>>,
+    /// It is under a SYN flood.
+    flooded: bool,
 }
 
 impl ServiceEntry {
     fn new(id: u32, ring: Arc<Ring>) -> Self {
-        Self { id, ring, plan: ServicePlan::default(), former: Arc::default() }
+        Self { id, ring, plan: ServicePlan::default(), former: Arc::default(), flooded: false }
     }
 }
 
@@ -286,12 +289,19 @@ impl SchedulingTable {
         Ok(())
     }
 
-    /// Lets slots that have remembered for `flow_idle_timeout` forget their previous real: they are only marked from
-    /// then on. Returns how many.
+    /// After how long without a packet the flows of services with a timeout of their own are forgotten, in milliseconds, by service id.
+    #[must_use]
+    pub fn idle_timeouts_ms(&self) -> BTreeMap<u32, u64> {
+        let own = |service: &Service| service.affinity?.timeout_ms;
+        self.configured_services().filter_map(|(service, entry)| Some((entry.id, own(service)?))).collect()
+    }
+
+    /// Lets slots that have remembered for `flow_idle_timeout`, or for the timeout of their service's affinity, forget their previous
+    /// real: they are only marked from then on. Returns how many.
     pub fn expire(&mut self, now_ms: u64) -> u32 {
-        let timeout_ms = self.options.flow_idle_timeout_ms;
-        self.change_rings(|_, ring| {
-            let next = ring.expired(timeout_ms, now_ms)?;
+        let (timeout_ms, own) = (self.options.flow_idle_timeout_ms, self.idle_timeouts_ms());
+        self.change_rings(|id, ring| {
+            let next = ring.expired(own.get(&id).copied().unwrap_or(timeout_ms), now_ms)?;
             Some((ring.tally().remembers - next.tally().remembers, next))
         })
     }
@@ -327,16 +337,20 @@ impl SchedulingTable {
         for (service, entry) in self.configured_services() {
             rows.add_front(service, entry.id);
             rows.rings.insert(entry.id, entry.ring.slots().clone());
-            let options = nat::options(service, entry);
+            let options = guards::with_affinity(nat::options(service, entry), service, entry.id);
             if options != ServiceOptions::default() {
                 rows.service_options.insert(entry.id, options);
             }
         }
         rows.vips.extend(self.cluster.gateways().iter().map(|gateway| (vip_key(*gateway), VipValue::default())));
         for (_, entry) in self.configured_reals() {
-            rows.reals.insert(entry.id, real_row(entry.address, entry.flags(), entry.next_hop.as_ref()));
+            rows.reals.insert(
+                entry.id,
+                real_row(entry.address, entry.flags(), entry.next_hop.as_ref(), self.cluster.tunnel()),
+            );
         }
         self.add_nat(&mut rows);
+        self.add_guards(&mut rows);
         rows
     }
 

@@ -4,7 +4,7 @@ pub(crate) mod page;
 
 use std::{collections::HashMap, sync::Arc};
 
-use lb_common::ServiceOptions;
+use lb_common::{Guard, ServiceOptions};
 use proptest::test_runner::{Config, RngSeed};
 
 use crate::rows::{MapWrite, Rows};
@@ -54,6 +54,13 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
         MapWrite::ServiceOptions { service, value } => {
             maps.service_options.insert(*service, *value);
         }
+        MapWrite::Guard { service, value } if *value == Guard::default() => {
+            assert!(maps.guards.remove(service).is_some(), "the guard of {service} is removed and is not there");
+        }
+        MapWrite::Guard { service, value } => {
+            maps.guards.insert(*service, *value);
+        }
+        MapWrite::Access { bits, key, value } => set(&mut maps.access, (*bits, *key), *value),
         MapWrite::Nat { value } => maps.nat = *value,
         MapWrite::NatPort { key, value } => set(&mut maps.nat_ports, *key, *value),
         MapWrite::NatReply { key, value } => set(&mut maps.nat_replies, *key, *value),

@@ -56,7 +56,10 @@ fn a_drop_is_told_with_its_reason() {
                 key: VipKey { address: vip, family: FAMILY_V4, reserved: [0; 3] },
                 value: Some(VipValue::default()),
             },
-            MapWrite::Service { key: service, value: Some(ServiceValue { id: 0, mode: MODE_DSR, reserved: [0; 3] }) },
+            MapWrite::Service {
+                key: service,
+                value: Some(ServiceValue { id: 0, mode: MODE_DSR, ..ServiceValue::default() }),
+            },
         ])
         .unwrap();
 

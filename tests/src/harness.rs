@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    FlowEvent, FlowKey, FragmentKey, NodeState, TraceEvent, TraceFilter, TrafficCounters, WantedNeighbour,
+    ACCESS_FIXED_BITS, FlowEvent, FlowKey, FragmentKey, NodeState, SourceValue, TraceEvent, TraceFilter,
+    TrafficCounters, WantedNeighbour,
 };
 use lb_core::rows::{Rows, diff};
 use lb_daemon::dataplane::{AttachMode, Dataplane, FlowEvents, LeaseMap, Options, Tracer, WantedNeighbours};
 
+use crate::cpu;
 use crate::kernel::{Kernel, WAY_LINK};
-use crate::model::{Effects, HEADROOM, Limits, Outcome, State, Verdict};
+use crate::model::{COARSE_NOW, Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
 
 /// The interface that the kernel takes a frame to come in by where nothing else is said: loopback.
@@ -24,9 +26,13 @@ const TRACE_LASTS: Duration = Duration::from_secs(3_600);
 /// Bytes of metadata that leave no room before a frame: of 256 bytes the kernel keeps 40 for itself.
 const METADATA: usize = 216;
 
+/// Times of `sources` below it are so long past that they are not moved: no clock of a running machine is there.
+const LONG_PAST: u64 = 1_000_000;
+
 /// The loaded program, and what its maps and the kernel's tables have been made to hold.
 ///
-/// It has a network namespace of its own, which the thread that has loaded it is in from then on. Frames are run on that thread only.
+/// It has a network namespace of its own, which the thread that has loaded it is in from then on, and a CPU that it keeps to, since the
+/// program looks at what its own CPU has counted. Frames are run on that thread only.
 pub struct Harness {
     kernel: Kernel,
     dataplane: Dataplane,
@@ -36,6 +42,10 @@ pub struct Harness {
     tracer: Tracer,
     limits: Limits,
     rows: Rows,
+    cpu: usize,
+    /// CLOCK_MONOTONIC_COARSE when the state was put in: the model's [`COARSE_NOW`].
+    clock: u64,
+    may_have_sources: bool,
     /// The counters as they stood when the state was put in.
     base: Effects,
     services: Vec<u32>,
@@ -66,6 +76,7 @@ impl Harness {
             flow_events_size: limits.flow_events_size,
             debug_log: false,
         };
+        let cpu = cpu::keep_to_one()?;
         let kernel = Kernel::of_this_thread()?;
         let (mut dataplane, _) = Dataplane::open(&options)
             .context("this test runs the XDP program in the kernel: run it as root (or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON), outside of containers that forbid bpf(2)")?;
@@ -83,6 +94,9 @@ impl Harness {
             tracer,
             limits,
             rows,
+            cpu,
+            clock: 0,
+            may_have_sources: false,
             base,
             services: Vec::new(),
             reals: Vec::new(),
@@ -110,6 +124,7 @@ impl Harness {
         self.services.sort_unstable();
         self.services.dedup();
         self.reals = (0..self.limits.max_reals.min(u32::from(u16::MAX))).map(|id| id as u16).collect();
+        self.install_counters(&state.effects)?;
         self.install_tables(&state.effects)?;
         self.install_node(state.node);
         self.kernel.set(&state.ways)?;
@@ -125,6 +140,19 @@ impl Harness {
         self.lease.put(node);
     }
 
+    fn asks_for_sources(&self) -> bool {
+        !self.rows.guards.is_empty()
+    }
+
+    /// What this CPU has counted decides where a packet goes that goes by itself.
+    fn install_counters(&mut self, effects: &Effects) -> Result<()> {
+        for service in &self.services {
+            let counters = effects.service_counters.get(service).copied().unwrap_or_default();
+            self.dataplane.put_service_counters(*service, self.cpu, counters)?;
+        }
+        Ok(())
+    }
+
     fn install_tables(&mut self, effects: &Effects) -> Result<()> {
         self.dataplane.clear_tables().context("emptying the tables")?;
         for (key, value) in &effects.flows {
@@ -135,6 +163,15 @@ impl Harness {
         }
         for (key, value) in &effects.fragments {
             self.dataplane.put_fragment(key, value)?;
+        }
+        self.clock = Dataplane::now_ns();
+        // Going through so large a map takes longer than all else, so it is left out where nothing asks for sources.
+        if self.may_have_sources || self.asks_for_sources() {
+            self.dataplane.clear_sources()?;
+        }
+        self.may_have_sources = self.asks_for_sources();
+        for (key, value) in &effects.sources {
+            self.dataplane.put_source(key, &SourceValue { due_ns: moved(value.due_ns, COARSE_NOW, self.clock) })?;
         }
         Ok(())
     }
@@ -165,6 +202,11 @@ impl Harness {
         let mut effects = self.counters()?;
         subtract(&mut effects, &self.base);
         effects.flows = self.dataplane.flows(usize::MAX, |_, _| true)?.into_iter().collect();
+        let sources = if self.may_have_sources { self.dataplane.sources()? } else { Vec::new() };
+        for (key, value) in sources {
+            effects.sources.insert(key, SourceValue { due_ns: moved(value.due_ns, self.clock, COARSE_NOW) });
+        }
+        effects.clock_ran_ns = Dataplane::now_ns() - self.clock;
         for key in &keys.flows {
             if let Some(value) = self.dataplane.get_half_open(key)? {
                 effects.half_open.insert(*key, value);
@@ -251,6 +293,11 @@ impl Keys {
     }
 }
 
+/// A time by a clock that shows `to` where another shows `from`.
+fn moved(time: u64, from: u64, to: u64) -> u64 {
+    if time < LONG_PAST { time } else { time.wrapping_sub(from).wrapping_add(to) }
+}
+
 /// The rows of the maps that a state has.
 #[must_use]
 pub fn rows_of(state: &State) -> Rows {
@@ -264,6 +311,8 @@ pub fn rows_of(state: &State) -> Rows {
         nat: state.nat,
         nat_ports: state.nat_ports.clone(),
         nat_replies: state.nat_replies.clone(),
+        guards: state.guards.clone(),
+        access: state.access.iter().map(|((bits, key), value)| ((ACCESS_FIXED_BITS + bits, *key), *value)).collect(),
     }
 }
 

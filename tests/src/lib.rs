@@ -2,6 +2,7 @@
 //! program to it, and traffic and stage of the tests in network namespaces.
 
 pub mod browser;
+pub mod cpu;
 pub mod doctor;
 pub mod harness;
 pub mod kernel;

@@ -158,6 +158,14 @@ pub enum Kind {
     TcpNat,
     /// UDP, by rewriting addresses and ports.
     UdpNat,
+    /// TCP, in outer headers of IP and UDP.
+    TcpGue,
+    /// UDP, in outer headers of IP and UDP.
+    UdpGue,
+    /// SCTP, by rewriting the MAC addresses.
+    SctpDsr,
+    /// SCTP, in outer headers of IP and UDP.
+    SctpGue,
 }
 
 impl Kind {
@@ -169,6 +177,10 @@ impl Kind {
             Kind::UdpIpip => ("udp", "ipip"),
             Kind::TcpNat => ("tcp", "nat"),
             Kind::UdpNat => ("udp", "nat"),
+            Kind::TcpGue => ("tcp", "gue"),
+            Kind::UdpGue => ("udp", "gue"),
+            Kind::SctpDsr => ("sctp", "dsr"),
+            Kind::SctpGue => ("sctp", "gue"),
         }
     }
 }

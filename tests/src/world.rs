@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use lb_common::{
-    FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, HalfOpenValue, NO_REAL, PortRangeKey, REAL_ALIVE, REAL_RESOLVED,
-    RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, ServiceValue, Slot,
-    VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    AccessKey, FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, GUE_PORT, HalfOpenValue, NO_REAL, PortRangeKey, REAL_ALIVE,
+    REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, ServiceValue, Slot,
+    SourceKey, SourceValue, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 use crate::model::{State, flow_hash, second_hash, slot_of};
@@ -26,7 +26,7 @@ impl State {
     /// Adds a service, and its VIP where it is new. It has no ring yet.
     pub fn add_service(&mut self, id: u32, vip: IpAddr, protocol: u8, ports: Ports, mode: u8) {
         let (address, family) = address_of(vip);
-        let value = ServiceValue { id, mode, reserved: [0; 3] };
+        let value = ServiceValue { id, mode, ..ServiceValue::default() };
         let vip_value = self.vips.entry(VipKey { address, family, reserved: [0; 3] }).or_insert(VipValue { flags: 0 });
         let blocks = match ports {
             Ports::Single(port) => {
@@ -41,6 +41,19 @@ impl State {
             let key = PortRangeKey { vip: address, family, protocol, port: port.to_be_bytes() };
             self.port_ranges.insert((bits, key), value);
         }
+    }
+
+    /// Sets the flags of a service in all its rows.
+    pub fn set_flags(&mut self, service: u32, flags: u8) {
+        for row in self.services.values_mut().chain(self.port_ranges.values_mut()).filter(|row| row.id == service) {
+            row.flags = flags;
+        }
+    }
+
+    /// Allows or denies a service's packets from a prefix.
+    pub fn add_access(&mut self, service: u32, prefix: (IpAddr, u32), verdict: u32) {
+        let address = address_of(prefix.0).0;
+        self.access.insert((prefix.1, AccessKey { service: service.to_be_bytes(), address }), verdict);
     }
 
     /// Gives a service a ring of which every slot is `slot`.
@@ -69,6 +82,11 @@ impl State {
         let value =
             FlowValue { last_seen_ns: 1, slot: index_of(&key), real, service: service as u16, state, reserved: [0; 3] };
         self.effects.flows.insert(key, value);
+    }
+
+    /// Says when a source's next flow would be due. `address` is all of the key's.
+    pub fn put_source(&mut self, service: u32, address: IpAddr, due_ns: u64) {
+        self.effects.sources.insert(source_key(service, address), SourceValue { due_ns });
     }
 
     /// Puts a flow into `half_open`.
@@ -113,7 +131,9 @@ pub fn real(address: IpAddr, ifindex: u32, mtu: u32) -> RealValue {
         mtu,
         flags: REAL_ALIVE | REAL_RESOLVED,
         family,
-        reserved: [0; 7],
+        source_bits: 0,
+        gue_port: GUE_PORT,
+        reserved: [0; 4],
     }
 }
 
@@ -133,6 +153,12 @@ pub fn flow_key(client: (IpAddr, u16), vip: (IpAddr, u16), protocol: u8) -> Flow
     assert_eq!(address_of(client.0).1, family, "client and VIP are of one family");
     let service = ServiceKey { vip: address, port: vip.1, protocol, family };
     FlowKey { client: address_of(client.0).0, service, client_port: client.1, reserved: 0 }
+}
+
+/// The key of a source whose new flows are limited.
+#[must_use]
+pub fn source_key(service: u32, address: IpAddr) -> SourceKey {
+    SourceKey { service, address: address_of(address).0 }
 }
 
 /// The slot that a flow falls into.

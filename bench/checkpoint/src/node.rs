@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use lb_common::{FlowKey, FlowValue, HalfOpenValue, TrafficCounters};
+use lb_common::{FlowKey, FlowValue, HalfOpenValue, SourceKey, SourceValue, TrafficCounters};
 use lb_core::rows::{MapWrite, Rows};
 use lb_daemon::checkpoint::{self, Prepared};
 use lb_daemon::config::{self, Config, Settings};
@@ -168,6 +168,10 @@ impl Forwarder for Shared {
         wanted: &mut dyn FnMut(&FlowKey, &FlowValue) -> bool,
     ) -> Result<Vec<(FlowKey, FlowValue)>> {
         Ok(self.lock().flows(limit, wanted)?)
+    }
+
+    fn source(&self, key: &SourceKey) -> Result<Option<SourceValue>> {
+        Ok(self.lock().get_source(key)?)
     }
 
     fn flow(&self, key: &FlowKey) -> Result<Option<FlowValue>> {

@@ -61,6 +61,57 @@ fn known_hashes_have_known_second_slots() {
     }
 }
 
+/// As [`known_flows_have_known_slots`].
+#[test]
+fn known_packets_that_go_by_themselves_have_known_slots() {
+    for (hash, count, one, slot) in [
+        (0x7b9b_10dd, 0, 0x996f_f585, 39_280),
+        (0x7b9b_10dd, 1, 0xc6a6_a4f1, 50_855),
+        (0x7b9b_10dd, 2, 0x79af_fd47, 31_152),
+        (0xa757_c11d, 0, 0xc512_8e1d, 50_451),
+        (0xa757_c11d, 41, 0xf0de_fb47, 61_663),
+        (0x52ca_6431, 1 << 32, 0x95ad_fa2e, 38_318),
+        (0x02d1_46bf, u64::MAX, 0x46ec_c5ce, 18_157),
+        (0, 0, 0, 0),
+        (u32::MAX, 7, 0x2101_0897, 8_449),
+    ] {
+        assert_eq!(one_packet_hash(hash, count), one, "{hash:#x}, {count}");
+        assert_eq!(slot_of(one_packet_hash(hash, count)), slot);
+    }
+}
+
+/// The packets of one socket, and those of a few, go to all slots.
+#[test]
+fn packets_that_go_by_themselves_are_spread() {
+    for hash in [0, 0x7b9b_10dd, 0xa757_c11d, u32::MAX] {
+        for bins in [16, 257, 4_099] {
+            let deviations = unevenness((0..1 << 17).map(|count| slot_of(one_packet_hash(hash, count))), bins);
+            assert!(deviations < 5.0, "{hash:#x} in {bins} bins: {deviations:.1} deviations off");
+        }
+    }
+    // Four sockets in turn.
+    let sockets = [0x7b9b_10dd, 0xb374_e4d7, 0xa757_c11d, 0x52ca_6431];
+    let turns = (0..1 << 17).map(|count: u64| slot_of(one_packet_hash(sockets[count as usize % 4], count)));
+    let deviations = unevenness(turns, 4_099);
+    assert!(deviations < 5.0, "four sockets: {deviations:.1} deviations off");
+}
+
+#[test]
+fn outer_source_ports_are_of_the_dynamic_range() {
+    for (hash, port) in [
+        (0x7b9b_10dd, 53_469),
+        (0xa757_c11d, 49_437),
+        (0x52ca_6431, 58_417),
+        (0x02d1_46bf, 50_879),
+        (0, 49_152),
+        (0x0000_4000, 49_152),
+        (0x0000_3fff, 65_535),
+        (u32::MAX, 65_535),
+    ] {
+        assert_eq!(gue_source_port(hash), port, "{hash:#x}");
+    }
+}
+
 /// A hot real's flows go to all other reals: those of one slot, and those of neighbouring slots, have second slots all over the ring.
 #[test]
 fn second_slots_are_spread() {

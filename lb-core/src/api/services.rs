@@ -14,6 +14,8 @@ words! {
         Tcp = "tcp",
         /// UDP.
         Udp = "udp",
+        /// SCTP.
+        Sctp = "sctp",
     }
 }
 
@@ -24,6 +26,8 @@ words! {
         Dsr = "dsr",
         /// The packet gets an outer IP header.
         Ipip = "ipip",
+        /// The packet gets an outer IP header and a UDP header.
+        Gue = "gue",
         /// Destination address and port are rewritten, and the source of the replies.
         Nat = "nat",
     }
@@ -47,7 +51,7 @@ pub struct Service {
     pub id: u32,
     /// The address clients use.
     pub vip: IpAddr,
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     pub protocol: Protocol,
     /// The ports clients use.
     pub ports: Ports,
@@ -59,6 +63,59 @@ pub struct Service {
     pub counters: Counters,
     /// Its reals, in the order of the configuration file.
     pub reals: Vec<ServiceReal>,
+    /// Each packet goes to a real of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_packet: bool,
+    /// All flows of a client go to the same real.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// What its packets have to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Guards>,
+}
+
+/// What makes a client, and how long it is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Affinity {
+    /// The leading bits of an address that make a client.
+    pub prefix: u8,
+    /// A client that is silent for so long may be forgotten.
+    pub timeout_seconds: f64,
+}
+
+/// What a service's packets have to pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guards {
+    /// Prefixes of sources that are let in. With any of them others are not.
+    pub allow: Vec<String>,
+    /// Prefixes of sources that are kept out.
+    pub deny: Vec<String>,
+    /// How many flows a source may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_flow_limit: Option<NewFlowLimit>,
+    /// What counts as a SYN flood, and whether there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syn_flood: Option<SynFlood>,
+}
+
+/// How many flows a source may begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFlowLimit {
+    /// In a second, in the long run.
+    pub rate: u32,
+    /// At once, after a silence.
+    pub burst: u32,
+    /// The leading bits of an address that make a source.
+    pub prefix: u8,
+}
+
+/// What counts as a SYN flood, and whether there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynFlood {
+    /// More SYNs than this in a second.
+    pub threshold: u32,
+    /// There is one.
+    pub flooded: bool,
 }
 
 /// Ports of a service: the first and the last one.

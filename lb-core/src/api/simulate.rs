@@ -37,6 +37,8 @@ words! {
         Previous = "previous",
         /// The slot has moved a while ago, and the flow table does not have the flow: the slot's real.
         Marked = "marked",
+        /// Each packet goes by itself: the real of the packet's own slot.
+        OnePacket = "one-packet",
     }
 }
 
@@ -51,7 +53,7 @@ pub struct Simulation {
     pub vip: IpAddr,
     /// Its port.
     pub vip_port: u16,
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     pub protocol: Protocol,
     /// It asks for a connection.
     pub syn: bool,

@@ -9,7 +9,7 @@ use crate::{
     monitoring::{AgentCheck, RealMonitoring},
     report::Load,
     scheduler::{Decision, NEUTRAL_FACTOR, Why},
-    service::{Member as Listed, Mode, Ports, Protocol},
+    service::{Guards, Member as Listed, Mode, Ports, Protocol},
     table::{Fallback, Plan, RealPlan},
 };
 
@@ -29,7 +29,17 @@ fn real(name: &str, last: u8) -> Real {
 fn service(name: &str, port: u16, reals: &[&str]) -> Service {
     let reals = reals.iter().map(|real| Listed { real: (*real).to_owned(), weight: None, port: None }).collect();
     let (vip, ports) = ([192, 0, 2, 1].into(), Ports::Single(port));
-    Service { name: name.to_owned(), vip, protocol: Protocol::Tcp, ports, mode: Mode::Dsr, reals }
+    Service {
+        name: name.to_owned(),
+        vip,
+        protocol: Protocol::Tcp,
+        ports,
+        mode: Mode::Dsr,
+        reals,
+        one_packet: false,
+        affinity: None,
+        guards: Guards::default(),
+    }
 }
 
 /// Services `web` of `a`, `b`, `c` and `mail` of `a`, `b`.

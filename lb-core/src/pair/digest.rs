@@ -9,7 +9,7 @@ use lb_common::SLOT_CLEAN;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    service::{Cluster, Service},
+    service::{Cluster, Guards, Service},
     table::SchedulingTable,
 };
 
@@ -32,13 +32,29 @@ fn lines(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 fn of_service(service: &Service) -> impl Iterator<Item = String> {
-    let Service { name, vip, protocol, ports, mode, reals } = service;
+    let Service { name, vip, protocol, ports, mode, reals, one_packet: _, affinity: _, guards: _ } = service;
     let members = reals.iter().map(move |member| {
         let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
         let port = member.port.map_or_else(String::new, |port| format!(" {port}"));
         format!("member {name} {} {weight}{port}", member.real)
     });
-    std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members)
+    std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members).chain(of_extras(service))
+}
+
+/// What most services do not have: without it their digest is what it was before there was any of it.
+fn of_extras(service: &Service) -> impl Iterator<Item = String> {
+    let Service { name, one_packet, affinity, guards: Guards { allow, deny, new_flow_limit, syn_flood }, .. } = service;
+    let one_packet = one_packet.then(|| format!("one_packet {name}"));
+    let affinity = affinity.map(|affinity| {
+        let timeout = affinity.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+        format!("affinity {name} {} {timeout}", affinity.prefix)
+    });
+    let limit =
+        new_flow_limit.map(|limit| format!("new_flow_limit {name} {} {} {}", limit.rate, limit.burst, limit.prefix));
+    let flood = syn_flood.map(|flood| format!("syn_flood {name} {}", flood.threshold));
+    let access = allow.iter().map(move |prefix| format!("allow {name} {prefix}"));
+    let access = access.chain(deny.iter().map(move |prefix| format!("deny {name} {prefix}")));
+    one_packet.into_iter().chain(affinity).chain(limit).chain(flood).chain(access)
 }
 
 /// Whether some slot goes by the flow table.

@@ -7,14 +7,15 @@ use std::{
 };
 
 use lb_common::{
-    NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
+    AccessKey, Guard, NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot,
+    VipKey, VipValue,
 };
 
 use super::{MapWrite, Rows};
 
 /// The writes that turn maps that hold `old` into maps that hold `new`. Empty when the two are equal.
 ///
-/// First comes what others will point at (reals, options, rings, slots), then what points at it (VIPs, services), then what
+/// First comes what others will point at (reals, options, guards, rings, slots), then what points at it (VIPs, services), then what
 /// nothing points at any more. A real that is alive no more is made so after the slots have left it.
 #[must_use]
 pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
@@ -24,12 +25,14 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     writes.extend(living);
     set_nat_ports(old, new, &mut writes);
     set_options(old, new, &mut writes);
+    set_guards(old, new, &mut writes);
     set_nat(old, new, &mut writes);
     new_rings(old, new, &mut writes);
     changed_slots(old, new, &mut writes);
     writes.extend(dying);
     add_fronts(old, new, &mut writes);
     remove_fronts(old, new, &mut writes);
+    end_affinity(old, new, &mut writes);
     remove_targets(old, new, &mut writes);
     writes
 }
@@ -57,8 +60,56 @@ fn is_dying(write: &MapWrite, old: &BTreeMap<u16, RealValue>) -> bool {
 }
 
 fn set_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
-    let changed = new.service_options.iter().filter(|(service, value)| old.service_options.get(service) != Some(value));
-    writes.extend(changed.map(|(&service, &value)| MapWrite::ServiceOptions { service, value }));
+    for (&service, value) in &new.service_options {
+        let was = old.service_options.get(&service).copied().unwrap_or_default();
+        let value = with_affinity_of(&was, *value);
+        if value != was {
+            writes.push(MapWrite::ServiceOptions { service, value });
+        }
+    }
+}
+
+/// A service with affinity has its options for as long as its rows say that it has: what goes, goes in [`end_affinity`].
+fn with_affinity_of(was: &ServiceOptions, value: ServiceOptions) -> ServiceOptions {
+    if was.affinity_bits == 0 || value.affinity_bits != 0 {
+        return value;
+    }
+    ServiceOptions {
+        vip: was.vip,
+        affinity_service: was.affinity_service,
+        affinity_port: was.affinity_port,
+        affinity_client_port: was.affinity_client_port,
+        affinity_protocol: was.affinity_protocol,
+        affinity_bits: was.affinity_bits,
+        ..value
+    }
+}
+
+/// Options that [`set_options`] has left more in than there is to be.
+fn end_affinity(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (&service, &value) in &new.service_options {
+        let was = old.service_options.get(&service).copied().unwrap_or_default();
+        if with_affinity_of(&was, value) != value {
+            writes.push(MapWrite::ServiceOptions { service, value });
+        }
+    }
+}
+
+/// Prefixes are there before a guard says that others are denied.
+fn set_guards(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for ((bits, key), value) in news(&old.access, copied(&new.access), access_order) {
+        writes.push(MapWrite::Access { bits, key, value: Some(value) });
+    }
+    let changed = new.guards.iter().filter(|(service, value)| old.guards.get(service) != Some(value));
+    writes.extend(changed.map(|(&service, &value)| MapWrite::Guard { service, value }));
+}
+
+fn remove_guards(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let guards = old.guards.keys().filter(|id| !new.guards.contains_key(id));
+    writes.extend(guards.map(|&service| MapWrite::Guard { service, value: Guard::default() }));
+    for (bits, key) in gone(&old.access, &new.access, access_order) {
+        writes.push(MapWrite::Access { bits, key, value: None });
+    }
 }
 
 /// The ports that the reals' own go before may change with the options, and no real's port with them.
@@ -139,6 +190,7 @@ fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 
 fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     remove_nat(old, new, writes);
+    remove_guards(old, new, writes);
     let options = old.service_options.keys().filter(|id| !new.service_options.contains_key(id));
     writes.extend(options.map(|&service| MapWrite::ServiceOptions { service, value: ServiceOptions::default() }));
     let rings = old.rings.keys().filter(|id| !new.rings.contains_key(id));
@@ -161,6 +213,10 @@ fn remove_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 
 fn nat_port_order(key: &NatPortKey) -> impl Ord + use<> {
     (key.service, key.real)
+}
+
+fn access_order((bits, key): &(u32, AccessKey)) -> impl Ord + use<> {
+    (key.service, *bits, key.address)
 }
 
 fn vip_order(key: &VipKey) -> impl Ord + use<> {

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use lb_common::{
-    FALLBACK_RESET, MODE_DSR, NAT_REPLIES, OPTION_REAL_PORTS, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS,
+    ACCESS_ALLOW, FALLBACK_RESET, GUARD_ACCESS, GUARD_LISTED_ONLY, MODE_DSR, NAT_REPLIES, OPTION_REAL_PORTS,
+    PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS,
 };
 use proptest::prelude::*;
 
@@ -44,7 +45,7 @@ fn a_real() -> impl Strategy<Value = RealValue> {
 /// Any rows at all, from few keys, so that two of them have much in common.
 fn any_rows() -> impl Strategy<Value = Rows> {
     let vip = |last: u8| VipKey { address: [last; 16], family: FAMILY_V6, reserved: [0; 3] };
-    let value = |id: u32| ServiceValue { id, mode: MODE_DSR, reserved: [0; 3] };
+    let value = |id: u32| ServiceValue { id, mode: MODE_DSR, ..ServiceValue::default() };
     let reply = |service: u32| NatReplyValue { service, first_port: 80, last_port: 80 };
     let single =
         move |(last, port): (u8, u16)| ServiceKey { vip: [last; 16], port, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
@@ -72,10 +73,39 @@ fn any_rows() -> impl Strategy<Value = Rows> {
             0..5,
         ),
         prop::collection::hash_map((0..4u8, 1..4u16).prop_map(single), (0..5u32).prop_map(reply), 0..6),
+        any_guards(),
     )
-        .prop_map(|(vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies)| {
-            Rows { vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies }
-        })
+        .prop_map(
+            |(vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies, guarded)| {
+                let (guards, access) = guarded;
+                Rows {
+                    vips,
+                    services,
+                    port_ranges,
+                    reals,
+                    rings,
+                    service_options,
+                    guards,
+                    access,
+                    nat,
+                    nat_ports,
+                    nat_replies,
+                }
+            },
+        )
+}
+
+type Guarded = (BTreeMap<u32, Guard>, HashMap<(u32, AccessKey), u32>);
+
+fn any_guards() -> impl Strategy<Value = Guarded> {
+    let guard = (1..4u32).prop_map(|flags| Guard { flags, ..Guard::default() });
+    let key = |(service, last): (u8, u8)| {
+        (32 + u32::from(last), AccessKey { service: [0, 0, 0, service], address: [last; 16] })
+    };
+    (
+        prop::collection::btree_map(0..5u32, guard, 0..5),
+        prop::collection::hash_map((0..4u8, 0..4u8).prop_map(key), 1..3u32, 0..5),
+    )
 }
 
 /// Rows in which all that is pointed at is there, as those of a scheduling table are.
@@ -177,6 +207,10 @@ proptest! {
                 MapWrite::ServiceOptions { service, value } => {
                     old.service_options.get(service).copied().unwrap_or_default() != *value
                 }
+                MapWrite::Guard { service, value } => {
+                    old.guards.get(service).copied().unwrap_or_default() != *value
+                }
+                MapWrite::Access { bits, key, value } => old.access.get(&(*bits, *key)) != value.as_ref(),
                 MapWrite::Nat { value } => old.nat != *value,
                 MapWrite::NatPort { key, value } => old.nat_ports.get(key) != value.as_ref(),
                 MapWrite::NatReply { key, value } => old.nat_replies.get(key) != value.as_ref(),
@@ -241,6 +275,60 @@ fn a_service_has_its_options_from_its_first_packet_to_its_last() {
             let is_served = maps.services.contains_key(&key);
             assert!(!is_served || maps.service_options.get(&0) == Some(&options), "after {write:?}");
         }
+    }
+}
+
+/// Rows of a service with a guard and affinity, or without.
+fn with_extras(flags: u8, guard: Option<Guard>, prefixes: &[u8], bits: u8) -> Rows {
+    let key = ServiceKey { vip: [1; 16], port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+    let options = ServiceOptions {
+        fallback: FALLBACK_RESET,
+        vip: if bits > 0 { [1; 16] } else { [0; 16] },
+        affinity_service: u32::from(bits > 0),
+        affinity_bits: bits,
+        ..ServiceOptions::default()
+    };
+    let access = |last: &u8| ((40, AccessKey { service: [0; 4], address: [*last; 16] }), ACCESS_ALLOW);
+    Rows {
+        services: HashMap::from([(key, ServiceValue { flags, ..ServiceValue::default() })]),
+        rings: ring_of(0, 0, SLOT_CLEAN),
+        service_options: BTreeMap::from([(0, options)]),
+        guards: guard.map(|guard| (0, guard)).into_iter().collect(),
+        access: prefixes.iter().map(access).collect(),
+        ..Rows::default()
+    }
+}
+
+#[test]
+fn what_flags_want_is_there_before_them_and_goes_after() {
+    let listed = Guard { flags: GUARD_ACCESS | GUARD_LISTED_ONLY, ..Guard::default() };
+    let flags = SERVICE_GUARDED | SERVICE_AFFINITY;
+    let worlds = [
+        Rows::default(),
+        with_extras(0, None, &[], 0),
+        with_extras(flags, Some(listed), &[1, 2], 128),
+        with_extras(flags, Some(listed), &[2, 3], 64),
+        with_extras(SERVICE_GUARDED, Some(Guard { flags: GUARD_ACCESS, ..listed }), &[1], 0),
+    ];
+    for (old, new) in worlds.iter().flat_map(|old| worlds.iter().map(move |new| (old, new))) {
+        let mut maps = old.clone();
+        for write in diff(old, new) {
+            apply(&mut maps, &write);
+            let Some(service) = maps.services.values().next() else { continue };
+            let affinity = maps.service_options.get(&0).map_or(0, |options| options.affinity_bits);
+            assert!(service.flags & SERVICE_AFFINITY == 0 || affinity > 0, "after {write:?}");
+            assert!(service.flags & SERVICE_GUARDED == 0 || maps.guards.contains_key(&0), "after {write:?}");
+            // Who is let in before and after is never kept out.
+            let lists = |rows: &Rows, last: u8| {
+                with_extras(0, None, &[last], 0).access.keys().all(|key| rows.access.contains_key(key))
+            };
+            let is_listed_only = maps.guards.get(&0).is_some_and(|guard| guard.flags & GUARD_LISTED_ONLY != 0);
+            for last in [1, 2, 3] {
+                let stays = lists(old, last) && lists(new, last);
+                assert!(!is_listed_only || !stays || lists(&maps, last), "after {write:?}");
+            }
+        }
+        assert_eq!(maps, *new);
     }
 }
 

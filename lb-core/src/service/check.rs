@@ -1,5 +1,6 @@
 //! The checks that make services and reals a [`Cluster`](super::Cluster), and what they find.
 
+mod extras;
 mod nat;
 
 use std::{
@@ -11,8 +12,8 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Member, Mode, Ports,
-    Protocol, Real, Service,
+    MAX_ACCESS_PREFIXES, MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_NEW_FLOWS, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES,
+    MAX_WEIGHT, Member, Mode, Ports, Prefix, Protocol, Real, Service,
 };
 
 /// The item that an error is about.
@@ -165,6 +166,65 @@ pub enum Problem {
         /// The other service; it may be the same one, which has the address twice.
         other: String,
     },
+    /// The mode cannot carry the protocol.
+    #[error("mode nat cannot carry sctp, whose checksum covers the whole packet; use mode dsr, ipip or gue")]
+    SctpNat,
+    /// A prefix has not the VIP's family.
+    #[error("{prefix} is not of the family of the VIP {vip}; no packet for it can come from there, so remove it")]
+    AccessFamily {
+        /// The prefix.
+        prefix: Prefix,
+        /// The VIP.
+        vip: IpAddr,
+    },
+    /// A prefix is there twice.
+    #[error("{prefix} is listed twice; remove one of the two")]
+    AccessTwice {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// A prefix is allowed and denied.
+    #[error("{prefix} is in `allow` and in `deny`; remove one of the two")]
+    AccessBoth {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// More prefixes than the map holds.
+    #[error("all services together allow and deny {count} prefixes, and {MAX_ACCESS_PREFIXES} is the most; join some")]
+    TooManyAccessPrefixes {
+        /// How many there are.
+        count: usize,
+    },
+    /// Only TCP has a SYN.
+    #[error("{what} is for tcp, whose SYN says that a flow begins, and this service is {protocol}; remove `{what}`")]
+    TcpOnly {
+        /// The table.
+        what: &'static str,
+        /// The service's protocol.
+        protocol: Protocol,
+    },
+    /// A rate or burst that cannot be.
+    #[error("rate and burst of new_flow_limit must be 1 to {MAX_NEW_FLOWS}; give others")]
+    NewFlows,
+    /// A prefix length that an address does not have.
+    #[error("the prefix of {what} is {prefix}, and an address of the VIP's family has {bits} bits; write 1 to {bits}")]
+    PrefixLength {
+        /// The table.
+        what: &'static str,
+        /// The length.
+        prefix: u8,
+        /// The most that it can be.
+        bits: u8,
+    },
+    /// One-packet scheduling and affinity contradict each other.
+    #[error("one_packet sends each packet by itself, and affinity all of a client to one real; remove one of the two")]
+    OnePacketAffinity,
+    /// Only datagrams can go by themselves.
+    #[error("one_packet is for udp, and this service is {protocol}; remove `one_packet`")]
+    OnePacketProtocol {
+        /// The service's protocol.
+        protocol: Protocol,
+    },
     /// More reals of services in `nat` mode than the map of replies holds.
     #[error("the nat services have {count} reals together, and {MAX_NAT_MEMBERS} is the most; remove some")]
     TooManyNatMembers {
@@ -175,9 +235,9 @@ pub enum Problem {
 
 const fn fix_for(mode: Mode) -> &'static str {
     match mode {
-        Mode::Dsr => "use a real of the VIP's family, or mode ipip",
+        Mode::Dsr => "use a real of the VIP's family, or mode ipip or gue",
         Mode::Nat => "use a real of the VIP's family",
-        Mode::Ipip => "an IPv6 VIP needs IPv6 reals",
+        Mode::Ipip | Mode::Gue => "an IPv6 VIP needs IPv6 reals",
     }
 }
 
@@ -188,6 +248,7 @@ pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
     let by_name = check_reals(services, reals, &mut found);
     check_services(services, &by_name, &mut found);
     nat::check(services, &by_name, &mut found);
+    extras::check(services, &mut found);
     check_overlaps(services, &mut found);
     check_prefix_count(services, &mut found);
     found.errors
@@ -262,6 +323,9 @@ fn check_services(services: &[Service], reals: &HashMap<&str, &Real>, found: &mu
         }
         if service.reals.is_empty() {
             found.service(service, Problem::NoReals);
+        }
+        if service.protocol == Protocol::Sctp && service.mode == Mode::Nat {
+            found.service(service, Problem::SctpNat);
         }
         check_members(service, reals, found);
     }

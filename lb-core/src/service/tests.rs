@@ -2,12 +2,23 @@
 
 use super::*;
 
+mod extras;
 mod nat;
 
 fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
     let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
     let vip = vip.parse().unwrap();
-    Service { name: name.to_owned(), vip, protocol: Protocol::Tcp, ports, mode: Mode::Dsr, reals }
+    Service {
+        name: name.to_owned(),
+        vip,
+        protocol: Protocol::Tcp,
+        ports,
+        mode: Mode::Dsr,
+        reals,
+        one_packet: false,
+        affinity: None,
+        guards: Guards::default(),
+    }
 }
 
 fn real(name: &str, address: &str) -> Real {
@@ -162,13 +173,17 @@ fn families() {
     let (v4, v6) = ("198.51.100.1", "2001:db8::1");
     for (mode, vip, member, error) in [
         (Mode::Dsr, VIP, "r1", None),
-        (Mode::Dsr, VIP, "six", Some(cannot("dsr", VIP, v6) + "use a real of the VIP's family, or mode ipip")),
-        (Mode::Dsr, VIP6, "r1", Some(cannot("dsr", VIP6, v4) + "use a real of the VIP's family, or mode ipip")),
+        (Mode::Dsr, VIP, "six", Some(cannot("dsr", VIP, v6) + "use a real of the VIP's family, or mode ipip or gue")),
+        (Mode::Dsr, VIP6, "r1", Some(cannot("dsr", VIP6, v4) + "use a real of the VIP's family, or mode ipip or gue")),
         (Mode::Dsr, VIP6, "six", None),
         (Mode::Ipip, VIP, "r1", None),
         (Mode::Ipip, VIP, "six", None),
         (Mode::Ipip, VIP6, "r1", Some(cannot("ipip", VIP6, v4) + "an IPv6 VIP needs IPv6 reals")),
         (Mode::Ipip, VIP6, "six", None),
+        (Mode::Gue, VIP, "r1", None),
+        (Mode::Gue, VIP, "six", None),
+        (Mode::Gue, VIP6, "r1", Some(cannot("gue", VIP6, v4) + "an IPv6 VIP needs IPv6 reals")),
+        (Mode::Gue, VIP6, "six", None),
         (Mode::Nat, VIP, "r1", None),
         (Mode::Nat, VIP, "six", Some(cannot("nat", VIP, v6) + "use a real of the VIP's family")),
         (Mode::Nat, VIP6, "r1", Some(cannot("nat", VIP6, v4) + "use a real of the VIP's family")),
@@ -179,6 +194,26 @@ fn families() {
             error.iter().map(|error| format!("real \"{member}\" of service \"web\": {error}")).collect();
         assert_eq!(found, wanted, "{mode} {vip} {member}");
     }
+}
+
+#[test]
+fn sctp_goes_every_way_but_nat() {
+    let sctp = |mode| Service { protocol: Protocol::Sctp, mode, ..service("web", VIP, Ports::Single(80), &["r1"]) };
+    for mode in [Mode::Dsr, Mode::Ipip, Mode::Gue] {
+        assert_eq!(errors_of(vec![sctp(mode), service("tcp", VIP, Ports::Single(80), &["r1"])]), [""; 0], "{mode}");
+    }
+    let error = "service \"web\": mode nat cannot carry sctp, whose checksum covers the whole packet; use mode dsr, ipip or gue";
+    assert_eq!(errors_of(vec![sctp(Mode::Nat)]), [error]);
+}
+
+#[test]
+fn outer_headers_have_their_length() {
+    let lengths = |real: &str| {
+        let real = real.parse().unwrap();
+        [Mode::Dsr, Mode::Nat, Mode::Ipip, Mode::Gue].map(|mode| mode.outer_length(real))
+    };
+    assert_eq!(lengths("198.51.100.1"), [0, 0, 20, 28]);
+    assert_eq!(lengths("2001:db8::1"), [0, 0, 40, 48]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::{FLOW_FIN, MODE_DSR, RING_SLOTS, SLOT_REMEMBERS, ServiceOptions, VipValue};
+use lb_common::{ACCESS_ALLOW, FLOW_FIN, MODE_DSR, RING_SLOTS, SLOT_REMEMBERS, ServiceOptions, VipValue};
 
 use super::*;
 use crate::rows::{address_bytes, vip_key};
@@ -20,7 +20,7 @@ fn key(port: u16) -> FlowKey {
 }
 
 fn value(id: u32) -> ServiceValue {
-    ServiceValue { id, mode: MODE_DSR, reserved: [0; 3] }
+    ServiceValue { id, mode: MODE_DSR, ..ServiceValue::default() }
 }
 
 /// Port 80 is service 1, 8000 to 8063 service 2, and any other port service 3; reals 1 to 3 are ready.
@@ -72,15 +72,15 @@ fn a_slot_that_remembers_asks_the_tables_first() {
     assert_eq!(found(&rows, true, &nothing), (1, FoundBy::Moved));
     assert_eq!(found(&rows, false, &nothing), (2, FoundBy::Previous));
     let flow = FlowValue { real: 3, service: 1, ..FlowValue::default() };
-    let known = Known { flow: Some(flow), half_open: None };
+    let known = Known { flow: Some(flow), ..Known::default() };
     assert_eq!(found(&rows, false, &known), (3, FoundBy::FlowTable));
-    let ended = Known { flow: Some(FlowValue { state: FLOW_FIN, ..flow }), half_open: None };
+    let ended = Known { flow: Some(FlowValue { state: FLOW_FIN, ..flow }), ..Known::default() };
     assert_eq!(found(&rows, false, &ended), (3, FoundBy::FlowTable));
     assert_eq!(found(&rows, true, &ended), (1, FoundBy::Moved), "the ports are used anew");
-    let strange = Known { flow: Some(FlowValue { service: 2, ..flow }), half_open: None };
+    let strange = Known { flow: Some(FlowValue { service: 2, ..flow }), ..Known::default() };
     assert_eq!(found(&rows, false, &strange), (2, FoundBy::Previous), "of another service");
     let half = HalfOpenValue { real: 3, service: 1, ..HalfOpenValue::default() };
-    assert_eq!(found(&rows, true, &Known { flow: None, half_open: Some(half) }), (3, FoundBy::HalfOpen));
+    assert_eq!(found(&rows, true, &Known { half_open: Some(half), ..Known::default() }), (3, FoundBy::HalfOpen));
     rows.reals.remove(&2);
     assert_eq!(found(&rows, false, &nothing), (1, FoundBy::Moved), "the previous real is gone");
 }
@@ -89,7 +89,7 @@ fn a_slot_that_remembers_asks_the_tables_first() {
 fn a_clean_slot_asks_no_table() {
     let rows = rows(Slot { real: 1, ..Slot::default() });
     let flow = FlowValue { real: 3, service: 1, ..FlowValue::default() };
-    assert_eq!(found(&rows, false, &Known { flow: Some(flow), half_open: None }), (1, FoundBy::Slot));
+    assert_eq!(found(&rows, false, &Known { flow: Some(flow), ..Known::default() }), (1, FoundBy::Slot));
 }
 
 #[test]
@@ -122,4 +122,99 @@ fn a_service_without_reals_drops_or_resets() {
     udp.service.protocol = lb_common::PROTOCOL_UDP;
     rows.services.insert(udp.service, value(1));
     assert_eq!(decide(&rows, &udp, false, &Known::default()).fate, Fate::Drop(DropReason::NoReal));
+}
+
+/// The same with flags, a guard and options of service 1.
+fn flagged(slot: Slot, flags: u8) -> Rows {
+    let mut rows = rows(slot);
+    rows.services.insert(key(80).service, ServiceValue { flags, ..value(1) });
+    rows
+}
+
+fn access_key(bits: u8, address: [u8; 4]) -> (u32, AccessKey) {
+    let (address, _) = address_bytes(IpAddr::from(address));
+    (ACCESS_FIXED_BITS + u32::from(bits), AccessKey { service: 1_u32.to_be_bytes(), address })
+}
+
+#[test]
+fn the_longest_prefix_says_who_is_let_in() {
+    let fate = |listed_only: bool, prefixes: &[(u8, [u8; 4], u32)]| {
+        let mut rows = flagged(Slot { real: 1, ..Slot::default() }, SERVICE_GUARDED);
+        let flags = GUARD_ACCESS | if listed_only { GUARD_LISTED_ONLY } else { 0 };
+        rows.guards.insert(1, Guard { flags, ..Guard::default() });
+        rows.access.extend(prefixes.iter().map(|(bits, address, verdict)| (access_key(*bits, *address), *verdict)));
+        decide(&rows, &key(80), false, &Known::default()).fate
+    };
+    let denied = Fate::Drop(DropReason::AccessDenied);
+    assert_eq!(fate(false, &[]), Fate::Forward);
+    assert_eq!(fate(true, &[]), denied);
+    assert_eq!(fate(true, &[(24, [203, 0, 113, 0], ACCESS_ALLOW)]), Fate::Forward);
+    assert_eq!(fate(false, &[(0, [0; 4], ACCESS_DENY)]), denied);
+    let both = [(24, [203, 0, 113, 0], ACCESS_ALLOW), (32, [203, 0, 113, 7], ACCESS_DENY)];
+    assert_eq!(fate(true, &both), denied);
+    let other_way = [(24, [203, 0, 113, 0], ACCESS_DENY), (32, [203, 0, 113, 7], ACCESS_ALLOW)];
+    assert_eq!(fate(false, &other_way), Fate::Forward);
+}
+
+#[test]
+fn a_source_that_is_too_fast_is_limited() {
+    let mut rows = flagged(Slot { real: 1, ..Slot::default() }, SERVICE_GUARDED);
+    let guard = Guard { interval_ns: 10, burst_ns: 20, flags: GUARD_RATE, source_bits: 24, ..Guard::default() };
+    rows.guards.insert(1, guard);
+    let source = keys(&rows, &key(80)).source.unwrap();
+    assert_eq!((source.service, &source.address[..4]), (1, &[203, 0, 113, 0][..]));
+    let fate = |syn, due_ns: Option<u64>| {
+        let source = due_ns.map(|due_ns| SourceValue { due_ns });
+        decide(&rows, &key(80), syn, &Known { source, now_ns: 1_000, ..Known::default() }).fate
+    };
+    assert_eq!(fate(true, None), Fate::Forward);
+    assert_eq!(fate(true, Some(0)), Fate::Forward);
+    assert_eq!(fate(true, Some(1_020)), Fate::Forward);
+    assert_eq!(fate(true, Some(1_021)), Fate::Drop(DropReason::RateLimited));
+    assert_eq!(fate(false, Some(1_021)), Fate::Forward);
+}
+
+#[test]
+fn under_a_flood_a_syn_goes_where_the_rest_of_its_handshake_will() {
+    let mut rows = flagged(remembers(), SERVICE_GUARDED);
+    rows.guards.insert(1, Guard { flags: GUARD_FLOOD, ..Guard::default() });
+    assert_eq!(found(&rows, true, &Known::default()), (2, FoundBy::Previous));
+    let ended = FlowValue { real: 3, service: 1, state: FLOW_FIN, ..FlowValue::default() };
+    assert_eq!(found(&rows, true, &Known { flow: Some(ended), ..Known::default() }), (3, FoundBy::FlowTable));
+}
+
+#[test]
+fn with_affinity_the_client_has_the_slot() {
+    let mut rows = flagged(remembers(), SERVICE_AFFINITY);
+    let options = ServiceOptions {
+        vip: key(80).service.vip,
+        affinity_service: 2,
+        affinity_port: 8_000,
+        affinity_client_port: 8_063,
+        affinity_protocol: PROTOCOL_TCP,
+        affinity_bits: 24,
+        ..ServiceOptions::default()
+    };
+    rows.service_options.insert(1, options);
+    let Keys { flow, ring, source } = keys(&rows, &key(80));
+    assert_eq!((ring, source, flow.client_port, flow.service.port), (Some(2), None, 8_063, 8_000));
+    assert_eq!(flow.client[..4], [203, 0, 113, 0]);
+    let decision = decide(&rows, &key(80), true, &Known::default());
+    assert_eq!((decision.hash, decision.real), (flow_hash(&flow), 2), "a SYN is no news of a client");
+    let known = FlowValue { real: 3, service: 2, state: FLOW_FIN, ..FlowValue::default() };
+    assert_eq!(found(&rows, true, &Known { flow: Some(known), ..Known::default() }), (3, FoundBy::FlowTable));
+    let strange = FlowValue { service: 1, ..known };
+    assert_eq!(found(&rows, true, &Known { flow: Some(strange), ..Known::default() }), (2, FoundBy::Previous));
+    rows.rings.remove(&2);
+    assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::Drop(DropReason::NoRing));
+}
+
+#[test]
+fn each_packet_may_have_a_slot_of_its_own() {
+    let rows = flagged(remembers(), SERVICE_ONE_PACKET);
+    let decide = |count| decide(&rows, &key(80), false, &Known { count, ..Known::default() });
+    let (one, other) = (decide(0), decide(1));
+    assert_eq!((one.real, one.found_by), (1, Some(FoundBy::OnePacket)));
+    assert_eq!(one.hash, one_packet_hash(flow_hash(&key(80)), 0));
+    assert_ne!(one.slot.unwrap().0, other.slot.unwrap().0);
 }

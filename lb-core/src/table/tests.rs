@@ -2,12 +2,16 @@
 
 use std::{collections::HashSet, slice::from_ref};
 
-use lb_common::{REAL_ALIVE, REAL_RESOLVED, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, VIP_HAS_PORT_RANGES};
+use lb_common::{
+    ACCESS_ALLOW, ACCESS_DENY, AccessKey, GUARD_ACCESS, GUARD_FLOOD, GUARD_LISTED_ONLY, GUARD_RATE, Guard, REAL_ALIVE,
+    REAL_RESOLVED, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey,
+    VIP_HAS_PORT_RANGES,
+};
 
 use super::*;
 use crate::{
     rows::{diff, vip_key},
-    service::{Member, Mode, Ports, Protocol},
+    service::{Affinity, Guards, Member, Mode, NewFlowLimit, Ports, Protocol, SynFlood, Tunnel},
 };
 
 mod checkpoint;
@@ -24,7 +28,17 @@ fn real(name: &str, last: u8) -> Real {
 fn service(name: &str, port: u16, reals: &[&str]) -> Service {
     let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
     let (vip, ports) = (VIP.parse().unwrap(), Ports::Single(port));
-    Service { name: name.to_owned(), vip, protocol: Protocol::Tcp, ports, mode: Mode::Dsr, reals }
+    Service {
+        name: name.to_owned(),
+        vip,
+        protocol: Protocol::Tcp,
+        ports,
+        mode: Mode::Dsr,
+        reals,
+        one_packet: false,
+        affinity: None,
+        guards: Guards::default(),
+    }
 }
 
 fn cluster(services: &[Service], reals: &[Real]) -> Cluster {
@@ -341,7 +355,7 @@ mod maps {
         let dns = ServiceKey { vip: vip6.address, port: 53, protocol: 17, family: 6 };
         assert_eq!(rows.services.len(), 2);
         assert_eq!((rows.services[&web].id, rows.services[&dns].id), (2, 1));
-        assert_eq!((rows.services[&web].mode, rows.services[&web].reserved), (lb_common::MODE_DSR, [0; 3]));
+        assert_eq!((rows.services[&web].mode, rows.services[&web].reserved), (lb_common::MODE_DSR, [0; 2]));
         let [(&(bits, key), value)] = rows.port_ranges.iter().collect::<Vec<_>>()[..] else { panic!("one block") };
         assert_eq!((bits, key.port, key.protocol, value.id), (13, [0x1f, 0x40], 6, 0));
 
@@ -352,6 +366,111 @@ mod maps {
         assert_eq!((rows.reals[&2].flags, rows.reals[&2].family), (REAL_ALIVE, 6));
         assert_eq!(rows.rings.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
         assert!(rows.rings.values().all(|ring| ring.len() == RING_SLOTS as usize));
+    }
+
+    #[test]
+    fn guards_have_rows_of_their_service() {
+        let guards = Guards {
+            allow: vec!["203.0.113.0/24".parse().unwrap()],
+            deny: vec!["203.0.113.128/25".parse().unwrap()],
+            new_flow_limit: Some(NewFlowLimit { rate: 100, burst: 3, prefix: 24 }),
+            syn_flood: Some(SynFlood { threshold: 5 }),
+        };
+        let web = Service { guards, ..service("web", 80, &["a"]) };
+        let mut table = SchedulingTable::new(TableOptions::default());
+        table.replace(cluster(&[service("other", 81, &["a"]), web.clone()], &[real("a", 1)]), 0).unwrap();
+        let rows = table.rows();
+        let key = ServiceKey { vip: vip_key(VIP.parse().unwrap()).address, port: 80, protocol: 6, family: 4 };
+        assert_eq!(rows.services[&key].flags, SERVICE_GUARDED);
+        assert_eq!(rows.services[&ServiceKey { port: 81, ..key }].flags, 0);
+        let id = rows.services[&key].id;
+        let row = Guard {
+            interval_ns: 10_000_000,
+            burst_ns: 20_000_000,
+            flags: GUARD_ACCESS | GUARD_LISTED_ONLY | GUARD_RATE,
+            source_bits: 24,
+            ..Guard::default()
+        };
+        assert_eq!(rows.guards, [(id, row)].into());
+        let access = |bits, last| {
+            let mut address = [0; 16];
+            address[..4].copy_from_slice(&[203, 0, 113, last]);
+            (bits, AccessKey { service: id.to_be_bytes(), address })
+        };
+        assert_eq!(rows.access, [(access(56, 0), ACCESS_ALLOW), (access(57, 128), ACCESS_DENY)].into());
+
+        let generation = table.generation();
+        table.set_flooded("web", true);
+        table.set_flooded("other", true);
+        assert_eq!(table.generation(), generation + 1);
+        assert_eq!(table.rows().guards, [(id, Guard { flags: row.flags | GUARD_FLOOD, ..row })].into());
+        table.replace(cluster(&[service("web", 80, &["a"])], &[real("a", 1)]), 0).unwrap();
+        assert!(table.rows().guards.is_empty() && table.rows().access.is_empty());
+    }
+
+    #[test]
+    fn affinity_has_the_keys_of_its_service() {
+        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000) });
+        let web = Service { affinity, ports: Ports::Range(8_000, 8_007), ..service("web", 80, &["a"]) };
+        let once = Service { one_packet: true, protocol: Protocol::Udp, ..service("once", 53, &["a"]) };
+        let mut table = SchedulingTable::new(TableOptions::default());
+        table.replace(cluster(&[service("other", 81, &["a"]), once, web], &[real("a", 1)]), 0).unwrap();
+        let rows = table.rows();
+        let [(_, value)] = rows.port_ranges.iter().collect::<Vec<_>>()[..] else { panic!("one block") };
+        assert_eq!(value.flags, SERVICE_AFFINITY);
+        let options = ServiceOptions {
+            vip: vip_key(VIP.parse().unwrap()).address,
+            affinity_service: value.id,
+            affinity_port: 8_000,
+            affinity_client_port: 8_007,
+            affinity_protocol: 6,
+            affinity_bits: 24,
+            ..ServiceOptions::default()
+        };
+        assert_eq!(rows.service_options, [(value.id, options)].into());
+        assert_eq!(table.idle_timeouts_ms(), [(value.id, 5_000)].into());
+        let flags: Vec<u8> = rows.services.values().map(|value| value.flags).collect();
+        assert_eq!(flags.iter().sum::<u8>(), SERVICE_ONE_PACKET);
+    }
+
+    #[test]
+    fn slots_of_a_service_with_affinity_remember_for_its_own_timeout() {
+        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000) });
+        let services = [service("web", 80, &["a", "b"]), Service { affinity, ..service("shop", 81, &["a", "b"]) }];
+        let mut table = SchedulingTable::new(TableOptions::default());
+        table.replace(cluster(&services, &[real("a", 1), real("b", 2)]), 0).unwrap();
+        table.set_admin("a", AdminState::Drained, 1_000).unwrap();
+        let remembers =
+            |table: &SchedulingTable| -> Vec<u32> { table.services().map(|view| view.tally.remembers).collect() };
+        let before = remembers(&table);
+        assert!(before.iter().all(|count| *count > 0));
+        assert_eq!(table.expire(5_999), 0);
+        assert_eq!(table.expire(6_000), before[1]);
+        assert_eq!(remembers(&table), [before[0], 0]);
+    }
+
+    #[test]
+    fn the_outer_source_is_the_hosts_unless_it_differs_by_flow() {
+        let six = Real { address: "2001:db8::1".parse().unwrap(), ..real("f", 0) };
+        let cluster = || cluster(&[service("web", 80, &["a"])], &[real("a", 1), six.clone()]);
+        let mut table = SchedulingTable::new(TableOptions::default());
+        table.replace(cluster(), 0).unwrap();
+        table.set_next_hop("a", Some(hop(7))).unwrap();
+        let a = table.rows().reals[&1];
+        assert_eq!((&a.tunnel_source[..4], a.source_bits, a.gue_port), (&[198, 51, 100, 254][..], 0, 6_080));
+
+        let tunnel = Tunnel { gue_port: 6_081, source_v4: Some("198.18.0.0/15".parse().unwrap()), source_v6: None };
+        table.replace(cluster().with_tunnel(tunnel), 0).unwrap();
+        let a = table.rows().reals[&1];
+        assert_eq!((&a.tunnel_source[..4], a.source_bits, a.gue_port), (&[198, 18, 0, 0][..], 17, 6_081));
+
+        let tunnel = Tunnel { source_v6: Some("2001:db8:ffff::/96".parse().unwrap()), ..Tunnel::default() };
+        table.replace(cluster().with_tunnel(tunnel), 0).unwrap();
+        table.set_next_hop("f", Some(NextHop { tunnel_source: "::".parse().unwrap(), ..hop(7) })).unwrap();
+        let rows = table.rows();
+        assert_eq!((&rows.reals[&1].tunnel_source[..4], rows.reals[&1].source_bits), (&[198, 51, 100, 254][..], 0));
+        let source = "2001:db8:ffff::".parse::<std::net::Ipv6Addr>().unwrap().octets();
+        assert_eq!((rows.reals[&2].tunnel_source, rows.reals[&2].source_bits), (source, 32));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::real_name;
 #[derive(Debug, Subcommand)]
 pub enum AddCommand {
     /// A service.
-    Service(AddService),
+    Service(Box<AddService>),
     /// A real.
     Real(AddReal),
 }
@@ -27,10 +27,10 @@ pub struct AddService {
     /// A port, a range of ports as in 8000-8099, or `any`.
     #[arg(long)]
     pub port: String,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `sctp`.
     #[arg(long, default_value = "tcp")]
     pub protocol: String,
-    /// `dsr`, `ipip` or `nat`.
+    /// `dsr`, `ipip`, `gue` or `nat`.
     #[arg(long)]
     pub mode: String,
     /// A real that serves it, with a port of its own (mode nat) and a weight in this service if need be. Can be given many times.
@@ -45,6 +45,24 @@ pub struct AddService {
     /// Whether weights follow the load: `load` or `static`.
     #[arg(long, value_name = "WORD")]
     pub scheduling: Option<String>,
+    /// All flows of a client go to the same real.
+    #[arg(long)]
+    pub affinity: bool,
+    /// Each packet goes to a real of its own; UDP only.
+    #[arg(long, conflicts_with = "affinity")]
+    pub one_packet: bool,
+    /// A prefix of sources that are let in: with any of them others are not. Can be given many times.
+    #[arg(long = "allow", value_name = "PREFIX")]
+    pub allow: Vec<String>,
+    /// A prefix of sources that are kept out. Can be given many times.
+    #[arg(long = "deny", value_name = "PREFIX")]
+    pub deny: Vec<String>,
+    /// New flows that each source may begin in a second; TCP only.
+    #[arg(long, value_name = "RATE")]
+    pub new_flow_limit: Option<u32>,
+    /// SYNs in a second above which there is a SYN flood; TCP only.
+    #[arg(long, value_name = "RATE")]
+    pub syn_flood: Option<u32>,
     #[command(flatten)]
     pub persist: Persist,
 }

@@ -19,7 +19,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "VIP:PORT", value_parser = destination)]
     to: SocketAddr,
     /// The protocol.
-    #[arg(long, value_name = "tcp|udp", default_value = "tcp", value_parser = protocol)]
+    #[arg(long, value_name = "tcp|udp|sctp", default_value = "tcp", value_parser = protocol)]
     protocol: Protocol,
     /// The packet begins a TCP connection.
     #[arg(long)]
@@ -95,7 +95,11 @@ fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    Protocol::ALL.iter().copied().find(|protocol| protocol.word() == text).ok_or_else(|| "it is tcp or udp".to_owned())
+    Protocol::ALL
+        .iter()
+        .copied()
+        .find(|protocol| protocol.word() == text)
+        .ok_or_else(|| "it is tcp, udp or sctp".to_owned())
 }
 
 #[cfg(test)]

@@ -108,6 +108,12 @@ fn service(wanted: &AddService) -> Value {
     set(&mut service, "checks", checks);
     set(&mut service, "all_down", wanted.all_down.as_ref());
     set(&mut service, "scheduling", wanted.scheduling.as_ref());
+    set(&mut service, "affinity", wanted.affinity.then(|| json!({})));
+    set(&mut service, "one_packet", wanted.one_packet.then_some(true));
+    set(&mut service, "allow", (!wanted.allow.is_empty()).then_some(&wanted.allow));
+    set(&mut service, "deny", (!wanted.deny.is_empty()).then_some(&wanted.deny));
+    set(&mut service, "new_flow_limit", wanted.new_flow_limit.map(|rate| json!({ "rate": rate })));
+    set(&mut service, "syn_flood", wanted.syn_flood.map(|threshold| json!({ "threshold": threshold })));
     service
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use lb_core::service::{Mode, Ports, Protocol, is_name};
+use lb_core::service::{Affinity, Mode, Ports, Protocol, is_name};
 
 /// Longest name of an interface, in bytes (IFNAMSIZ without its final zero).
 const MAX_INTERFACE_NAME: usize = 15;
@@ -13,6 +13,8 @@ const MAX_INTERFACE_NAME: usize = 15;
 pub(super) struct Draft {
     pub(super) interfaces: Vec<String>,
     pub(super) services: Vec<Service>,
+    /// Where the reals take packets in mode gue.
+    pub(super) gue_port: Option<u16>,
     pub(super) pair: Option<Pair>,
 }
 
@@ -28,6 +30,9 @@ pub(super) struct Service {
     /// Whether weights follow the load.
     pub(super) follows_load: bool,
     pub(super) checks: Vec<Check>,
+    /// Clients stay at their real.
+    pub(super) affinity: Option<Affinity>,
+    pub(super) one_packet: bool,
     pub(super) reals: Vec<Member>,
 }
 
@@ -59,6 +64,13 @@ pub(super) enum Kind {
     Udp { send_hex: String },
     Icmp,
     Exec { command: Vec<String> },
+}
+
+impl Kind {
+    /// Whether it is made at a port.
+    pub(super) fn has_port(&self) -> bool {
+        matches!(self, Self::Tcp | Self::Http { .. } | Self::Udp { .. })
+    }
 }
 
 /// The pair.

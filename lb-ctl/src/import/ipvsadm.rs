@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use lb_core::service::DEFAULT_GUE_PORT as GUE_PORT;
 use lb_core::service::{Mode, Protocol};
 
+use super::clients::{self, Clients};
 use super::draft::{Draft, Member, Service, ports};
 use super::remarks::Remarks;
 use super::schedulers;
+
+/// How long `-p` remembers clients where it does not say, in seconds (ipvsadm(8)).
+const DEFAULT_PERSISTENCE: u64 = 300;
 
 /// Which virtual service a line is about.
 type Key = (Protocol, SocketAddr);
@@ -28,7 +33,7 @@ pub(super) fn read(text: &str, remarks: &mut Remarks) -> Draft {
     if !services.list.is_empty() {
         remarks.in_general("IPVS checks no reals, so the services have no `checks`: a real that dies still gets flows. Add a [[check]]");
     }
-    Draft { services: services.list, ..Draft::default() }
+    Draft { services: services.list, gue_port: services.gue_port, ..Draft::default() }
 }
 
 /// Virtual services as they come up.
@@ -39,6 +44,7 @@ struct Services {
     places: HashMap<Key, Option<usize>>,
     /// Beside the list: whether a service's scheduler takes no account of weights.
     ignores_weights: Vec<bool>,
+    gue_port: Option<u16>,
 }
 
 impl Services {
@@ -50,6 +56,7 @@ impl Services {
             return;
         }
         let scheduler = schedulers::look_up(options.value("-s").unwrap_or("wlc"), line, remarks);
+        let (affinity, one_packet) = options.clients(line).settle(address.ip(), protocol, remarks);
         self.places.insert((protocol, address), Some(self.list.len()));
         self.ignores_weights.push(scheduler.ignores_weights);
         self.list.push(Service {
@@ -58,6 +65,8 @@ impl Services {
             protocol,
             ports: ports(address.port()),
             mode: Mode::Dsr,
+            affinity,
+            one_packet,
             follows_load: scheduler.follows_load,
             checks: Vec::new(),
             reals: Vec::new(),
@@ -76,7 +85,10 @@ impl Services {
         let Some(weight) = options.value("-w").map_or(Some(1), weight) else {
             return remarks.add(line, "-w is no weight from 0 to 65535: left out");
         };
-        let mode = options.mode();
+        let mode = options.mode(line, remarks);
+        if mode == Mode::Gue {
+            clients::note_gue_port(&mut self.gue_port, options.gue_port(line, remarks), line, remarks);
+        }
         let service = &mut self.list[place];
         if service.reals.is_empty() {
             service.mode = mode;
@@ -96,7 +108,7 @@ impl Services {
 struct Options<'a>(Vec<(&'static str, &'a str)>);
 
 /// Options that are followed by a value: what each is called here, and what else it is called.
-const WITH_VALUE: [(&str, &[&str]); 13] = [
+const WITH_VALUE: [(&str, &[&str]); 14] = [
     ("-t", &["--tcp-service"]),
     ("-u", &["--udp-service"]),
     ("-f", &["--fwmark-service"]),
@@ -110,28 +122,30 @@ const WITH_VALUE: [(&str, &[&str]); 13] = [
     ("-x", &["--u-threshold"]),
     ("-y", &["--l-threshold"]),
     ("--tun-type", &[]),
+    ("--tun-port", &[]),
 ];
 
 /// Options that stand alone.
-const ALONE: [(&str, &[&str]); 6] = [
+const ALONE: [(&str, &[&str]); 9] = [
     ("-g", &["--gatewaying"]),
     ("-i", &["--ipip"]),
     ("-m", &["--masquerading"]),
     ("-o", &["--ops"]),
     ("-6", &["--ipv6"]),
     ("-n", &["--numeric"]),
+    ("--tun-nocsum", &[]),
+    ("--tun-csum", &[]),
+    ("--tun-remcsum", &[]),
 ];
 
 /// What is said of options.
-const REMARKS: [(&str, &str); 8] = [
-    ("-p", "-p (persistence) has no counterpart: the flows of one client may go to different reals"),
-    ("-M", "-M has no counterpart, as persistence has none"),
-    ("-o", "-o (one packet) has no counterpart: a UDP flow stays with its real"),
+const REMARKS: [(&str, &str); 6] = [
     ("--pe", "--pe has no counterpart: flows are told apart by addresses and ports only"),
     ("-b", "-b has no counterpart"),
     ("-x", "-x and -y (thresholds) have no counterpart: lb-agent tells lbd how busy a real is"),
     ("-y", "-x and -y (thresholds) have no counterpart: lb-agent tells lbd how busy a real is"),
-    ("--tun-type", "--tun-type: tunnels are ipip here"),
+    ("--tun-csum", "--tun-csum has no counterpart: the outer UDP header has no checksum"),
+    ("--tun-remcsum", "--tun-remcsum has no counterpart: the outer UDP header has no checksum"),
 ];
 
 impl<'a> Options<'a> {
@@ -164,13 +178,11 @@ impl<'a> Options<'a> {
     }
 
     fn key(&self, line: usize, remarks: &mut Remarks) -> Option<Key> {
-        let (protocol, service) = match (self.value("-t"), self.value("-u")) {
-            (Some(service), _) => (Protocol::Tcp, service),
-            (None, Some(service)) => (Protocol::Udp, service),
-            (None, None) => {
-                remarks.add(line, self.unfit_service());
-                return None;
-            }
+        let services = [("-t", Protocol::Tcp), ("-u", Protocol::Udp), ("--sctp-service", Protocol::Sctp)];
+        let found = services.iter().find_map(|(name, protocol)| Some((*protocol, self.value(name)?)));
+        let Some((protocol, service)) = found else {
+            remarks.add(line, self.unfit_service());
+            return None;
         };
         let address = address(service);
         if address.is_none() {
@@ -182,18 +194,39 @@ impl<'a> Options<'a> {
     fn unfit_service(&self) -> &'static str {
         if self.has("-f") {
             "a service of a firewall mark has no counterpart: left out. Write a service for each VIP and port"
-        } else if self.has("--sctp-service") {
-            "SCTP has no counterpart: left out"
         } else {
-            "a line without -t or -u has no counterpart: left out"
+            "a line without -t, -u or --sctp-service has no counterpart: left out"
         }
     }
 
-    fn mode(&self) -> Mode {
+    fn mode(&self, line: usize, remarks: &mut Remarks) -> Mode {
         match () {
             () if self.has("-m") => Mode::Nat,
-            () if self.has("-i") => Mode::Ipip,
+            () if self.has("-i") => match self.value("--tun-type") {
+                Some("gue") => Mode::Gue,
+                None | Some("ipip") => Mode::Ipip,
+                Some(_) => {
+                    remarks.add(line, "tunnels are ipip or gue here: ipip is taken");
+                    Mode::Ipip
+                }
+            },
             () => Mode::Dsr,
+        }
+    }
+
+    fn gue_port(&self, line: usize, remarks: &mut Remarks) -> u16 {
+        let port = self.value("--tun-port").and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+        port.unwrap_or_else(|| {
+            remarks.add(line, format!("no --tun-port: {GUE_PORT} is taken"));
+            GUE_PORT
+        })
+    }
+
+    fn clients(&self, line: usize) -> Clients<'a> {
+        Clients {
+            timeout: self.value("-p").map(|timeout| (line, timeout.parse().unwrap_or(DEFAULT_PERSISTENCE))),
+            mask: self.value("-M").map(|mask| (line, mask)),
+            one_packet: self.has("-o").then_some(line),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `keepalived` and `ipvsadm` read, each into a `Draft`; `settle` takes out what cannot be together; `write` makes the file.
 //! Whatever comes in, what comes out is a configuration whose services and reals fit together.
 
+mod clients;
 mod draft;
 mod ipvsadm;
 mod keepalived;

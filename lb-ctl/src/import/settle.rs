@@ -108,6 +108,9 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
                 port: service.port_of(real),
             })
             .collect(),
+        one_packet: service.one_packet,
+        affinity: service.affinity,
+        guards: service::Guards::default(),
     });
     Cluster::new(services.collect(), reals.collect()).err().unwrap_or_default()
 }

@@ -96,14 +96,13 @@ fn a_virtual_server_becomes_a_service() {
     assert_has(
         &imported,
         &[
-            "name = \"tcp_198.51.100.1_80\"\nvip = \"198.51.100.1\"\nprotocol = \"tcp\"\nport = \"80\"\nmode = \"dsr\"\nchecks = [\"http-1\"]\nscheduling = \"static\"\n",
+            "name = \"tcp_198.51.100.1_80\"\nvip = \"198.51.100.1\"\nprotocol = \"tcp\"\nport = \"80\"\nmode = \"dsr\"\nchecks = [\"http-1\"]\nscheduling = \"static\"\naffinity = { prefix = 32, timeout = \"300s\" }\n",
             "{ name = \"real-192.0.2.11\", weight = 3 },\n    { name = \"real-192.0.2.12\", weight = 1 },",
             "type = \"http\"\ninterval = \"6s\"\ntimeout = \"3s\"\nrise = 1\nfall = 3\npath = \"/health\"\nhost = \"www.example.org\"\nstatus = [\"200\"]\n",
         ],
     );
     for (place, part) in [
         ("router_id", "`router_id`"),
-        ("persistence_timeout", "persistence"),
         ("sorry_server", "sorry_server"),
         ("digest", "digest"),
         ("fwmark", "firewall mark"),
@@ -292,15 +291,13 @@ fn ipvs_services_become_services() {
         &imported,
         &[
             "interfaces = [\"eth0\"]\n",
-            "port = \"80\"\nmode = \"dsr\"\nscheduling = \"static\"\nreals = [\n    \"real-192.0.2.11\",\n    { name = \"real-192.0.2.12\", weight = 0 },\n]",
-            "name = \"udp_2001-db8--1_53\"\nvip = \"2001:db8::1\"\nprotocol = \"udp\"\nport = \"53\"\nmode = \"ipip\"\nscheduling = \"static\"\nreals = [\n    \"real-2001-db8--11\",\n    \"real-2001-db8--12\",\n]",
+            "port = \"80\"\nmode = \"dsr\"\nscheduling = \"static\"\naffinity = { prefix = 32, timeout = \"300s\" }\nreals = [\n    \"real-192.0.2.11\",\n    { name = \"real-192.0.2.12\", weight = 0 },\n]",
+            "name = \"udp_2001-db8--1_53\"\nvip = \"2001:db8::1\"\nprotocol = \"udp\"\nport = \"53\"\nmode = \"ipip\"\nscheduling = \"static\"\none_packet = true\nreals = [\n    \"real-2001-db8--11\",\n    \"real-2001-db8--12\",\n]",
             "port = \"any\"\nmode = \"nat\"\nreals = [\n    \"real-192.0.2.11\",\n]",
         ],
     );
     for (line, part) in [
-        (1, "persistence"),
         (3, "one `mode`"),
-        (4, "-o"),
         (5, "thresholds"),
         (7, "firewall mark"),
         (8, "firewall mark"),
@@ -317,6 +314,76 @@ fn long_options_are_the_same() {
     let text = "ipvsadm --add-service --tcp-service 198.51.100.1:80 --scheduler wrr\n\
                 ipvsadm --add-server --tcp-service 198.51.100.1:80 --real-server 192.0.2.11:80 --ipip --weight 2\n";
     assert_has(&imported(Source::Ipvsadm, text), &["mode = \"ipip\"", "scheduling = \"static\""]);
+}
+
+#[test]
+fn ipvs_affinity_gue_and_sctp_are_taken_over() {
+    let text = "-A -t 198.51.100.1:80 -s rr -p -M 255.255.255.0\n-a -t 198.51.100.1:80 -r 192.0.2.11:80 -i --tun-type gue --tun-port 6081 --tun-nocsum\n\
+                -A --sctp-service 198.51.100.1:3868 -s rr\n-a --sctp-service 198.51.100.1:3868 -r 192.0.2.11:3868 -g\n\
+                -A -t 198.51.100.2:80 -s rr -o\n-a -t 198.51.100.2:80 -r 192.0.2.11:80 -i --tun-type gre\n\
+                -A -u 198.51.100.2:53 -s rr -o -p 10\n-a -u 198.51.100.2:53 -r 192.0.2.11:53 -i --tun-type gue --tun-port 6082\n\
+                -A -u [2001:db8::1]:53 -s rr -p 9999999 -M 56\n-a -u [2001:db8::1]:53 -r [2001:db8::11]:53 -i\n\
+                -A --sctp-service 198.51.100.3:3868 -s rr\n-a --sctp-service 198.51.100.3:3868 -r 192.0.2.11:3868 -m\n";
+    let imported = imported(Source::Ipvsadm, text);
+    assert_has(
+        &imported,
+        &[
+            "[tunnel]\ngue_port = 6081\n",
+            "mode = \"gue\"\nscheduling = \"static\"\naffinity = { prefix = 24, timeout = \"300s\" }\n",
+            "protocol = \"sctp\"\nport = \"3868\"\nmode = \"dsr\"\n",
+            "affinity = { prefix = 32, timeout = \"10s\" }\n",
+            "affinity = { prefix = 56, timeout = \"86400s\" }\n",
+        ],
+    );
+    assert!(!imported.config.contains("one_packet"), "{}", imported.config);
+    for (line, part) in [
+        (5, "one packet is for UDP"),
+        (6, "ipip or gue"),
+        (7, "contradict"),
+        (8, "one port here"),
+        (9, "1 s to 1 d"),
+        (11, "sctp"),
+    ] {
+        assert_remark(&imported, line, part);
+    }
+}
+
+#[test]
+fn keepaliveds_affinity_gue_and_sctp_are_taken_over() {
+    let server = |port: u16, lines: &str, real: &str| {
+        format!(
+            "virtual_server 198.51.100.1 {port} {{\nlb_algo rr\n{lines}real_server 192.0.2.11 {port} {{\n{real}}}\n}}\n"
+        )
+    };
+    let text = server(
+        80,
+        "lb_kind TUN type gue port 6081 nocsum\npersistence_timeout\npersistence_granularity 255.255.0.0\n",
+        "",
+    ) + &server(3868, "lb_kind DR\nprotocol SCTP\n", "TCP_CHECK {\n}\n")
+        + &server(53, "lb_kind TUN type gre\nprotocol UDP\nops\n", "")
+        + &server(
+            54,
+            "lb_kind TUN type gue\nprotocol UDP\npersistence_granularity 255.0.255.0\npersistence_timeout 50\n",
+            "",
+        );
+    let imported = imported(Source::Keepalived, &text);
+    assert_has(
+        &imported,
+        &[
+            "[tunnel]\ngue_port = 6081\n",
+            "mode = \"gue\"\nscheduling = \"static\"\naffinity = { prefix = 16, timeout = \"360s\" }\n",
+            "protocol = \"sctp\"\nport = \"3868\"\nmode = \"dsr\"\nchecks = [\"tcp-1\"]\n",
+            "\nport = 3868\n",
+            "mode = \"ipip\"\nscheduling = \"static\"\none_packet = true\n",
+            "affinity = { prefix = 32, timeout = \"50s\" }\n",
+        ],
+    );
+    let line = |part: &str| 1 + text.lines().position(|line| line.contains(part)).unwrap();
+    assert_remark(&imported, line("type gre"), "ipip or gue");
+    assert_remark(&imported, line("255.0.255.0"), "not a netmask");
+    let last = text.lines().enumerate().filter(|(_, line)| line.ends_with("type gue")).last().unwrap();
+    assert_remark(&imported, 1 + last.0, "no port: 6080 is taken");
+    assert_remark(&imported, 1 + last.0, "one port here, which is that of the first: 6081");
 }
 
 #[test]

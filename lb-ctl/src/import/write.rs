@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use lb_core::service::Mode;
+use lb_core::service::DEFAULT_GUE_PORT as GUE_PORT;
+use lb_core::service::{Affinity, Mode};
 
 use super::draft::{Check, Draft, Kind, Pair, Service, real_name};
 use super::{Remark, Source};
@@ -20,6 +21,10 @@ pub(super) fn config(draft: &Draft, source: Source, remarks: &[Remark]) -> Strin
     let reals = draft.reals();
     if reals.len() > USUAL_REALS {
         let _ = write!(text, "\n[limits]\nreals = {}\n", reals.len());
+    }
+    let uses_gue = draft.services.iter().any(|service| service.mode == Mode::Gue);
+    if let Some(port) = draft.gue_port.filter(|port| uses_gue && *port != GUE_PORT) {
+        let _ = write!(text, "\n[tunnel]\ngue_port = {port}\n");
     }
     if let Some(pair) = &draft.pair {
         text += &self::pair(pair);
@@ -111,6 +116,10 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
     if !service.follows_load {
         text += "scheduling = \"static\"\n";
     }
+    if service.one_packet {
+        text += "one_packet = true\n";
+    }
+    text += &service.affinity.map(affinity).unwrap_or_default();
     let is_weighted = service.is_weighted();
     text += "reals = [\n";
     for real in &service.reals {
@@ -125,6 +134,12 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
         };
     }
     text + "]\n"
+}
+
+/// In one line: the table of a list goes on after it.
+fn affinity(affinity: Affinity) -> String {
+    let timeout = affinity.timeout_ms.map(|timeout| format!(", timeout = \"{}\"", duration(timeout)));
+    format!("affinity = {{ prefix = {}{} }}\n", affinity.prefix, timeout.unwrap_or_default())
 }
 
 fn pair(pair: &Pair) -> String {

@@ -3,7 +3,10 @@
 use lb_core::api::{AdminState, Health, Ports, Service, ServiceList, ServiceReal};
 
 use super::table::{Side, Table};
-use super::{Style, endpoint, state};
+use super::{Style, endpoint, short_duration, state};
+
+/// Most prefixes that are shown of a list.
+const MOST_PREFIXES: usize = 3;
 
 /// Every service with its reals.
 pub fn services(list: &ServiceList, style: Style) -> String {
@@ -27,6 +30,7 @@ pub fn services(list: &ServiceList, style: Style) -> String {
     let mut text = format!("{}\n{}\n", style.bold("Prot VIP:Port Mode Service"), style.bold(&heading));
     for service in &list.services {
         text += &format!("{}\n", style.bold(&service_line(service)));
+        text += &extras(service, style);
         text += &moving(service);
         if service.reals.is_empty() {
             text += "  -> no real\n";
@@ -41,6 +45,43 @@ pub fn services(list: &ServiceList, style: Style) -> String {
 fn service_line(service: &Service) -> String {
     let protocol = service.protocol.word().to_uppercase();
     format!("{protocol:<4} {} {} {}", endpoint(service.vip, &service.ports), service.mode, service.name)
+}
+
+/// What most services do not have, a line each.
+fn extras(service: &Service, style: Style) -> String {
+    let mut lines = Vec::new();
+    if service.one_packet {
+        lines.push("one packet: each goes to a real of its own".to_owned());
+    }
+    lines.extend(service.affinity.as_ref().map(|affinity| {
+        format!(
+            "affinity: clients of /{}, remembered for {}",
+            affinity.prefix,
+            short_duration(affinity.timeout_seconds)
+        )
+    }));
+    let guards = service.guards.clone().unwrap_or_default();
+    let listed = |word, prefixes: &[String]| (!prefixes.is_empty()).then(|| format!("{word}: {}", some(prefixes)));
+    lines.extend(listed("allow", &guards.allow).into_iter().chain(listed("deny", &guards.deny)));
+    lines.extend(guards.new_flow_limit.map(|limit| {
+        format!("new flows: {} a second, {} at once, for each /{}", limit.rate, limit.burst, limit.prefix)
+    }));
+    let mut text: String = lines.iter().map(|line| format!("     {line}\n")).collect();
+    if let Some(flood) = guards.syn_flood {
+        let line = format!("     SYN flood: above {} SYNs a second", flood.threshold);
+        text += &if flood.flooded { style.bad(&format!("{line}; there is one")) } else { line };
+        text += "\n";
+    }
+    text
+}
+
+/// The first of them, and how many more there are.
+fn some(prefixes: &[String]) -> String {
+    let shown = prefixes.iter().take(MOST_PREFIXES).cloned().collect::<Vec<_>>().join(", ");
+    match prefixes.len().saturating_sub(MOST_PREFIXES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The slots that still send some flows by the flow table; nothing when there is none.

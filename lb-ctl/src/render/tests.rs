@@ -67,6 +67,9 @@ fn service_list() -> ServiceList {
             ServiceReal { effective_weight: 0, admin: AdminState::Drained, ..member("web-3", "198.51.100.13", 0) },
             ServiceReal { effective_weight: 0, health: Health::Down, ..member("web-4", "198.51.100.14", 0) },
         ],
+        one_packet: false,
+        affinity: None,
+        guards: None,
     };
     let dns = Service {
         name: "dns".into(),

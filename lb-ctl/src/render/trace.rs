@@ -34,6 +34,7 @@ fn flow(packet: &TracedPacket) -> String {
     let protocol = match packet.protocol {
         6 => "TCP".to_owned(),
         17 => "UDP".to_owned(),
+        132 => "SCTP".to_owned(),
         1 => "ICMP".to_owned(),
         58 => "ICMPv6".to_owned(),
         other => format!("protocol {other}"),

@@ -60,6 +60,15 @@ pub const DEFAULT_STATUSES: RangeInclusive<u16> = 200..=399;
 /// Most entries of a check's `command`.
 pub const MAX_ARGUMENTS: usize = 64;
 
+/// Most prefixes that all services together allow and deny.
+pub const MAX_ACCESS_PREFIXES: usize = lb_core::service::MAX_ACCESS_PREFIXES;
+/// What the `rate` and `burst` of a `service.new_flow_limit` can be.
+pub const NEW_FLOWS_RANGE: RangeInclusive<u32> = 1..=lb_core::service::MAX_NEW_FLOWS;
+/// What `service.syn_flood.threshold` can be.
+pub const SYN_FLOOD_RANGE: RangeInclusive<u32> = 1..=100_000_000;
+/// The `prefix` of a `service.new_flow_limit` for an IPv6 VIP unless the file says otherwise: what a host has as a rule.
+pub const DEFAULT_SOURCE_PREFIX_V6: u8 = 64;
+
 /// Most addresses of `http.listen`.
 pub const MAX_HTTP_LISTEN: usize = 16;
 

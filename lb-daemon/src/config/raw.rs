@@ -4,10 +4,12 @@
 mod check;
 mod checkpoint;
 mod cluster;
+mod extras;
 mod http;
 mod load;
 mod pair;
 mod text;
+mod tunnel;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,9 +19,11 @@ use lb_config::{DeValue, Problems, Spanned, Table, array, document, string, word
 pub(super) use self::check::RawCheck;
 pub(super) use self::checkpoint::RawCheckpoint;
 pub(super) use self::cluster::{RawMember, RawReal, RawService};
+pub(super) use self::extras::RawExtras;
 pub(super) use self::http::RawHttp;
 pub(super) use self::load::{RawReports, RawScheduler};
 pub(super) use self::pair::{RawHooks, RawPair, RawPath, RawTiming, RawTrack, RawVipGroup, RawWay};
+pub(super) use self::tunnel::RawTunnel;
 use super::{AttachMode, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, LogLevel, MONITOR_INTERVAL_RANGE, REALS_RANGE, keys};
 
 /// A file whose values can each be used.
@@ -37,6 +41,7 @@ pub(super) struct RawConfig {
     pub(super) bpf_log: Option<bool>,
     pub(super) max_reals: Option<u32>,
     pub(super) max_flows: Option<u32>,
+    pub(super) tunnel: RawTunnel,
     pub(super) api: RawApi,
     pub(super) http: Option<RawHttp>,
     pub(super) monitor_interval: Option<Duration>,
@@ -81,6 +86,10 @@ pub(super) fn read(source: &str, problems: &mut Problems) -> RawConfig {
         bpf_log: top.boolean("bpf_log", problems),
         max_reals,
         max_flows,
+        tunnel: top
+            .table("tunnel", &keys::TUNNEL, problems)
+            .map(|table| tunnel::tunnel(&table, problems))
+            .unwrap_or_default(),
         api: top.table("api", &keys::API, problems).map(|table| api(&table, problems)).unwrap_or_default(),
         http: top.table("http", &keys::HTTP, problems).map(|table| http::http(&table, problems)),
         monitor_interval: top

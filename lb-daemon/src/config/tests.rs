@@ -1,10 +1,12 @@
 //! Every kind of wrong configuration, with the message that it gets and the place that the message points at.
 
 mod checkpoint;
+mod clients;
 mod fuzz;
 mod http;
 mod monitoring;
 mod pair;
+mod tunnel;
 
 use std::fs::File;
 use std::path::Path;
@@ -180,7 +182,7 @@ fn unknown_keys() {
     let line = "1:1 the file has no key `interface` | did you mean `interfaces`?";
     assert_eq!(with_line("interface = 1"), [line]);
     let keys = "`interfaces`, `attach_mode`, `state_dir`, `run_dir`, `bpf_dir`, `flow_idle_timeout`, \
-                `monitor_interval`, `log`, `bpf_log`, `limits`, `api`, `http`, `reports`, `scheduler`, `check`, `real`, `service`, \
+                `monitor_interval`, `log`, `bpf_log`, `limits`, `tunnel`, `api`, `http`, `reports`, `scheduler`, `check`, `real`, `service`, \
                 `pair`, `checkpoint`";
     assert_eq!(with_line("color = 1"), [format!("1:1 the file has no key `color` | its keys are {keys}")]);
     assert_eq!(with_line("limits.flow = 1"), ["1:8 `[limits]` has no key `flow` | did you mean `flows`?"]);
@@ -324,7 +326,10 @@ fn values_without_a_meaning() {
         ["1:11 `run_dir` is too long | a unix socket's path is short: `run_dir` can have 98 bytes"]
     );
     assert_eq!(with("\"tcp\"", "\"tpc\""), ["15:12 `protocol` cannot be \"tpc\" | did you mean `tcp`?"]);
-    assert_eq!(with("\"dsr\"", "\"gue\""), ["17:8 `mode` cannot be \"gue\" | it can be `dsr`, `ipip`, `nat`"]);
+    assert_eq!(
+        with("\"dsr\"", "\"vxlan\""),
+        ["17:8 `mode` cannot be \"vxlan\" | it can be `dsr`, `ipip`, `gue`, `nat`"]
+    );
     let ports = "write port = 80, or port = \"8000-8099\", or port = \"any\"; ports go from 1 to 65535";
     assert_eq!(with("port = 80", "port = \"http\""), [format!("16:8 `port` cannot be \"http\" | {ports}")]);
     assert_eq!(

@@ -4,6 +4,7 @@ mod checkpoint;
 mod cluster;
 mod monitoring;
 mod pair;
+mod tunnel;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -41,7 +42,8 @@ pub(super) fn validate(
         problems.add(too_many_reals(&raw, limits.reals));
     }
     let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
-    let cluster = cluster.map(|cluster| cluster.with_gateways(pair::gateways(&raw)));
+    let tunnel = tunnel::tunnel(&raw.tunnel, problems);
+    let cluster = cluster.map(|cluster| cluster.with_gateways(pair::gateways(&raw)).with_tunnel(tunnel));
     let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
     let pair = if all_read { pair::pair(&raw, problems) } else { None };
     let checkpoint = if all_read { checkpoint::checkpoint(&raw, pair.as_ref(), problems) } else { None };

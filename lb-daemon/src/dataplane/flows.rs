@@ -1,7 +1,7 @@
 //! The flow table: read, swept of what is over, and written to (by tests and restores).
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -21,10 +21,12 @@ const BATCH: usize = 1_024;
 const BATCH_LIMIT: usize = 1 << 20;
 
 /// After how long without a packet a flow is over, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowTimeouts {
     /// A flow in use.
     pub open_ns: u64,
+    /// The same of services that have a time of their own, by service id.
+    pub open_of_service_ns: BTreeMap<u32, u64>,
     /// One whose client has sent a FIN.
     pub fin_ns: u64,
     /// One whose client has sent a RST.
@@ -40,7 +42,7 @@ impl FlowTimeouts {
         let timeout_ns = match flow.state {
             FLOW_FIN => self.fin_ns,
             FLOW_RST => self.rst_ns,
-            _ => self.open_ns,
+            _ => self.open_of_service_ns.get(&flow.service.into()).copied().unwrap_or(self.open_ns),
         };
         self.silent_ns(flow.last_seen_ns, now_ns) > timeout_ns
     }
@@ -265,7 +267,7 @@ pub(super) fn delete_all<K: aya::Pod>(
     Ok(deleted)
 }
 
-fn found<T>(result: Result<T, MapError>, map: &'static str) -> Result<Option<T>, DataplaneError> {
+pub(super) fn found<T>(result: Result<T, MapError>, map: &'static str) -> Result<Option<T>, DataplaneError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(MapError::KeyNotFound) => Ok(None),

@@ -11,6 +11,7 @@ mod error;
 mod flow_events;
 mod flow_table;
 mod flows;
+mod guarded;
 mod index;
 mod jiffies;
 mod lease;
@@ -21,6 +22,7 @@ mod repeat;
 mod ring;
 mod rows;
 mod shape;
+mod sources;
 mod sys;
 mod test_run;
 mod trace;
@@ -34,8 +36,9 @@ use aya::{
     programs::Xdp,
 };
 use lb_common::{
-    FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService, NatPortKey, NatReplyValue, NatState,
-    PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue, TrafficCounters, VipKey, VipValue,
+    AccessKey, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService, NatPortKey,
+    NatReplyValue, NatState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue, SourceKey, SourceValue,
+    TrafficCounters, VipKey, VipValue,
 };
 
 pub use attach::{AttachMode, Attached};
@@ -106,6 +109,9 @@ struct Maps {
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
     rings: ArrayOfMaps<MapData, MapData>,
     service_options: Array<MapData, ServiceOptions>,
+    guards: Array<MapData, Guard>,
+    access: LpmTrie<MapData, AccessKey, u32>,
+    sources: HashMap<MapData, SourceKey, SourceValue>,
     nat: Array<MapData, NatState>,
     nat_ports: HashMap<MapData, NatPortKey, u32>,
     nat_replies: HashMap<MapData, ServiceKey, NatReplyValue>,
@@ -127,6 +133,7 @@ struct Maps {
 struct MapFds {
     node: OwnedFd,
     rings: OwnedFd,
+    sources: OwnedFd,
     flows: OwnedFd,
     half_open: OwnedFd,
     flow_events: OwnedFd,

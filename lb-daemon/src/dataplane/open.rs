@@ -136,6 +136,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
     let fds = MapFds {
         node: descriptor(ebpf, map::NODE)?,
         rings: descriptor(ebpf, map::RINGS)?,
+        sources: descriptor(ebpf, map::SOURCES)?,
         flows: descriptor(ebpf, map::FLOWS)?,
         half_open: descriptor(ebpf, map::HALF_OPEN)?,
         flow_events: descriptor(ebpf, map::FLOW_EVENTS)?,
@@ -151,6 +152,9 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         port_ranges: take(ebpf, map::PORT_RANGES)?,
         rings: take(ebpf, map::RINGS)?,
         service_options: take(ebpf, map::SERVICE_OPTIONS)?,
+        guards: take(ebpf, map::GUARDS)?,
+        access: take(ebpf, map::ACCESS)?,
+        sources: take(ebpf, map::SOURCES)?,
         nat: take(ebpf, map::NAT)?,
         nat_ports: take(ebpf, map::NAT_PORTS)?,
         nat_replies: take(ebpf, map::NAT_REPLIES)?,

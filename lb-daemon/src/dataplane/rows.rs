@@ -12,8 +12,8 @@ use aya::{
     util::nr_cpus,
 };
 use lb_common::{
-    LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, NatState, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue, ServiceOptions,
-    ServiceValue, TrafficCounters, map,
+    AccessKey, Guard, LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, NatState, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue,
+    ServiceOptions, ServiceValue, TrafficCounters, map,
 };
 use lb_core::rows::{MapWrite, Rows};
 
@@ -47,6 +47,8 @@ impl Dataplane {
             reals: self.read_reals()?,
             rings,
             service_options,
+            guards: read_array(&maps.guards, map::GUARDS, 0..MAX_SERVICES)?,
+            access: maps.read_access()?,
             nat: self.maps.read_nat()?,
             nat_ports: collect(maps.nat_ports.iter(), map::NAT_PORTS)?,
             nat_replies: collect(maps.nat_replies.iter(), map::NAT_REPLIES)?,
@@ -81,6 +83,16 @@ impl Dataplane {
             }
             MapWrite::PortRange { bits, key, value: None } => {
                 gone(maps.port_ranges.remove(&prefix(*bits, *key)), map::PORT_RANGES)
+            }
+            MapWrite::Guard { service, value } => {
+                write_guard(maps, *service, *value)?;
+                if *value == Guard::default() { self.forget_sources(*service) } else { Ok(()) }
+            }
+            MapWrite::Access { bits, key, value: Some(value) } => {
+                written(maps.access.insert(&Key::new(*bits, *key), value, 0), map::ACCESS)
+            }
+            MapWrite::Access { bits, key, value: None } => {
+                gone(maps.access.remove(&Key::new(*bits, *key)), map::ACCESS)
             }
             MapWrite::Nat { value } => written(maps.nat.set(0, value, 0), map::NAT),
             MapWrite::NatPort { key, value: Some(port) } => {
@@ -118,6 +130,17 @@ impl Maps {
 
     fn read_nat(&self) -> Result<NatState, DataplaneError> {
         self.nat.get(&0, 0).map_err(|source| DataplaneError::Map { action: "read", map: map::NAT, source })
+    }
+
+    /// Under how many bits of the key count, and the key.
+    fn read_access(&self) -> Result<HashMap<(u32, AccessKey), u32>, DataplaneError> {
+        let mut access = HashMap::new();
+        for entry in self.access.iter() {
+            let (key, value) =
+                entry.map_err(|source| DataplaneError::Map { action: "read", map: map::ACCESS, source })?;
+            access.insert((key.prefix_len(), key.data()), value);
+        }
+        Ok(access)
     }
 
     fn read_port_ranges(&self) -> Result<HashMap<(u32, PortRangeKey), ServiceValue>, DataplaneError> {
@@ -160,6 +183,13 @@ fn write_options(maps: &mut Maps, service: u32, row: ServiceOptions) -> Result<(
         return Err(DataplaneError::OutOfBounds { what: "service", id: service, map, size });
     }
     written(maps.service_options.set(service, row, 0), map::SERVICE_OPTIONS)
+}
+
+fn write_guard(maps: &mut Maps, service: u32, row: Guard) -> Result<(), DataplaneError> {
+    if service >= MAX_SERVICES {
+        return Err(DataplaneError::OutOfBounds { what: "service", id: service, map: map::GUARDS, size: MAX_SERVICES });
+    }
+    written(maps.guards.set(service, row, 0), map::GUARDS)
 }
 
 fn write_real(maps: &mut Maps, max_reals: u32, id: u16, row: RealValue) -> Result<(), DataplaneError> {

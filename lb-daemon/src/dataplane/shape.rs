@@ -4,11 +4,11 @@ use std::{fs, io, path::Path};
 
 use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
-    ABI_VERSION, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, HalfOpenValue, IndexedService,
-    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey,
-    NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions,
-    ServiceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue,
-    WANTED_NEIGHBOURS_SIZE, map,
+    ABI_VERSION, AccessKey, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue,
+    IndexedService, MAX_ACCESS_PREFIXES, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES,
+    MAX_SERVICES, MAX_SOURCES, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, RealValue,
+    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, SourceKey, SourceValue, TRACE_EVENTS_SIZE,
+    TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, map,
 };
 
 use super::{DataplaneError, Options};
@@ -92,6 +92,8 @@ fn shapes(options: &Options) -> Vec<Shape> {
     let lpm_key = size_of::<u32>() as u32;
     let mut port_ranges = shape::<PortRangeKey, ServiceValue>(map::PORT_RANGES, MAX_PORT_RANGES);
     port_ranges.key += lpm_key;
+    let mut access = shape::<AccessKey, u32>(map::ACCESS, MAX_ACCESS_PREFIXES);
+    access.key += lpm_key;
     vec![
         shape::<u32, NodeState>(map::NODE, 1),
         shape::<VipKey, VipValue>(map::VIPS, MAX_SERVICES),
@@ -100,6 +102,9 @@ fn shapes(options: &Options) -> Vec<Shape> {
         port_ranges,
         shape::<u32, u32>(map::RINGS, MAX_SERVICES),
         shape::<u32, ServiceOptions>(map::SERVICE_OPTIONS, MAX_SERVICES),
+        shape::<u32, Guard>(map::GUARDS, MAX_SERVICES),
+        access,
+        shape::<SourceKey, SourceValue>(map::SOURCES, MAX_SOURCES),
         shape::<u32, NatState>(map::NAT, 1),
         shape::<NatPortKey, u32>(map::NAT_PORTS, MAX_NAT_PORTS),
         shape::<ServiceKey, NatReplyValue>(map::NAT_REPLIES, MAX_NAT_REPLIES),

@@ -77,6 +77,7 @@ fn targets(case: &Case) -> Vec<(Target, bool)> {
                 protocol: service.protocol,
                 mode: service.mode,
                 next_hop: Some(next_hop),
+                tunnel: *case.config.cluster.tunnel(),
             };
             targets.push((target, case.facts.is_on_link(real.address)));
         }
@@ -144,11 +145,17 @@ fn finding(delivery: &Delivery) -> Finding {
         }
         Some(Ok(())) => {
             let finding = format!("it answers on port {port} of {address}, and not on {vip} ({reason})");
-            Finding::of(Severity::Error, "delivery", subject, finding)
+            // A server for `gue` is one for `ipip` that listens for it beside that.
+            let set_up = if *mode == Mode::Gue { Mode::Ipip } else { *mode };
+            let gue = (*mode == Mode::Gue).then_some("for mode gue it also needs `ip fou add port PORT gue`");
+            let mut found = Finding::of(Severity::Error, "delivery", subject, finding)
                 .because("clients that are sent there wait in vain, and a check by address sees nothing of it")
-                .fix(format!("on the real: lb-agent setup --mode {mode} --vip {vip} --apply"))
-                .fix(format!("or see what is missing: lb-agent doctor --mode {mode} --vip {vip} --port {port}"))
-                .fix("have `via = \"service\"` in its checks, so that lbd notices by itself")
+                .fix(format!("on the real: lb-agent setup --mode {set_up} --vip {vip} --apply"))
+                .fix(format!("or see what is missing: lb-agent doctor --mode {set_up} --vip {vip} --port {port}"));
+            if let Some(gue) = gue {
+                found = found.fix(gue);
+            }
+            found.fix("have `via = \"service\"` in its checks, so that lbd notices by itself")
         }
         _ => silent(subject, format!("no answer on port {port}, neither of {vip} nor of {address}"), *address, *port),
     }

@@ -58,15 +58,15 @@ async fn ways(config: &Config) -> BTreeMap<String, Way> {
 }
 
 fn watches(config: &Config) -> Vec<Watch> {
-    let used = |real: &str, mode: Mode| {
-        let mut services = config.cluster.services().iter().filter(|service| service.mode == mode);
+    let used = |real: &str, is_so: fn(Mode) -> bool| {
+        let mut services = config.cluster.services().iter().filter(|service| is_so(service.mode));
         services.any(|service| service.reals.iter().any(|member| member.real == real))
     };
     let watch = |real: &lb_core::service::Real| Watch {
         real: real.name.clone(),
         address: real.address,
-        needs_tunnel: used(&real.name, Mode::Ipip),
-        needs_same_link: used(&real.name, Mode::Dsr),
+        needs_tunnel: used(&real.name, Mode::is_tunnel) && config.cluster.tunnel().source_to(real.address).is_none(),
+        needs_same_link: used(&real.name, |mode| mode == Mode::Dsr),
         known: None,
     };
     config.cluster.reals().iter().map(watch).collect()

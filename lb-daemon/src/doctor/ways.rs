@@ -9,9 +9,6 @@ use super::case::{Case, Way};
 
 /// What clients send over Ethernet, in bytes of an IP packet: larger ones have been through no internet.
 const USUAL_MTU: u32 = 1500;
-/// Bytes of an outer header.
-const OUTER_V4: u32 = 20;
-const OUTER_V6: u32 = 40;
 /// The event that counts packets that did not fit.
 const TOO_BIG: &str = "too_big";
 
@@ -55,13 +52,8 @@ fn advice(address: IpAddr, note: &str) -> String {
 /// Whether a client's packet fits into the way.
 fn room(case: &Case, real: &str, address: IpAddr, way: &Way) -> Option<Finding> {
     let mtu = way.next_hop?.mtu;
-    let tunnelled = case.uses(real).any(|mode| mode == Mode::Ipip);
-    case.uses(real).next()?;
-    let outer = match (tunnelled, address) {
-        (false, _) => 0,
-        (true, IpAddr::V4(_)) => OUTER_V4,
-        (true, IpAddr::V6(_)) => OUTER_V6,
-    };
+    let tunnelled = case.uses(real).any(Mode::is_tunnel);
+    let outer = case.uses(real).map(|mode| mode.outer_length(address)).max()?;
     let wanted = incoming(case) + outer;
     let subject = format!("real {real}");
     let interface = way.interface.as_deref().unwrap_or("the interface");

@@ -31,6 +31,10 @@ pub(super) fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::NoNeighbour => {
             "A real's reply whose next hop's MAC address the host did not know yet; it has been asked for."
         }
+        DropReason::AccessDenied => "From an address that the service does not take packets from (allow, deny).",
+        DropReason::RateLimited => {
+            "New connections of a source that begins more than the service's new_flow_limit lets it."
+        }
         DropReason::Standby => "The peer answers for the VIPs, or nobody does: `lbctl pair` says which, and why.",
         DropReason::LeaseExpired => {
             "This node served, and lbd did not renew its lease: it was stopped or stalled, or it could not tell whether its peer serves."
@@ -55,6 +59,7 @@ pub(super) fn event(event: Event) -> &'static str {
         }
         Event::ReplyForwarded => "Replies of reals in `nat` mode that were sent to their clients.",
         Event::HotDiverted => "New flows of a hot real that were sent to another.",
+        Event::SynUnnoted => "SYNs that were sent to a real and not noted, since their service is under a SYN flood.",
         Event::FlowEventLost => {
             "Flows that were remembered or forgotten faster than lbd reads of it: all flows are then sent to the peer again. \
              Where it goes on, raise checkpoint.flow_events_size."

@@ -1,6 +1,6 @@
 //! What the engine needs of the data plane: a trait, so that its tests can do without a kernel.
 
-use lb_common::{FlowKey, FlowValue, HalfOpenValue, TrafficCounters};
+use lb_common::{FlowKey, FlowValue, HalfOpenValue, SourceKey, SourceValue, TrafficCounters};
 use lb_core::rows::{MapWrite, Rows};
 
 use crate::config;
@@ -76,6 +76,11 @@ pub trait Forwarder: Send {
     /// # Errors
     /// The map cannot be read.
     fn half_open(&self, key: &FlowKey) -> anyhow::Result<Option<HalfOpenValue>>;
+    /// What is known of a source whose new flows are limited.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn source(&self, key: &SourceKey) -> anyhow::Result<Option<SourceValue>>;
     /// Forgets flows that are over, and says which slots have flows left.
     ///
     /// # Errors
@@ -143,6 +148,10 @@ impl Forwarder for Dataplane {
 
     fn half_open(&self, key: &FlowKey) -> anyhow::Result<Option<HalfOpenValue>> {
         Ok(self.get_half_open(key)?)
+    }
+
+    fn source(&self, key: &SourceKey) -> anyhow::Result<Option<SourceValue>> {
+        Ok(self.get_source(key)?)
     }
 
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {

@@ -10,6 +10,7 @@
 mod balance;
 mod checkpoint;
 mod explain;
+mod floods;
 mod forwarder;
 mod host;
 mod inside;
@@ -122,6 +123,7 @@ pub struct Engine {
     balance: Balance,
     state: StateFile,
     troubles: Troubles,
+    floods: floods::Floods,
     interfaces: Vec<Interface>,
     /// What the search for next hops says, by real.
     notes: BTreeMap<String, Note>,
@@ -192,6 +194,7 @@ impl Engine {
             balance,
             state,
             troubles,
+            floods: floods::Floods::new(),
             interfaces,
             notes: BTreeMap::new(),
             new_next_hops: BTreeMap::new(),
@@ -379,15 +382,16 @@ impl Engine {
     /// Says which reals' next hops are wanted, and what for.
     fn watch_next_hops(&self) {
         let cluster = self.table.cluster();
-        let used_in = |mode: Mode| -> HashSet<&str> {
-            let services = cluster.services().iter().filter(|service| service.mode == mode);
+        let used_in = |is_so: fn(Mode) -> bool| -> HashSet<&str> {
+            let services = cluster.services().iter().filter(|service| is_so(service.mode));
             services.flat_map(|service| &service.reals).map(|member| member.real.as_str()).collect()
         };
-        let (tunnels, links) = (used_in(Mode::Ipip), used_in(Mode::Dsr));
+        let (tunnels, links) = (used_in(Mode::is_tunnel), used_in(|mode| mode == Mode::Dsr));
         let watch = |real: RealView<'_>| Watch {
             real: real.real.name.clone(),
             address: real.real.address,
-            needs_tunnel: tunnels.contains(real.real.name.as_str()),
+            needs_tunnel: tunnels.contains(real.real.name.as_str())
+                && cluster.tunnel().source_to(real.real.address).is_none(),
             needs_same_link: links.contains(real.real.name.as_str()),
             known: real.next_hop.copied(),
         };

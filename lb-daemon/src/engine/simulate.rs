@@ -6,7 +6,7 @@ use lb_common::{FlowKey, NO_REAL, RING_SLOTS, SLOT_CLEAN, SLOT_MARKED, ServiceKe
 use lb_core::api::{self, FoundBy, Simulation};
 use lb_core::rows::address_bytes;
 use lb_core::service::Protocol;
-use lb_core::simulate::{Decision, Fate, Known, decide};
+use lb_core::simulate::{Decision, Fate, Keys, Known, decide, keys};
 use lb_core::table::{RealView, ServiceView};
 
 use super::{Engine, explain, views};
@@ -31,8 +31,16 @@ impl Engine {
     /// The flow tables cannot be read.
     pub fn simulate(&self, question: &Question) -> anyhow::Result<Simulation> {
         let key = key(question);
-        let known = Known { flow: self.forwarder.flow(&key)?, half_open: self.forwarder.half_open(&key)? };
-        let decision = decide(&self.table.rows(), &key, question.syn, &known);
+        let rows = self.table.rows();
+        let Keys { flow, source, .. } = keys(&rows, &key);
+        let known = Known {
+            flow: self.forwarder.flow(&flow)?,
+            half_open: self.forwarder.half_open(&flow)?,
+            source: source.map(|source| self.forwarder.source(&source)).transpose()?.flatten(),
+            now_ns: self.forwarder.now_ns(),
+            count: 0,
+        };
+        let decision = decide(&rows, &key, question.syn, &known);
         let service = decision.service.and_then(|value| self.table.services().find(|view| view.id == value.id));
         let real = self.table.reals().find(|view| view.id == decision.real);
         let next_hop = real.and_then(|view| view.next_hop).map(|hop| self.next_hop_view(hop));
@@ -101,6 +109,7 @@ fn found_line(found_by: FoundBy, real: String) -> String {
         FoundBy::SecondSlot => format!("the slot's real is hot: the flow's second slot has real {real}"),
         FoundBy::Moved => format!("the flow begins, or the previous real is gone: it goes to {real}"),
         FoundBy::Previous => format!("the flow table does not have the flow, and it does not begin: it goes to {real}"),
+        FoundBy::OnePacket => format!("each packet goes by itself: this one, were it the first, to {real}"),
         FoundBy::Marked => format!("the flow table does not have the flow: it goes to {real}"),
     }
 }

@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lb_common::{DropReason, Event, FlowKey, FlowValue, HalfOpenValue, ServiceOptions, TrafficCounters};
+use lb_common::{
+    DropReason, Event, FlowKey, FlowValue, Guard, HalfOpenValue, ServiceOptions, SourceKey, SourceValue,
+    TrafficCounters,
+};
 use lb_core::auth::Keys;
 use lb_core::check::Target;
 use lb_core::checkpoint::Entry;
@@ -166,11 +169,18 @@ impl Forwarder for Fake {
         Ok(self.world().half_open.iter().find(|(known, _)| known == key).map(|(_, value)| *value))
     }
 
+    fn source(&self, _: &SourceKey) -> anyhow::Result<Option<SourceValue>> {
+        Ok(None)
+    }
+
     fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
         let mut world = self.world();
         world.sweeps += 1;
         let seen_ns = |flow: &FlowValue| flow.last_seen_ns.max(timeouts.seen_floor_ns);
-        let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - seen_ns(flow) > timeouts.open_ns;
+        let timeout_ns = |flow: &FlowValue| {
+            timeouts.open_of_service_ns.get(&flow.service.into()).copied().unwrap_or(timeouts.open_ns)
+        };
+        let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - seen_ns(flow) > timeout_ns(flow);
         let forgotten = world.flows.extract_if(.., is_over).map(|(key, _)| key).collect();
         Ok(Sweep {
             in_use: world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect(),
@@ -331,6 +341,10 @@ fn write_row(rows: &mut Rows, write: &MapWrite) {
             rows.service_options.remove(&service);
         }
         MapWrite::ServiceOptions { service, value } => drop(rows.service_options.insert(service, value)),
+        MapWrite::Guard { service, value } if value == Guard::default() => drop(rows.guards.remove(&service)),
+        MapWrite::Guard { service, value } => drop(rows.guards.insert(service, value)),
+        MapWrite::Access { bits, key, value: Some(value) } => drop(rows.access.insert((bits, key), value)),
+        MapWrite::Access { bits, key, value: None } => drop(rows.access.remove(&(bits, key))),
         MapWrite::Nat { value } => rows.nat = value,
         MapWrite::NatPort { key, value: Some(value) } => drop(rows.nat_ports.insert(key, value)),
         MapWrite::NatPort { key, value: None } => drop(rows.nat_ports.remove(&key)),

@@ -1,6 +1,6 @@
 //! The engine on a data plane that fails when it is told to: what it does, what it undoes, and what it says.
 
-use lb_common::{FLOW_OPEN, FlowKey, FlowValue, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, ServiceKey};
+use lb_common::{FLOW_OPEN, FlowKey, FlowValue, GUARD_FLOOD, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, ServiceKey};
 use lb_core::api;
 
 use super::test_support::{Bench, CONFIG, resolved};
@@ -193,10 +193,10 @@ fn a_reload_of_a_wrong_file_changes_nothing() {
     let mut engine = bench.start().unwrap();
     let before = bench.fake.world().rows.clone();
     let generation = engine.status().generation;
-    let wrong = CONFIG.replace("port = 80", "port = 81").replace("\"dsr\"", "\"gue\"");
+    let wrong = CONFIG.replace("port = 80", "port = 81").replace("\"dsr\"", "\"vxlan\"");
     bench.write_config(&wrong);
     let refused = engine.reload().unwrap_err();
-    assert!(refused.error.contains("`mode` cannot be \"gue\""), "{}", refused.error);
+    assert!(refused.error.contains("`mode` cannot be \"vxlan\""), "{}", refused.error);
     assert!(refused.error.contains("lbd.toml:17:8"), "{}", refused.error);
     assert!(refused.hint.unwrap().starts_with("the configuration in use serves on"));
     assert!(bench.fake.world().rows == before);
@@ -411,4 +411,66 @@ fn counters_are_those_of_the_ids() {
     let drops = engine.drops().unwrap();
     assert_eq!((drops.drops[1].name.as_str(), drops.drops[1].count), ("truncated", 2));
     assert!(drops.drops.iter().chain(&drops.events).all(|count| !count.explanation.is_empty()));
+}
+
+#[test]
+fn a_syn_flood_is_told_to_the_program_and_to_people_until_it_is_over() {
+    let bench = Bench::new();
+    bench.write_config(&format!("{CONFIG}syn_flood = {{ threshold = 1000 }}\n"));
+    let mut engine = bench.start().unwrap();
+    let id = engine.table.services().next().unwrap().id;
+    let is_told = |bench: &Bench| {
+        let world = bench.fake.world();
+        world.rows.guards.get(&id).is_some_and(|guard| guard.flags & GUARD_FLOOD != 0)
+    };
+    let second = |engine: &mut Engine, syns: u64| {
+        bench.fake.world().service_counters.entry(id).or_default().syn += syns;
+        bench.pass(engine, 1);
+    };
+    let flooded =
+        |engine: &Engine| engine.services().unwrap().services[0].guards.clone().unwrap().syn_flood.unwrap().flooded;
+    for _ in 0..3 {
+        second(&mut engine, 1_000);
+    }
+    assert!(!is_told(&bench) && !flooded(&engine));
+    second(&mut engine, 1_001);
+    assert!(is_told(&bench) && flooded(&engine));
+    assert_maps_are_as_the_table_says(&bench, &engine);
+    let about =
+        |engine: &Engine| messages(engine).into_iter().find(|message| message.starts_with("SYN flood of web: "));
+    assert!(about(&engine).unwrap().contains("1001 SYNs a second, and syn_flood.threshold is 1000"));
+    for _ in 0..9 {
+        second(&mut engine, 10);
+    }
+    assert!(is_told(&bench));
+    second(&mut engine, 10);
+    assert!(!is_told(&bench) && !flooded(&engine) && about(&engine).is_none());
+
+    second(&mut engine, 5_000);
+    assert!(is_told(&bench));
+    bench.write_config(CONFIG);
+    engine.reload().unwrap();
+    assert!(bench.fake.world().rows.guards.is_empty());
+    bench.pass(&mut engine, 1);
+    assert_eq!(about(&engine), None, "nobody looks any more");
+}
+
+#[test]
+fn clients_of_a_service_with_affinity_are_forgotten_after_its_own_time() {
+    let bench = Bench::new();
+    bench.write_config(&format!("{CONFIG}affinity = {{ timeout = \"20s\" }}\n"));
+    let mut engine = bench.start().unwrap();
+    let id = engine.table.services().next().unwrap().id as u16;
+    let now_ns = bench.fake.world().now_ns;
+    let flow = |service| FlowValue { service, state: FLOW_OPEN, last_seen_ns: now_ns, real: 1, ..FlowValue::default() };
+    let key = |client_port| FlowKey { client_port, ..FlowKey::default() };
+    bench.fake.world().flows = vec![(key(1), flow(id)), (key(2), flow(id + 1))];
+    for _ in 0..19 {
+        bench.pass(&mut engine, 1);
+    }
+    assert_eq!(bench.fake.world().flows.len(), 2);
+    for _ in 0..30 {
+        bench.pass(&mut engine, 1);
+    }
+    assert_eq!(bench.fake.world().flows, [(key(2), flow(id + 1))]);
 }

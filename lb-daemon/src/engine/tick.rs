@@ -34,6 +34,7 @@ impl Engine {
         self.wait_no_longer_when_due();
         self.expire();
         self.sweep_when_due();
+        self.look_for_floods();
         self.save_when_due();
     }
 
@@ -66,7 +67,7 @@ impl Engine {
         if began_ns < self.next_sweep_ns {
             return;
         }
-        self.next_sweep_ns = began_ns + SWEEP.min(self.settings.flow_idle_timeout).as_nanos() as u64;
+        self.next_sweep_ns = began_ns + self.sweep_interval().as_nanos() as u64;
         let sweep = match self.forwarder.sweep(began_ns, &self.flow_timeouts()) {
             Ok(sweep) => sweep,
             Err(error) => {
@@ -89,13 +90,23 @@ impl Engine {
         }
     }
 
+    /// No longer than the shortest time after which a flow may be forgotten.
+    fn sweep_interval(&self) -> Duration {
+        let own = self.table.idle_timeouts_ms().into_values().min().map(Duration::from_millis);
+        SWEEP.min(self.settings.flow_idle_timeout).min(own.unwrap_or(SWEEP))
+    }
+
     fn flow_timeouts(&self) -> FlowTimeouts {
         let idle = self.settings.flow_idle_timeout;
-        let is_ruled = self.is_ruled_by_owner();
+        let (is_ruled, own) = (self.is_ruled_by_owner(), self.table.idle_timeouts_ms());
         // The owner says when flows are over, but for those that were never more than a SYN.
         let ns = |timeout: Duration| if is_ruled { u64::MAX } else { timeout.min(idle).as_nanos() as u64 };
         FlowTimeouts {
             open_ns: ns(idle),
+            open_of_service_ns: own
+                .into_iter()
+                .map(|(id, ms)| (id, if is_ruled { u64::MAX } else { ms * NS_PER_MS }))
+                .collect(),
             fin_ns: ns(FIN_TIMEOUT),
             rst_ns: ns(RST_TIMEOUT),
             half_open_ns: Duration::from_millis(HANDSHAKE_TIMEOUT_MS).min(idle).as_nanos() as u64,

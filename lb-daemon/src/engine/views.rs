@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use lb_common::{
-    DropReason, Event, FLOW_FIN, FLOW_RST, FlowKey, FlowValue, PROTOCOL_TCP, PROTOCOL_UDP, TrafficCounters,
-};
+use lb_common::{DropReason, Event, FLOW_FIN, FLOW_RST, FlowKey, FlowValue, TrafficCounters};
 use lb_core::api;
 use lb_core::rows::{address_bytes, address_of};
-use lb_core::service::{Member, Mode, Ports, Protocol, Service};
+use lb_core::service::{Guards, Member, Mode, NewFlowLimit, Ports, Prefix, Protocol, Service};
 use lb_core::table::{AdminState, MemberView, NextHop, RealView, ServiceView};
 
 use super::{Engine, explain};
@@ -103,7 +102,31 @@ impl Engine {
             },
             counters: counters(&self.forwarder.service_counters(view.id)?),
             reals: members.map(|(view, member)| member_view(service, view, member, health(view), resolved)).collect(),
+            one_packet: service.one_packet,
+            affinity: service.affinity.map(|affinity| {
+                let timeout = affinity.timeout_ms.map_or(self.settings.flow_idle_timeout, Duration::from_millis);
+                api::Affinity { prefix: affinity.prefix, timeout_seconds: timeout.as_secs_f64() }
+            }),
+            guards: service.guards.is_any().then(|| self.guards_view(service)),
         })
+    }
+
+    fn guards_view(&self, service: &Service) -> api::Guards {
+        let Guards { allow, deny, new_flow_limit, syn_flood } = &service.guards;
+        let words = |prefixes: &[Prefix]| prefixes.iter().map(ToString::to_string).collect();
+        api::Guards {
+            allow: words(allow),
+            deny: words(deny),
+            new_flow_limit: new_flow_limit.map(|NewFlowLimit { rate, burst, prefix }| api::NewFlowLimit {
+                rate,
+                burst,
+                prefix,
+            }),
+            syn_flood: syn_flood.map(|flood| api::SynFlood {
+                threshold: flood.threshold,
+                flooded: self.is_flooded(&service.name).unwrap_or(false),
+            }),
+        }
     }
 
     /// Every real.
@@ -249,11 +272,7 @@ impl Names<'_> {
             client_port: key.client_port,
             vip: address_of(&key.service.vip, key.service.family)?,
             vip_port: key.service.port,
-            protocol: match key.service.protocol {
-                PROTOCOL_TCP => api::Protocol::Tcp,
-                PROTOCOL_UDP => api::Protocol::Udp,
-                _ => return None,
-            },
+            protocol: protocol(Protocol::of(key.service.protocol)?),
             service: self.services.get(&value.service.into()).map(|name| (*name).to_owned()),
             real: self.reals.get(&value.real).map(|name| (*name).to_owned()),
             slot: value.slot,
@@ -310,6 +329,7 @@ pub(super) fn mode(mode: Mode) -> api::Mode {
     match mode {
         Mode::Dsr => api::Mode::Dsr,
         Mode::Ipip => api::Mode::Ipip,
+        Mode::Gue => api::Mode::Gue,
         Mode::Nat => api::Mode::Nat,
     }
 }
@@ -318,6 +338,7 @@ pub(super) fn protocol(protocol: Protocol) -> api::Protocol {
     match protocol {
         Protocol::Tcp => api::Protocol::Tcp,
         Protocol::Udp => api::Protocol::Udp,
+        Protocol::Sctp => api::Protocol::Sctp,
     }
 }
 

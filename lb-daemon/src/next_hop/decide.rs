@@ -12,7 +12,8 @@ pub struct Watch {
     pub real: String,
     /// The real's address.
     pub address: IpAddr,
-    /// A service of mode `ipip` uses the real: its next hop is of use only with a source address for the tunnel.
+    /// A service in a tunnel mode uses the real, and no source is configured: its next hop is of use only with a source
+    /// address of this host.
     pub needs_tunnel: bool,
     /// A service of mode `dsr` uses the real: it must be on the same link, not behind a gateway.
     pub needs_same_link: bool,
@@ -267,7 +268,9 @@ fn no_answer(neighbour: IpAddr, is_gateway: bool, interface: &str, silent: bool)
 fn cautions(watch: &Watch, route: &Route, link: &Link) -> String {
     let mut notes = Vec::new();
     if let (true, Some(gateway)) = (watch.needs_same_link, route.gateway) {
-        notes.push(format!("behind the gateway {gateway}: mode dsr needs the real on the same link, or use mode ipip"));
+        notes.push(format!(
+            "behind the gateway {gateway}: mode dsr needs the real on the same link, or use mode ipip or gue"
+        ));
     }
     if let Some(kind) = link.kind.as_deref().filter(|kind| KINDS_WITHOUT_XDP_SEND.contains(kind)) {
         notes.push(format!("{} is of kind {kind}, to which XDP can redirect in attach mode generic only", link.name));

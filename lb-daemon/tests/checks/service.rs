@@ -53,6 +53,9 @@ impl Scene {
             way(Mode::Ipip, vip, real),
             way(Mode::Ipip, vip6, real6),
             way(Mode::Ipip, vip, real6),
+            way(Mode::Gue, vip, real),
+            way(Mode::Gue, vip6, real6),
+            way(Mode::Gue, vip, real6),
         ]
     }
 
@@ -153,7 +156,7 @@ fn real_without_decapsulation_is_dead_in_a_tunnel_and_alive_without() {
         let outcome = scene.check(scene.target(way, HTTP, Kind::Tcp).within(SHORT));
         match way.mode {
             Mode::Dsr | Mode::Nat => assert_passed(&outcome),
-            Mode::Ipip => assert_failed(&outcome, "no connection in 1000 ms"),
+            Mode::Ipip | Mode::Gue => assert_failed(&outcome, "no connection in 1000 ms"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::check::{Check, CheckResult, Kind, Outcome, Target, Via};
-use lb_core::service::{Mode, Protocol};
+use lb_core::service::{Mode, Protocol, Tunnel};
 use lb_daemon::checks::Checks;
 use lb_lab::{Namespace, Run};
 use tokio::sync::mpsc::Receiver;
@@ -108,6 +108,7 @@ pub fn target(kind: Kind) -> Target {
         protocol: Protocol::Tcp,
         mode: Mode::Dsr,
         next_hop: None,
+        tunnel: Tunnel::default(),
     }
 }
 

@@ -12,10 +12,10 @@ use std::{
 };
 
 use lb_common::{
-    ABI_VERSION, FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, HalfOpenValue,
-    MODE_DSR, NAT_REPLIES, NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED,
-    RING_SLOTS, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row,
-    slot_of,
+    ABI_VERSION, ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIXED_BITS, AccessKey, FALLBACK_RESET, FAMILY_V4, FAMILY_V6,
+    FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, GUARD_ACCESS, GUARD_RATE, Guard, HalfOpenValue, MODE_DSR, NAT_REPLIES,
+    NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue,
+    ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row, slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
@@ -53,7 +53,7 @@ fn rows() -> Rows {
         ..RealValue::default()
     };
     let ring: Arc<[Slot]> = vec![Slot { real: 1, ..Slot::default() }; RING_SLOTS as usize].into();
-    let service = ServiceValue { id: 7, mode: MODE_DSR, reserved: [0; 3] };
+    let service = ServiceValue { id: 7, mode: MODE_DSR, ..ServiceValue::default() };
     let key = ServiceKey { vip: address(VIP), port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V4 };
     let block =
         PortRangeKey { vip: address(VIP), family: FAMILY_V4, protocol: PROTOCOL_TCP, port: 8000_u16.to_be_bytes() };
@@ -70,6 +70,20 @@ fn rows() -> Rows {
             7,
             ServiceOptions { fallback: FALLBACK_RESET, ..ServiceOptions::default() },
         )]),
+        guards: BTreeMap::from([(
+            7,
+            Guard {
+                interval_ns: 10,
+                burst_ns: 20,
+                flags: GUARD_ACCESS | GUARD_RATE,
+                source_bits: 24,
+                ..Guard::default()
+            },
+        )]),
+        access: HashMap::from([
+            (access(24, [198, 51, 100, 0]), ACCESS_ALLOW),
+            (access(32, [198, 51, 100, 9]), ACCESS_DENY),
+        ]),
         nat: NatState { flags: NAT_REPLIES },
         nat_ports: HashMap::from([(NatPortKey { service: 7, real: 1 }, 8_080)]),
         nat_replies: HashMap::from([(
@@ -77,6 +91,11 @@ fn rows() -> Rows {
             NatReplyValue { service: 7, first_port: 8_080, last_port: 8_080 },
         )]),
     }
+}
+
+/// A prefix of service 7, as rows have it.
+fn access(bits: u32, prefix: [u8; 4]) -> (u32, AccessKey) {
+    (ACCESS_FIXED_BITS + bits, AccessKey { service: 7_u32.to_be_bytes(), address: address(prefix) })
 }
 
 /// A SYN from 198.51.100.7:4000.
@@ -315,15 +334,18 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
     dataplane.put_flow(&flow_key(1), &flow(1_000, FLOW_OPEN, 11)).unwrap();
     dataplane.put_flow(&flow_key(2), &flow(899, FLOW_OPEN, 12)).unwrap();
     dataplane.put_flow(&flow_key(3), &flow(980, FLOW_RST, 13)).unwrap();
+    dataplane.put_flow(&flow_key(6), &FlowValue { service: 8, ..flow(998, FLOW_OPEN, 16) }).unwrap();
     let half = |began_ns, slot| HalfOpenValue { began_ns, slot, real: 1, service: 7 };
     dataplane.put_half_open(&flow_key(4), &half(990, 14)).unwrap();
     dataplane.put_half_open(&flow_key(5), &half(900, 15)).unwrap();
 
-    let timeouts = FlowTimeouts { open_ns: 100, fin_ns: 50, rst_ns: 10, half_open_ns: 20, seen_floor_ns: 0 };
+    let open_of_service_ns = BTreeMap::from([(8, 1)]);
+    let timeouts =
+        FlowTimeouts { open_ns: 100, open_of_service_ns, fin_ns: 50, rst_ns: 10, half_open_ns: 20, seen_floor_ns: 0 };
     let mut sweep = dataplane.sweep(1_000, &timeouts).unwrap();
     sweep.forgotten.sort_by_key(|key| key.client_port);
 
-    let forgotten = vec![flow_key(2), flow_key(3)];
+    let forgotten = vec![flow_key(2), flow_key(3), flow_key(6)];
     assert_eq!(sweep, Sweep { in_use: [(7, 11), (7, 14)].into(), forgotten, flows: 1 });
     let left = dataplane.flows(10, |_, _| true).unwrap();
     assert_eq!(left, [(flow_key(1), flow(1_000, FLOW_OPEN, 11))]);

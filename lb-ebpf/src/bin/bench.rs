@@ -40,6 +40,7 @@ mod bench {
     const NO_HEADER: i32 = 0;
     const IPV4: i32 = 20;
     const IPV6: i32 = 40;
+    const UDP: i32 = 8;
 
     /// The least that a program can do.
     #[xdp]
@@ -89,11 +90,13 @@ mod bench {
         bench_v4_undo_floor: FAMILY_V4, nothing, Some(NO_HEADER);
         bench_v4_undo4_run: FAMILY_V4, program::run, Some(IPV4);
         bench_v4_undo6_run: FAMILY_V4, program::run, Some(IPV6);
+        bench_v4_undo_gue4_run: FAMILY_V4, program::run, Some(IPV4 + UDP);
         bench_v6_floor: FAMILY_V6, nothing, None;
         bench_v6_run: FAMILY_V6, program::run, None;
         bench_v6_unleased: FAMILY_V6, unleased, None;
         bench_v6_undo_floor: FAMILY_V6, nothing, Some(NO_HEADER);
         bench_v6_undo6_run: FAMILY_V6, program::run, Some(IPV6);
+        bench_v6_undo_gue6_run: FAMILY_V6, program::run, Some(IPV6 + UDP);
     }
 
     /// Stands in for the forwarder.

@@ -18,9 +18,12 @@ mod program {
     const PROTOCOL_IPV6: u8 = 41;
     /// Version 4 and a header of five words: the only outer IPv4 header that the balancer writes.
     const IPV4_PLAIN: u8 = 0x45;
+    const PROTOCOL_UDP: u8 = 17;
+    const UDP_LEN: usize = 8;
+    const GUE_PORT: [u8; 2] = lb_common::GUE_PORT.to_be_bytes();
 
-    /// Takes the outer header off an IPv4-in-IPv4, IPv4-in-IPv6 or IPv6-in-IPv6 packet and hands the rest to the
-    /// kernel. All else passes as it is. An outer header that a tunnel device would refuse is dropped.
+    /// Takes the outer headers off an IPv4-in-IPv4, IPv4-in-IPv6 or IPv6-in-IPv6 packet, or one by GUE, and hands the rest to
+    /// the kernel. All else passes as it is. An outer header that a tunnel device would refuse is dropped.
     #[xdp]
     pub fn decap(ctx: XdpContext) -> u32 {
         match read::<[u8; 2]>(&ctx, 12) {
@@ -43,7 +46,8 @@ mod program {
         };
         let [first, _] = header[0].to_ne_bytes();
         let [_, protocol] = header[4].to_ne_bytes();
-        if protocol != PROTOCOL_IPV4 {
+        let gue = protocol == PROTOCOL_UDP && is_gue(ctx, ETHERNET_LEN + IPV4_LEN);
+        if protocol != PROTOCOL_IPV4 && !gue {
             return xdp_action::XDP_PASS;
         }
         let length = u16::from_be(header[1]) as usize;
@@ -51,7 +55,7 @@ mod program {
         if first != IPV4_PLAIN || ETHERNET_LEN + length > frame || !checksum_holds(&header) {
             return xdp_action::XDP_DROP;
         }
-        strip(ctx, IPV4_LEN, ETHERTYPE_IPV4)
+        if gue { strip_gue(ctx, IPV4_LEN, length - IPV4_LEN) } else { strip(ctx, IPV4_LEN, ETHERTYPE_IPV4) }
     }
 
     #[inline(always)]
@@ -61,8 +65,9 @@ mod program {
         };
         let [next_header, _] = header[3].to_ne_bytes();
         let inner = match next_header {
-            PROTOCOL_IPV4 => ETHERTYPE_IPV4,
-            PROTOCOL_IPV6 => ETHERTYPE_IPV6,
+            PROTOCOL_IPV4 => Some(ETHERTYPE_IPV4),
+            PROTOCOL_IPV6 => Some(ETHERTYPE_IPV6),
+            PROTOCOL_UDP if is_gue(ctx, ETHERNET_LEN + IPV6_LEN) => None,
             _ => return xdp_action::XDP_PASS,
         };
         let payload = u16::from_be(header[2]) as usize;
@@ -70,7 +75,34 @@ mod program {
         if ETHERNET_LEN + IPV6_LEN + payload > frame {
             return xdp_action::XDP_DROP;
         }
-        strip(ctx, IPV6_LEN, inner)
+        match inner {
+            Some(ethertype) => strip(ctx, IPV6_LEN, ethertype),
+            None => strip_gue(ctx, IPV6_LEN, payload),
+        }
+    }
+
+    /// Whether there is a UDP header for the port of GUE.
+    #[inline(always)]
+    fn is_gue(ctx: &XdpContext, at: usize) -> bool {
+        read::<[u8; 2]>(ctx, at + 2) == Some(GUE_PORT)
+    }
+
+    /// GUE variant 1: the first bits behind the UDP header are the inner packet's version. Only what the balancer writes is taken: a
+    /// source port of its range, a UDP length that is the outer packet's, no checksum.
+    #[inline(always)]
+    fn strip_gue(ctx: &XdpContext, outer: usize, payload: usize) -> u32 {
+        let Some(udp) = read::<[u16; UDP_LEN / 2]>(ctx, ETHERNET_LEN + outer) else {
+            return xdp_action::XDP_DROP;
+        };
+        if u16::from_be(udp[0]) < 0xc000 || u16::from_be(udp[2]) as usize != payload || udp[3] != 0 {
+            return xdp_action::XDP_DROP;
+        }
+        let ethertype = match read::<u8>(ctx, ETHERNET_LEN + outer + UDP_LEN) {
+            Some(first) if first >> 4 == 4 => ETHERTYPE_IPV4,
+            Some(first) if first >> 4 == 6 => ETHERTYPE_IPV6,
+            _ => return xdp_action::XDP_DROP,
+        };
+        strip(ctx, outer + UDP_LEN, ethertype)
     }
 
     /// The one's complement sum of a sound IPv4 header, its checksum included, is all ones.

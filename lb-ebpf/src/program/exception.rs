@@ -1,4 +1,4 @@
-//! Packets that are no whole TCP or UDP packet of a service: not for a VIP, broken, fragments, ICMP.
+//! Packets that are no whole TCP, UDP or SCTP packet of a service: not for a VIP, broken, fragments, ICMP.
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use lb_common::{DropReason, Event, FAMILY_V4};
@@ -46,7 +46,7 @@ fn for_vip(frame: Frame, packet: &mut Packet, l3: usize, class: Class) -> u32 {
     pass_for_vip()
 }
 
-/// The verdict on a TCP or UDP packet that no service claims.
+/// The verdict on a TCP, UDP or SCTP packet that no service claims.
 #[inline(always)]
 pub fn no_service(frame: Frame, packet: &mut Packet, missing: Missing) -> u32 {
     if missing == Missing::VIP { for_others(frame, packet, Class::FLOW) } else { pass_for_vip() }

@@ -40,6 +40,7 @@ extern "C" fn decide_by_word(packet: *const Packet, slot: u64) -> u16 {
         return real;
     }
     if packet.key.service.protocol == PROTOCOL_TCP
+        && !packet.of_client
         && let Some(real) = half_open(packet, syn)
     {
         return real;
@@ -60,7 +61,26 @@ extern "C" fn decide_by_word(packet: *const Packet, slot: u64) -> u16 {
 /// The real of a flow that another packet quotes: as [`decide`], but only reads.
 #[inline(never)]
 pub fn peek(key: &FlowKey, service: u32, slot: Slot) -> u16 {
-    let known = known(key, service);
+    by_slot(known(key, service), slot)
+}
+
+/// As [`peek`], of a packet.
+#[inline(always)]
+pub fn peek_packet(packet: &Packet, slot: Slot) -> u16 {
+    // On the stack, as all other keys are.
+    let key = packet.key;
+    peek(&key, packet.service, slot)
+}
+
+/// The real of a client, of which the key is: as [`peek`].
+#[inline(always)]
+pub fn peek_client(key: &FlowKey, service: u32, slot: Slot) -> u16 {
+    by_slot(remembered_real(key, service), slot)
+}
+
+/// The real that the tables have, or else the one by the slot.
+#[inline(always)]
+fn by_slot(known: u16, slot: Slot) -> u16 {
     if known != NO_REAL {
         return known;
     }
@@ -77,12 +97,9 @@ pub fn decided(key: &FlowKey, service: u32, slot: Slot, syn: bool) -> u16 {
 /// The real that the tables have for a flow, or no real.
 #[inline(never)]
 fn known(key: &FlowKey, service: u32) -> u16 {
-    // SAFETY: the value is read at once; the worst that a reused entry can do is to send one ICMP error astray.
-    if let Some(flow) = unsafe { FLOWS.get(key) }
-        && u32::from(flow.service) == service
-        && alive(flow.real)
-    {
-        return flow.real;
+    let remembered = remembered_real(key, service);
+    if remembered != NO_REAL {
+        return remembered;
     }
     if key.service.protocol == PROTOCOL_TCP
         // SAFETY: as above.
@@ -93,6 +110,16 @@ fn known(key: &FlowKey, service: u32) -> u16 {
         return half.real;
     }
     NO_REAL
+}
+
+/// The real that the flow table has for a flow, or no real.
+#[inline(always)]
+fn remembered_real(key: &FlowKey, service: u32) -> u16 {
+    // SAFETY: the value is read at once; the worst that a reused entry can do is to send one ICMP error astray.
+    match unsafe { FLOWS.get(key) } {
+        Some(flow) if u32::from(flow.service) == service && alive(flow.real) => flow.real,
+        _ => NO_REAL,
+    }
 }
 
 /// Looks the flow up in the flow table and notes the packet there.
@@ -175,17 +202,21 @@ fn note(packet: &Packet, real: u16) {
     }
 }
 
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(FlowValue, last_seen_ns) == 0 && offset_of!(FlowValue, slot) == 8);
+    assert!(
+        offset_of!(FlowValue, real) == 12 && offset_of!(FlowValue, service) == 14 && offset_of!(FlowValue, state) == 16
+    );
+};
+
 /// Writes the flow to the flow table.
 #[inline(never)]
 fn remember(packet: &Packet, real: u16) {
-    let value = FlowValue {
-        last_seen_ns: now_ns(),
-        slot: packet.slot,
-        real,
-        service: packet.service as u16,
-        state: next_state(FLOW_OPEN, packet.tcp_flags),
-        reserved: [0; 3],
-    };
+    let place = u64::from(packet.slot) | u64::from(real) << 32 | u64::from(packet.service) << 48;
+    let state = u64::from(next_state(FLOW_OPEN, packet.tcp_flags));
+    // SAFETY: as many words, and any bytes are an entry. By words, since LLVM makes zeros in fields a call of memset, which has a stack of its own.
+    let value = unsafe { transmute::<[u64; 3], FlowValue>([now_ns(), place, state]) };
     if FLOWS.insert(packet.key, value, 0).is_ok() {
         event(Event::FlowRemembered);
         tell::remembered(packet, real);

@@ -2,18 +2,17 @@
 
 use aya_ebpf::{bindings::xdp_action::XDP_TX, helpers::bpf_redirect};
 use lb_common::{
-    DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_IPIP, MODE_NAT, NO_REAL, REAL_ALIVE,
-    REAL_RESOLVED, RealValue,
+    DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_NAT, NO_REAL, REAL_ALIVE, REAL_RESOLVED,
+    RealValue,
 };
 
 use super::{
     count::{drop, event, forwarded},
     frame::{Bounds, Frame},
-    header::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Ipv4Header, Ipv6Header, PROTOCOL_IPV4, PROTOCOL_IPV6, Tags},
     maps::{FRAGMENTS, REALS},
     nat,
     packet::{Kind, Packet},
-    reset, too_big,
+    reset, too_big, tunnel,
 };
 
 /// Sends the packet to the real, or drops it. `l3` and `v4` are the packet's: most callers know them for constants. `bounds` are
@@ -21,7 +20,7 @@ use super::{
 #[inline(always)]
 pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, id: u16) -> u32 {
     let Some(real) = REALS.get(u32::from(id)) else { return drop(DropReason::NoReal) };
-    let tunnel = packet.mode == MODE_IPIP;
+    let tunnel = tunnel::is_one(packet.mode);
     let fits = real.family == if v4 { FAMILY_V4 } else { FAMILY_V6 } || (tunnel && v4);
     if real.flags & READY != READY || !fits {
         // The row of no real is all zero.
@@ -29,7 +28,7 @@ pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, 
     }
     let nat = packet.mode == MODE_NAT;
     if tunnel || nat {
-        let outer = if tunnel { outer_length(real) } else { 0 };
+        let outer = if tunnel { tunnel::outer_length(packet.mode, real) } else { 0 };
         if packet.length + outer > real.mtu {
             return too_big::answer(frame, packet, l3, real.mtu.saturating_sub(outer));
         }
@@ -38,7 +37,7 @@ pub fn send(frame: Frame, bounds: Bounds, packet: &Packet, l3: usize, v4: bool, 
         note_fragment(packet, id);
     }
     let written = if tunnel {
-        encapsulate(frame, packet, l3, v4, real)
+        tunnel::encapsulate(frame, packet, l3, v4, real)
     } else if nat {
         nat::to_real(frame, packet, id, real) && write_macs(frame.bounds(), real)
     } else {
@@ -83,11 +82,6 @@ fn count_kind(kind: Kind) {
     }
 }
 
-#[inline(always)]
-fn outer_length(real: &RealValue) -> u32 {
-    (if real.family == FAMILY_V4 { size_of::<Ipv4Header>() } else { size_of::<Ipv6Header>() }) as u32
-}
-
 /// The key of a fragment's packet.
 #[inline(always)]
 pub fn fragment_key(packet: &Packet) -> FragmentKey {
@@ -112,7 +106,7 @@ pub fn note_fragment(packet: &Packet, real: u16) {
 
 /// Addresses the frame to the real's next hop.
 #[inline(always)]
-fn write_macs(frame: Bounds, real: &RealValue) -> bool {
+pub fn write_macs(frame: Bounds, real: &RealValue) -> bool {
     let Some(macs) = frame.at::<[u32; 3]>(0) else { return false };
     let (macs, source): (*mut u32, *const u32) = (macs.cast(), (&raw const real.next_hop_mac).cast());
     for word in 0..3 {
@@ -120,45 +114,5 @@ fn write_macs(frame: Bounds, real: &RealValue) -> bool {
         // assert in lb-common) at a multiple of four. Volatile, since LLVM makes a plain copy a call of memmove.
         unsafe { macs.add(word).write_volatile(source.add(word).read_volatile()) };
     }
-    true
-}
-
-/// Puts an outer header between the Ethernet header and the packet.
-#[inline(always)]
-fn encapsulate(frame: Frame, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
-    let Some(tags) = Tags::read(frame, l3) else { return false };
-    let outer = outer_length(real);
-    if !frame.move_start(-(outer as i32)) {
-        return false;
-    }
-    // From the end to the start: what is before a header that is inside the frame needs no look at the frame's end.
-    let frame = frame.bounds();
-    let (written, ether_type) = if real.family == FAMILY_V4 {
-        (write_outer4(frame, packet, l3, real), ETHER_TYPE_IPV4)
-    } else {
-        (write_outer6(frame, packet, l3, v4, real), ETHER_TYPE_IPV6)
-    };
-    written && tags.write(frame, l3, ether_type) && write_macs(frame, real)
-}
-
-/// RFC 2003. DF is set, since no packet that needs a fragment gets here.
-#[inline(always)]
-fn write_outer4(frame: Bounds, packet: &Packet, l3: usize, real: &RealValue) -> bool {
-    let Some(ip) = frame.at::<Ipv4Header>(l3) else { return false };
-    let length = packet.length + size_of::<Ipv4Header>() as u32;
-    let outer = Ipv4Header::new(packet.tos, length, PROTOCOL_IPV4, &real.tunnel_source, &real.address);
-    // SAFETY: `at` has checked that the header is inside the frame.
-    unsafe { *ip = outer };
-    true
-}
-
-/// RFC 2473.
-#[inline(always)]
-fn write_outer6(frame: Bounds, packet: &Packet, l3: usize, v4: bool, real: &RealValue) -> bool {
-    let Some(ip) = frame.at::<Ipv6Header>(l3) else { return false };
-    let next_header = if v4 { PROTOCOL_IPV4 } else { PROTOCOL_IPV6 };
-    let outer = Ipv6Header::new(packet.tos, packet.length, next_header, &real.tunnel_source, &real.address);
-    // SAFETY: as above.
-    unsafe { *ip = outer };
     true
 }

@@ -29,6 +29,18 @@ impl Bounds {
         if start + size_of::<T>() > self.end { None } else { Some(start as *mut T) }
     }
 
+    /// As [`Bounds::at`], where the verifier does not know the offset, 255 at most: it has to see that, and that what is checked is what is used.
+    #[inline(always)]
+    pub fn somewhere<T>(self, mut offset: usize) -> Option<*mut T> {
+        // SAFETY: clears bits of a register that are clear, and moves another to itself. It keeps LLVM from adding start and offset once more, or
+        // from leaving the check to another one.
+        unsafe { asm!("{0} &= 0xff", inout(reg) offset, options(nomem, nostack, preserves_flags)) };
+        let mut start = self.start + offset;
+        // SAFETY: as above.
+        unsafe { asm!("{0} = {0}", inout(reg) start, options(nomem, nostack, preserves_flags)) };
+        if start + size_of::<T>() > self.end { None } else { Some(start as *mut T) }
+    }
+
     /// Whether `length` bytes from `offset` on are inside the frame.
     #[inline(always)]
     pub fn holds(self, offset: usize, length: u32) -> bool {

@@ -58,7 +58,7 @@ impl Ipv4Header {
     /// A header of the program's own, with its checksum: no options, no fragment and none to be made, and so no identification
     /// (RFC 6864 section 4.1). `length` is the packet's, in host order.
     #[inline(always)]
-    pub fn new(tos: u8, length: u32, protocol: u8, source: &[u8; 16], destination: &[u8; 16]) -> Self {
+    pub fn new(tos: u8, length: u32, protocol: u8, source: u32, destination: u32) -> Self {
         let mut header = Self {
             version_ihl: 0x45,
             tos,
@@ -68,8 +68,8 @@ impl Ipv4Header {
             ttl: DEFAULT_TTL,
             protocol,
             checksum: 0,
-            source: words(source)[0],
-            destination: words(destination)[0],
+            source,
+            destination,
         };
         header.checksum = header.computed_checksum();
         header
@@ -108,14 +108,14 @@ pub struct Ipv6Header {
 impl Ipv6Header {
     /// A header of the program's own. `payload_length` is in host order.
     #[inline(always)]
-    pub fn new(class: u8, payload_length: u32, next_header: u8, source: &[u8; 16], destination: &[u8; 16]) -> Self {
+    pub fn new(class: u8, payload_length: u32, next_header: u8, source: [u32; 4], destination: [u32; 4]) -> Self {
         Self {
             version_class_label: (6 << 28 | u32::from(class) << 20).to_be(),
             payload_length: (payload_length as u16).to_be(),
             next_header,
             hop_limit: DEFAULT_TTL,
-            source: words(source),
-            destination: words(destination),
+            source,
+            destination,
         }
     }
 
@@ -161,6 +161,15 @@ pub struct UdpHeader {
     pub ports: Ports,
     pub length: u16,
     pub checksum: u16,
+}
+
+/// RFC 9260 section 3.1; its ports are where TCP has them.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct SctpHeader {
+    pub ports: Ports,
+    pub verification_tag: u32,
+    pub checksum: u32,
 }
 
 /// RFC 792 and RFC 4443 section 2.1.
@@ -354,5 +363,20 @@ impl Tags {
         // SAFETY: as above.
         unsafe { *field = ether_type };
         true
+    }
+
+    /// As [`Tags::write`], where the verifier does not know `l3`.
+    #[inline(always)]
+    pub fn write_somewhere(&self, frame: Bounds, l3: usize, ether_type: u16) -> Option<()> {
+        for (number, tag) in self.0.iter().enumerate() {
+            let at = TAGS_AT + number * VLAN_TAG_LENGTH;
+            if at < l3 - 2 {
+                // SAFETY: `somewhere` has checked that the tag is inside the frame.
+                unsafe { *frame.somewhere(at)? = *tag };
+            }
+        }
+        // SAFETY: as above.
+        unsafe { *frame.somewhere(l3 - 2)? = ether_type };
+        Some(())
     }
 }

@@ -1,19 +1,16 @@
 //! ICMP and ICMPv6 for a VIP (docs/reference/forwarding.md section 7).
 
 use aya_ebpf::bindings::xdp_action::XDP_TX;
-use lb_common::{
-    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FlowKey, PROTOCOL_TCP, PROTOCOL_UDP, SLOT_CLEAN, flow_hash,
-    slot_of,
-};
+use lb_common::{DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FlowKey, SLOT_CLEAN, flow_hash, slot_of};
 
 use super::{
     count::{drop, ended},
     exception::pass_for_vip,
-    flow, forward,
+    flags, flow, forward,
     frame::Frame,
     header::{IPV4_OFFSET, IcmpHeader, Ipv4Header, Ipv6Header, address4, address16, fold, swap_macs},
     maps::{self, RINGS},
-    packet::{Kind, Packet},
+    packet::{Kind, Packet, has_ports},
     service,
 };
 
@@ -100,10 +97,20 @@ pub fn follow_flow(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
     packet.kind = Kind::ICMP_ERROR;
     packet.service = service.id;
     packet.mode = service.mode;
-    let Some(ring) = RINGS.get(service.id) else { return drop(DropReason::NoRing) };
-    let Some(slot) = maps::slot(ring, slot_of(flow_hash(&key))) else { return drop(DropReason::NoRing) };
-    let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(&key, service.id, *slot) };
+    let real = if service.flags & flags::OTHER_SLOT == 0 {
+        real(&key, service.id)
+    } else {
+        flags::peek(&key, service.id, service.flags).real()
+    };
+    let Some(real) = real else { return drop(DropReason::NoRing) };
     forward::send(frame, frame.bounds(), packet, l3, packet.key.service.family == FAMILY_V4, real)
+}
+
+/// The real of a flow, by the slot and the tables; `None` where the service has no ring.
+#[inline(always)]
+fn real(key: &FlowKey, service: u32) -> Option<u16> {
+    let slot = maps::slot(RINGS.get(service)?, slot_of(flow_hash(key)))?;
+    Some(if slot.state == SLOT_CLEAN { slot.real } else { flow::peek(key, service, *slot) })
 }
 
 /// The flow whose packet, sent by the destination of the error, the error quotes.
@@ -114,7 +121,7 @@ pub fn quoted_flow(frame: Frame, packet: &Packet) -> Option<FlowKey> {
     let (mut key, ports_at) =
         if packet.key.service.family == FAMILY_V4 { quoted4(frame, at, end)? } else { quoted6(frame, at, end)? };
     let protocol = key.service.protocol;
-    if key.service.vip != packet.key.service.vip || (protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP) {
+    if key.service.vip != packet.key.service.vip || !has_ports(protocol) {
         return None;
     }
     let ports: [u8; 4] = frame.load(ports_at)?;

@@ -2,12 +2,12 @@
 
 use core::mem::MaybeUninit;
 
-use lb_common::{FAMILY_V4, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_common::{FAMILY_V4, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::{Bounds, Frame},
-    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, TcpHeader, UdpHeader, host16},
-    packet::{Class, Kind, Packet, service_end},
+    header::{IPV4_MF, IPV4_OFFSET, Ipv4Header, PROTOCOL_ICMP, SctpHeader, TcpHeader, UdpHeader, host16},
+    packet::{Class, Kind, Packet, has_ports, service_end},
 };
 
 const HEADER: u32 = size_of::<Ipv4Header>() as u32;
@@ -61,8 +61,7 @@ fn payload(frame: Frame, bounds: Bounds, packet: &mut Packet, ip: &Ipv4Header, h
 /// What a fragment is, where that settles it.
 #[inline(always)]
 fn fragment_class(packet: &mut Packet, fragment: u16) -> Option<Class> {
-    let protocol = packet.key.service.protocol;
-    if protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP {
+    if !has_ports(packet.key.service.protocol) {
         return Some(Class::OTHER);
     }
     if fragment & IPV4_OFFSET != 0 {
@@ -98,6 +97,16 @@ fn transport(frame: Frame, packet: &mut Packet, header: u32) -> Class {
         // SAFETY: as above.
         let udp = unsafe { &*udp };
         packet.set_ports(FAMILY_V4, PROTOCOL_UDP, udp.ports);
+        return Class::FLOW;
+    }
+    if protocol == PROTOCOL_SCTP {
+        if payload < size_of::<SctpHeader>() as u32 {
+            return Class::MALFORMED;
+        }
+        let Some(sctp) = frame.at::<SctpHeader>(l4) else { return Class::TRUNCATED };
+        // SAFETY: as above.
+        let sctp = unsafe { &*sctp };
+        packet.set_ports(FAMILY_V4, PROTOCOL_SCTP, sctp.ports);
         return Class::FLOW;
     }
     if protocol != PROTOCOL_ICMP {

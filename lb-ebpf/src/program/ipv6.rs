@@ -3,12 +3,12 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::xdp_md;
-use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_common::{FAMILY_V6, MAX_EXTENSION_HEADERS, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::{
     frame::{Bounds, Frame},
-    header::{Ipv6Header, PROTOCOL_ICMPV6, TcpHeader, UdpHeader, host16},
-    packet::{Class, Kind, Packet, service_end},
+    header::{Ipv6Header, PROTOCOL_ICMPV6, SctpHeader, TcpHeader, UdpHeader, host16},
+    packet::{Class, Kind, Packet, has_ports, service_end},
 };
 
 const HEADER: u32 = size_of::<Ipv6Header>() as u32;
@@ -134,7 +134,7 @@ fn fragment(packet: &mut Packet, header: [u8; 8]) -> Option<Class> {
     packet.fragment_id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
     if offset_and_more & 0xfff8 != 0 {
         let next = header[0];
-        if next != PROTOCOL_TCP && next != PROTOCOL_UDP && !is_extension(next) {
+        if !has_ports(next) && !is_extension(next) {
             return Some(Class::OTHER);
         }
         packet.kind = Kind::LATER_FRAGMENT;
@@ -166,6 +166,14 @@ fn transport(frame: Frame, packet: &mut Packet, end: u32) -> Class {
         }
         let Some(udp) = frame.load::<UdpHeader>(at) else { return Class::TRUNCATED };
         packet.set_ports(FAMILY_V6, PROTOCOL_UDP, udp.ports);
+        return Class::FLOW;
+    }
+    if protocol == PROTOCOL_SCTP {
+        if at + size_of::<SctpHeader>() as u32 > end {
+            return Class::MALFORMED;
+        }
+        let Some(sctp) = frame.load::<SctpHeader>(at) else { return Class::TRUNCATED };
+        packet.set_ports(FAMILY_V6, PROTOCOL_SCTP, sctp.ports);
         return Class::FLOW;
     }
     if protocol != PROTOCOL_ICMPV6 || packet.kind == Kind::FIRST_FRAGMENT {

@@ -5,11 +5,12 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lb_common::{
-    DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey, FlowValue,
-    FragmentKey, FragmentValue, HalfOpenValue, IndexedService, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS,
-    MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey,
-    RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, TRACE_EVENTS_SIZE,
-    TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, WantedNeighbour,
+    AccessKey, DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey,
+    FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService, MAX_ACCESS_PREFIXES, MAX_FRAGMENTS,
+    MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, MAX_SOURCES, NatPortKey,
+    NatReplyValue, NatState, NodeState, PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey,
+    ServiceOptions, ServiceValue, Slot, SourceKey, SourceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter,
+    TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, WantedNeighbour,
 };
 
 /// Lets the daemon write a map by mmap.
@@ -37,6 +38,13 @@ pub type Ring = Array<u64, { RING_SLOTS as usize }, BPF_F_MMAPABLE>;
 pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
 #[btf_map(name = "service_options")]
 pub static SERVICE_OPTIONS: Array<ServiceOptions, { MAX_SERVICES as usize }> = Array::new();
+#[btf_map(name = "guards")]
+pub static GUARDS: Array<Guard, { MAX_SERVICES as usize }> = Array::new();
+/// Takes memory for the rows that there are only, as all tries do.
+#[btf_map(name = "access")]
+pub static ACCESS: LpmTrie<AccessKey, u32, { MAX_ACCESS_PREFIXES as usize }> = LpmTrie::new();
+#[btf_map(name = "sources")]
+pub static SOURCES: LruHashMap<SourceKey, SourceValue, { MAX_SOURCES as usize }> = LruHashMap::new();
 #[btf_map(name = "nat")]
 pub static NAT: Array<NatState, 1> = Array::new();
 /// Takes memory for the rows that there are only.

@@ -11,9 +11,11 @@
 
 mod count;
 mod exception;
+mod flags;
 mod flow;
 mod forward;
 mod frame;
+mod guard;
 mod header;
 mod icmp;
 mod ipv4;
@@ -27,16 +29,17 @@ mod service;
 mod tell;
 mod too_big;
 mod trace;
+mod tunnel;
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use lb_common::{SLOT_CLEAN, slot_of};
 
-use count::{ACTION, drop};
+use count::ACTION;
 use frame::Bounds;
 pub use frame::Frame;
-use packet::{Class, flow_hash};
+use packet::{Class, Packet, flow_hash};
 
 /// The verdict on one frame.
 #[inline(always)]
@@ -103,9 +106,18 @@ fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
     };
     packet.service = service.id;
     packet.mode = service.mode;
-    let Some(ring) = maps::RINGS.get(service.id) else { return drop(lb_common::DropReason::NoRing) };
+    let real = if service.flags == 0 { real(packet, v4) } else { flags::real(packet, service.flags) };
+    if real & flags::OUTCOME != 0 {
+        return real;
+    }
+    forward::send(frame, bounds, packet, l3, v4, real as u16)
+}
+
+/// The packet's real; see [`flags::OUTCOME`].
+#[inline(always)]
+fn real(packet: &mut Packet, v4: bool) -> u32 {
+    let Some(ring) = maps::RINGS.get(packet.service) else { return flags::no_ring() };
     packet.slot = slot_of(flow_hash(&packet.key, v4));
-    let Some(slot) = maps::slot(ring, packet.slot) else { return drop(lb_common::DropReason::NoRing) };
-    let real = if slot.state == SLOT_CLEAN { slot.real } else { flow::decide(packet, *slot) };
-    forward::send(frame, bounds, packet, l3, v4, real)
+    let Some(slot) = maps::slot(ring, packet.slot) else { return flags::no_ring() };
+    if slot.state == SLOT_CLEAN { slot.real.into() } else { flow::decide(packet, *slot).into() }
 }

@@ -2,7 +2,10 @@
 
 use core::mem::MaybeUninit;
 
-use lb_common::{FAMILY_V4, FlowKey, MAX_VLAN_TAGS, ServiceKey, flow_hash_v4, flow_hash_v6};
+use lb_common::{
+    FAMILY_V4, FlowKey, MAX_VLAN_TAGS, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, ServiceKey, flow_hash_v4,
+    flow_hash_v6,
+};
 
 use super::header::{ETHERNET_LENGTH, Ipv4Header, Ipv6Header, VLAN_TAG_LENGTH};
 
@@ -32,6 +35,8 @@ pub struct Packet {
     pub kind: Kind,
     /// IPv4 options or IPv6 extension headers are there.
     pub extended: bool,
+    /// For a while the key is its client's, and `service` the one whose ring it has: see [`super::flags`].
+    pub of_client: bool,
 }
 
 impl Packet {
@@ -78,18 +83,30 @@ impl Packet {
     }
 }
 
+/// Whether the protocol is one that services have.
+#[inline(always)]
+pub fn has_ports(protocol: u8) -> bool {
+    protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP || protocol == PROTOCOL_SCTP
+}
+
 /// The last word of a key without ports.
 #[inline(always)]
 pub fn service_end(family: u8, protocol: u8) -> u64 {
     u64::from(protocol) << 16 | u64::from(family) << 24
 }
 
-/// The ports of a TCP or UDP header as they are on the wire: the source's first.
+/// The ports of a TCP, UDP or SCTP header as they are on the wire: the source's first.
 #[repr(transparent)]
 #[derive(Clone, Copy, Default)]
 pub struct Ports(u32);
 
 impl Ports {
+    /// By ports in host order.
+    #[inline(always)]
+    pub fn new(source: u16, destination: u16) -> Self {
+        Self((u32::from(source) << 16 | u32::from(destination)).to_be())
+    }
+
     /// Those of the answer.
     #[inline(always)]
     pub fn swapped(self) -> Self {
@@ -109,6 +126,16 @@ impl Ports {
 pub fn key_words(key: &FlowKey) -> [u64; KEY_WORDS] {
     // SAFETY: as many words, of a multiple of a word's alignment (asserted below).
     unsafe { *(&raw const *key).cast() }
+}
+
+/// Makes these words the key.
+#[inline(always)]
+pub fn set_key(key: &mut FlowKey, words: [u64; KEY_WORDS]) {
+    let place: *mut u64 = (&raw mut *key).cast();
+    for (at, word) in words.into_iter().enumerate() {
+        // SAFETY: the key has as many words (asserted below). Volatile: see `Packet::begin`.
+        unsafe { place.add(at).write_volatile(word) };
+    }
 }
 
 /// [`lb_common::flow_hash`], by words.
@@ -159,9 +186,9 @@ impl Kind {
 pub struct Class(u8);
 
 impl Class {
-    /// A TCP or UDP packet with ports.
+    /// A TCP, UDP or SCTP packet with ports.
     pub const FLOW: Self = Self(0);
-    /// Another protocol than TCP, UDP, ICMP.
+    /// Another protocol than TCP, UDP, SCTP, ICMP.
     pub const OTHER: Self = Self(2);
     /// A fragment without ports.
     pub const LATER_FRAGMENT: Self = Self(3);

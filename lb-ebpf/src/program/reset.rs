@@ -8,7 +8,7 @@ use super::{
     frame::Frame,
     header::{
         Ipv4Header, Ipv6Header, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHeader, fold, length_and_protocol,
-        pseudo_header, sum, swap_macs,
+        pseudo_header, sum, swap_macs, words,
     },
     maps::SERVICE_OPTIONS,
     packet::{Kind, Packet},
@@ -70,10 +70,10 @@ fn reset(tcp: &TcpHeader, length: u32) -> Option<TcpHeader> {
 /// Writes the headers of the answer behind the Ethernet header.
 #[inline(always)]
 fn write(frame: Frame, packet: &Packet, l3: usize, v4: bool, mut tcp: TcpHeader) -> Option<()> {
-    let (vip, client) = (&packet.key.service.vip, &packet.key.client);
+    let (vip, client) = (words(&packet.key.service.vip), words(&packet.key.client));
     tcp.checksum = checksum(packet, tcp);
     let at = if v4 {
-        let header = Ipv4Header::new(0, size_of::<Ipv4Header>() as u32 + TCP, PROTOCOL_TCP, vip, client);
+        let header = Ipv4Header::new(0, size_of::<Ipv4Header>() as u32 + TCP, PROTOCOL_TCP, vip[0], client[0]);
         // SAFETY: `at` has checked that the header is inside the frame.
         unsafe { *frame.at::<Ipv4Header>(l3)? = header };
         l3 + size_of::<Ipv4Header>()

@@ -3,13 +3,20 @@
 //! Each function is called after the change that it tells of, and looks only then whether anybody wants to know: who asks for events and
 //! then reads the whole flow table misses none.
 
+use core::mem::transmute;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::bpf_ringbuf_query,
 };
 use lb_common::{Event, FLOW_EVENT_FORGOTTEN, FLOW_EVENT_HALF_OPEN, FLOW_EVENT_REMEMBERED, FlowEvent, NO_REAL};
 
-use super::{count::event, maps::FLOW_EVENTS, node, packet::Packet};
+use super::{
+    count::event,
+    maps::FLOW_EVENTS,
+    node,
+    packet::{Packet, key_words},
+};
 
 /// The flow has been written to the flow table.
 #[inline(always)]
@@ -54,12 +61,24 @@ fn has_room_to_spare() -> bool {
     unread < size / 2
 }
 
+const _: () = {
+    use core::mem::offset_of;
+    assert!(
+        offset_of!(FlowEvent, key) == 0 && offset_of!(FlowEvent, service) == 40 && offset_of!(FlowEvent, real) == 42
+    );
+    assert!(offset_of!(FlowEvent, slot) == 44 && offset_of!(FlowEvent, kind) == 48);
+};
+
 /// Writes the event; false where the buffer is full.
 #[inline(never)]
 fn told(packet: &Packet, real: u16, kind: u16) -> bool {
     let Some(mut entry) = FLOW_EVENTS.reserve(0) else { return false };
-    let (service, slot) = if kind == FLOW_EVENT_FORGOTTEN { (0, 0) } else { (packet.service as u16, packet.slot) };
-    entry.write(FlowEvent { key: packet.key, service, real, slot, kind, reserved: [0; 3] });
+    let known = u64::from(packet.service as u16) | u64::from(real) << 16 | u64::from(packet.slot) << 32;
+    let known = if kind == FLOW_EVENT_FORGOTTEN { 0 } else { known };
+    let [client, client_end, vip, vip_end, ports] = key_words(&packet.key);
+    let event = [client, client_end, vip, vip_end, ports, known, kind.into()];
+    // SAFETY: as many words, and any bytes are a record. By words, since LLVM makes zeros in fields a call of memset, which has a stack of its own.
+    entry.write(unsafe { transmute::<[u64; 7], FlowEvent>(event) });
     entry.submit(0);
     true
 }

@@ -8,7 +8,7 @@ use super::{
     frame::Frame,
     header::{
         ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, IcmpHeader, Ipv4Header, Ipv6Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6, Tags,
-        fold, length_and_protocol, pseudo_header, sum,
+        fold, length_and_protocol, pseudo_header, sum, words,
     },
     packet::{Kind, Packet},
 };
@@ -61,7 +61,8 @@ fn turn_frame(frame: Frame, l3: usize, v4: bool, added: usize) -> Option<()> {
 fn write4(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> Option<()> {
     let ip = frame.at::<Ipv4Header>(l3)?;
     let length = (size_of::<Ipv4Header>() + MESSAGE_V4) as u32;
-    let header = Ipv4Header::new(0, length, PROTOCOL_ICMP, &packet.key.service.vip, &packet.key.client);
+    let header =
+        Ipv4Header::new(0, length, PROTOCOL_ICMP, words(&packet.key.service.vip)[0], words(&packet.key.client)[0]);
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = header };
     let at = l3 + size_of::<Ipv4Header>();
@@ -75,7 +76,13 @@ fn write4(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> Option<()> {
 #[inline(always)]
 fn write6(frame: Frame, packet: &Packet, l3: usize, mtu: u32) -> Option<()> {
     let ip = frame.at::<Ipv6Header>(l3)?;
-    let header = Ipv6Header::new(0, MESSAGE_V6 as u32, PROTOCOL_ICMPV6, &packet.key.service.vip, &packet.key.client);
+    let header = Ipv6Header::new(
+        0,
+        MESSAGE_V6 as u32,
+        PROTOCOL_ICMPV6,
+        words(&packet.key.service.vip),
+        words(&packet.key.client),
+    );
     // SAFETY: `at` has checked that the header is inside the frame.
     unsafe { *ip = header };
     let at = l3 + size_of::<Ipv6Header>();

@@ -8,10 +8,12 @@ use aya_ebpf::{
     bindings::{BPF_RB_NO_WAKEUP, xdp_md},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output},
 };
-use lb_common::{FAMILY_V4, FlowKey, NO_REAL, SLOT_CLEAN, TraceEvent, TraceFilter, slot_of};
+use lb_common::{
+    FAMILY_V4, FlowKey, NO_REAL, SERVICE_AFFINITY, SERVICE_ONE_PACKET, SLOT_CLEAN, TraceEvent, TraceFilter, slot_of,
+};
 
 use super::{
-    flow,
+    flags, flow,
     frame::Frame,
     header::{self, ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, TCP_ACK, TCP_SYN},
     ipv4, ipv6,
@@ -118,9 +120,16 @@ fn note(frame: Frame, packet: &mut Packet, class: Class, event: &mut TraceEvent)
     }
     let v4 = packet.key.service.family == FAMILY_V4;
     let Ok(service) = service::find(&packet.key, v4) else { return };
+    if service.flags & SERVICE_ONE_PACKET != 0 {
+        return;
+    }
     event.service = service.id as u16;
-    event.slot = slot_of(flow_hash(&packet.key, v4));
     event.has_slot = 1;
+    event.slot = if service.flags & SERVICE_AFFINITY == 0 {
+        slot_of(flow_hash(&packet.key, v4))
+    } else {
+        flags::peek(&packet.key, service.id, service.flags).slot()
+    };
 }
 
 /// The real of the packet by the slot and the tables as they are.
@@ -130,13 +139,18 @@ fn real(event: &TraceEvent) -> u16 {
         return NO_REAL;
     }
     let service = u32::from(event.service);
+    // On the stack, as all other keys are.
+    let key: FlowKey = event.key;
+    if let Ok(found) = service::find(&key, key.service.family == FAMILY_V4)
+        && found.flags & SERVICE_AFFINITY != 0
+    {
+        return flags::peek(&key, found.id, found.flags).real().unwrap_or(NO_REAL);
+    }
     let Some(ring) = RINGS.get(service) else { return NO_REAL };
     let Some(slot) = maps::slot(ring, event.slot) else { return NO_REAL };
     if slot.state == SLOT_CLEAN {
         return slot.real;
     }
-    // On the stack, as all other keys are.
-    let key: FlowKey = event.key;
     flow::decided(&key, service, *slot, is_syn(event))
 }
 

@@ -144,8 +144,10 @@ branches! {
     PreviousBothDead,
     /// Decision 7: a RST is not remembered.
     RstNotRemembered,
-    /// Decision 7: a UDP flow.
+    /// Decision 7: a UDP or SCTP flow.
     UdpRemembered,
+    /// Decision 7: a client.
+    ClientRemembered,
     /// A flow remembered.
     Remembered,
     /// No room in the flow table.
@@ -183,6 +185,8 @@ branches! {
     FamilyDsr,
     /// `ipip` that cannot be.
     FamilyIpip,
+    /// `gue` that cannot be.
+    FamilyGue,
     /// `nat` to another family.
     FamilyNat,
     /// No next hop.
@@ -197,6 +201,20 @@ branches! {
     IpipV4InV6,
     /// Forwarded as IPv6 in IPv6.
     IpipV6InV6,
+    /// Forwarded by GUE as IPv4 in IPv4.
+    GueV4InV4,
+    /// Forwarded by GUE as IPv4 in IPv6.
+    GueV4InV6,
+    /// Forwarded by GUE as IPv6 in IPv6.
+    GueV6InV6,
+    /// The outer source is the tunnel's.
+    SourceFixed,
+    /// Some bits of the outer source are the flow's.
+    SourceBits,
+    /// A whole word of the outer source is the flow's.
+    SourceBitsAll,
+    /// More bits than a hash has.
+    SourceBitsAbove,
     /// Forwarded in `nat` mode, IPv4.
     NatV4,
     /// Forwarded in `nat` mode, IPv6.
@@ -255,6 +273,10 @@ branches! {
     ErrorPrevious,
     /// An ICMP error, the previous real not alive.
     ErrorPreviousDead,
+    /// An ICMP error about a packet that went by itself.
+    ErrorOnePacket,
+    /// An ICMP error, by its client.
+    ErrorOfClient,
     /// An ICMP error forwarded.
     ErrorForwarded,
     /// An ICMP error too big for the tunnel.
@@ -262,6 +284,8 @@ branches! {
     // Section 8.
     /// Too big for a tunnel.
     TooBigIpip,
+    /// Too big for a tunnel by GUE.
+    TooBigGue,
     /// Too big for the way to a real in `nat` mode.
     TooBigNat,
     /// Fragmentation needed.
@@ -417,4 +441,39 @@ branches! {
     QuoteWithChecksum,
     /// Checksums: the quote is too short for the transport's.
     QuoteWithoutChecksum,
+    // Section 13.
+    /// Step 1: the source is denied.
+    AccessDenied,
+    /// Step 1: the source is allowed.
+    AccessAllowed,
+    /// Step 1: the source is not listed, and others are denied.
+    AccessNotListed,
+    /// Step 1: the source is not listed, and that does not matter.
+    AccessOpen,
+    /// Step 1: no new flow.
+    RateNoSyn,
+    /// Step 1: a source that is new.
+    RateNew,
+    /// Step 1: a source that was due before now.
+    RatePast,
+    /// Step 1: a source that is ahead, and may be.
+    RateWithin,
+    /// Step 1: a source that is too far ahead.
+    RateAbove,
+    /// Step 2: a clean slot.
+    OnePacketClean,
+    /// Step 2: another slot.
+    OnePacketNotClean,
+    /// Step 3: the service has its own ring.
+    AffinityOwn,
+    /// Step 3: the service has another one's ring.
+    AffinityShared,
+    /// Step 4: with affinity.
+    FloodClient,
+    /// Step 4: a clean slot.
+    FloodClean,
+    /// Step 4: no SYN.
+    FloodNoSyn,
+    /// Step 4: a SYN that leaves nothing behind.
+    FloodUnnoted,
 }

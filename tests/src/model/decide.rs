@@ -5,6 +5,7 @@ use lb_common::{
     PROTOCOL_TCP, REAL_RESOLVED, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
 };
 
+use super::guard::is_one_packet;
 use super::parse::{Packet, be16};
 use super::send::{Kind, Target};
 use super::tell::Told;
@@ -15,16 +16,26 @@ pub(super) const TCP_SYN: u8 = 0x02;
 pub(super) const TCP_RST: u8 = 0x04;
 pub(super) const TCP_ACK: u8 = 0x10;
 
-/// A packet's flow, and where it stands in the service's ring.
+/// A packet's flow or its client, and where it stands in the service's ring.
 pub(super) struct Place {
     pub key: FlowKey,
+    /// Whose ring it is.
     pub service: ServiceValue,
     pub index: u32,
     pub slot: Slot,
+    /// The key is a client's: section 13, "Affinity".
+    pub is_client: bool,
+}
+
+impl Place {
+    /// Whether there are TCP flags and half-open flows.
+    pub fn is_tcp(&self) -> bool {
+        !self.is_client && self.key.service.protocol == PROTOCOL_TCP
+    }
 }
 
 impl State {
-    /// A TCP or UDP packet that is not a later fragment.
+    /// A TCP, UDP or SCTP packet that is not a later fragment.
     pub(super) fn flow(
         &mut self,
         packet: &Packet,
@@ -42,13 +53,27 @@ impl State {
         };
         let key = FlowKey { client: packet.source, service, client_port: be16(ports, 0), reserved: 0 };
         let service = self.service(&key.service).ok_or(End::PassForVip)?;
-        let Some(place) = self.place(key, service) else {
+        let syn = packet.protocol == PROTOCOL_TCP && is_syn(flags);
+        self.guard(&key, service, syn)?;
+        let Some(real) = self.real_of(key, service, flags, now) else {
             self.saw(Branch::RingMissing);
             return Err(End::Drop(DropReason::NoRing));
         };
-        let real = self.decide(&place, flags, now);
         let target = Target { service: service.id, mode: service.mode, real };
         self.send(packet, target, Kind::Flow { flags, first_fragment }, ingress)
+    }
+
+    /// The real of a packet; nothing where the service has no ring.
+    fn real_of(&mut self, key: FlowKey, service: ServiceValue, flags: u8, now: u64) -> Option<u16> {
+        if is_one_packet(service) {
+            return self.one_packet(&key, service);
+        }
+        let place = self.place_of(key, service)?;
+        let syn = key.service.protocol == PROTOCOL_TCP && is_syn(flags);
+        if self.goes_unnoted(&place, service, syn) {
+            return Some(self.decide_reading(&place));
+        }
+        Some(self.decide(&place, flags, now))
     }
 
     /// The slot of a flow; nothing where the service has no ring.
@@ -56,12 +81,12 @@ impl State {
         let index = slot_of(flow_hash(&key));
         let slot = self.rings.get(&service.id)?[index as usize];
         self.last_place = Some((key, slot));
-        Some(Place { key, service, index, slot })
+        Some(Place { key, service, index, slot, is_client: false })
     }
 
     /// The decision, step by step as on the page.
     fn decide(&mut self, place: &Place, flags: u8, now: u64) -> u16 {
-        let tcp = place.key.service.protocol == PROTOCOL_TCP;
+        let tcp = place.is_tcp();
         let syn = tcp && is_syn(flags);
         let rst = tcp && flags & TCP_RST != 0;
         // 1
@@ -209,7 +234,9 @@ impl State {
         } else if rst {
             self.saw(Branch::RstNotRemembered);
         } else {
-            if place.key.service.protocol != PROTOCOL_TCP {
+            if place.is_client {
+                self.saw(Branch::ClientRemembered);
+            } else if !place.is_tcp() {
                 self.saw(Branch::UdpRemembered);
             }
             self.remember(place, real, flags, now);
@@ -236,7 +263,7 @@ impl State {
 
     /// "Next state".
     fn next_state(&mut self, state: u16, place: &Place, flags: u8) -> u16 {
-        let tcp = place.key.service.protocol == PROTOCOL_TCP;
+        let tcp = place.is_tcp();
         let (branch, next) = match state {
             _ if tcp && flags & TCP_RST != 0 => (Branch::StateRst, FLOW_RST),
             _ if tcp && flags & TCP_FIN != 0 => (Branch::StateFin, FLOW_FIN),

@@ -30,6 +30,12 @@ pub fn second_hash(hash: u32) -> u32 {
     (mix(SEED, u64::from(hash)).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
 }
 
+/// Section 13, "One packet": the hash that gives the slot of a packet that goes by itself.
+#[must_use]
+pub fn one_packet_hash(hash: u32, count: u64) -> u32 {
+    (mix(u64::from(hash), count).wrapping_mul(FINAL_MULTIPLIER) >> 32) as u32
+}
+
 /// The slot of a hash.
 #[must_use]
 pub fn slot_of(hash: u32) -> u32 {
@@ -49,6 +55,15 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use lb_common::{FAMILY_V6, ServiceKey};
+
+    /// Hash, count, and the hash and the slot that they give.
+    const PACKETS_OF_THE_PAGE: [(u32, u64, u32, u32); 5] = [
+        (0x7b9b_10dd, 0, 0x996f_f585, 39_280),
+        (0x7b9b_10dd, 1, 0xc6a6_a4f1, 50_855),
+        (0xa757_c11d, 0, 0xc512_8e1d, 50_451),
+        (0xa757_c11d, 41, 0xf0de_fb47, 61_663),
+        (0x52ca_6431, 1 << 32, 0x95ad_fa2e, 38_318),
+    ];
 
     fn key(family: u8, seed: u8) -> FlowKey {
         let mut client = [0; 16];
@@ -89,6 +104,15 @@ mod tests {
         }
     }
 
+    /// The table of the page.
+    #[test]
+    fn packets_that_go_by_themselves_have_the_slots_of_the_page() {
+        for (hash, count, one, slot) in PACKETS_OF_THE_PAGE {
+            assert_eq!(one_packet_hash(hash, count), one, "{hash:#x}, {count}");
+            assert_eq!(slot_of(one), slot);
+        }
+    }
+
     /// Two implementations of one page: this one and the one that the program and the daemon share.
     #[test]
     fn the_shared_hash_is_the_same() {
@@ -98,6 +122,10 @@ mod tests {
                 assert_eq!(flow_hash(&key), lb_common::flow_hash(&key));
                 assert_eq!(slot_of(flow_hash(&key)), lb_common::slot_of(flow_hash(&key)));
                 assert_eq!(second_hash(flow_hash(&key)), lb_common::second_hash(flow_hash(&key)));
+                for count in [0, 1, u64::from(seed), u64::MAX - u64::from(seed)] {
+                    let hash = flow_hash(&key);
+                    assert_eq!(one_packet_hash(hash, count), lb_common::one_packet_hash(hash, count));
+                }
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Section 7: ICMP and ICMPv6 for a VIP.
 
-use lb_common::{
-    DEFAULT_TTL, DropReason, Event, FAMILY_V4, FlowKey, PROTOCOL_TCP, SLOT_CLEAN, SLOT_MARKED, ServiceKey,
-};
+use lb_common::{DEFAULT_TTL, DropReason, Event, FAMILY_V4, FlowKey, SLOT_CLEAN, SLOT_MARKED, ServiceKey};
 
 use super::decide::Place;
+use super::guard::is_one_packet;
 use super::parse::{Packet, be16};
 use super::quote::{is_error, quote};
 use super::send::{Kind, Target, link_header};
@@ -54,11 +53,19 @@ impl State {
             self.saw(Branch::ErrorNoService);
             return Err(End::PassForVip);
         };
-        let Some(place) = self.place(key, service) else {
+        let Some(place) = self.place_of(key, service) else {
             self.saw(Branch::ErrorNoRing);
             return Err(End::Drop(DropReason::NoRing));
         };
-        let real = self.decide_reading(&place);
+        let real = if is_one_packet(service) {
+            self.saw(Branch::ErrorOnePacket);
+            place.slot.real
+        } else {
+            if place.is_client {
+                self.saw(Branch::ErrorOfClient);
+            }
+            self.decide_reading(&place)
+        };
         let target = Target { service: service.id, mode: service.mode, real };
         let outcome = self.send(packet, target, Kind::IcmpError, ingress)?;
         self.saw(Branch::ErrorForwarded);
@@ -67,7 +74,7 @@ impl State {
     }
 
     /// The decision of section 4 that only reads.
-    fn decide_reading(&mut self, place: &Place) -> u16 {
+    pub(super) fn decide_reading(&mut self, place: &Place) -> u16 {
         if place.slot.state == SLOT_CLEAN {
             self.saw(Branch::ErrorClean);
             return place.slot.real;
@@ -79,7 +86,7 @@ impl State {
             }
             self.saw(Branch::ErrorFlowDead);
         }
-        if place.key.service.protocol == PROTOCOL_TCP
+        if place.is_tcp()
             && let Some(half_open) = self.effects.half_open.get(&place.key).copied()
         {
             if u32::from(half_open.service) == place.service.id && self.alive(half_open.real) {

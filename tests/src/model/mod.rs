@@ -6,6 +6,7 @@
 mod branch;
 mod decide;
 mod effects;
+mod guard;
 mod hash;
 mod icmp;
 mod nat;
@@ -17,14 +18,18 @@ mod reset;
 mod send;
 mod state;
 mod tell;
+mod trace;
 mod translate;
+mod tunnel;
 mod ways;
 
 pub use branch::Branch;
 pub use effects::Effects;
-pub use hash::{flow_hash, second_hash, slot_of};
+pub use guard::COARSE_NOW;
+pub use hash::{flow_hash, one_packet_hash, second_hash, slot_of};
 pub use node::JIFFIES;
-pub use state::{HEADROOM, Limits, State};
+pub use state::{AccessEntry, HEADROOM, Limits, State};
+pub use trace::{Traced, TracedReal};
 pub use ways::{Leads, Only, Route, WAY_IFINDEX, WAY_MAC, Ways};
 
 use lb_common::{DropReason, Event};

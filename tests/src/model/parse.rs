@@ -1,7 +1,8 @@
 //! Sections 1 to 3: from a frame to the packet in it.
 
 use lb_common::{
-    DropReason, FAMILY_V4, FAMILY_V6, FragmentKey, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, PROTOCOL_TCP, PROTOCOL_UDP,
+    DropReason, FAMILY_V4, FAMILY_V6, FragmentKey, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, PROTOCOL_SCTP, PROTOCOL_TCP,
+    PROTOCOL_UDP,
 };
 
 use super::{Branch, End, State};
@@ -31,7 +32,7 @@ pub(super) struct Packet<'a> {
     pub destination: [u8; 16],
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// TCP, UDP, ICMP or ICMPv6; of a later fragment in IPv6 the fragment header's own number.
+    /// TCP, UDP, SCTP, ICMP or ICMPv6; of a later fragment in IPv6 the fragment header's own number.
     pub protocol: u8,
     /// Has IPv4 options or IPv6 extension headers.
     pub has_options: bool,
@@ -43,7 +44,7 @@ pub(super) struct Packet<'a> {
 pub(super) enum Content {
     /// A later fragment.
     Fragment(FragmentKey),
-    /// TCP with these flags, or UDP (no flags), perhaps a first fragment.
+    /// TCP with these flags, or UDP or SCTP (no flags), perhaps a first fragment.
     Flow { flags: u8, first_fragment: Option<FragmentKey> },
     /// An ICMP or ICMPv6 message.
     Icmp,
@@ -190,7 +191,7 @@ fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize, to: To) -> Result
         has_options: header > 20,
         content: Content::Icmp,
     };
-    if !matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP | ICMP) {
+    if !matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP | ICMP) {
         state.saw(Branch::V4ProtocolOther);
         return Err(End::PassForVip);
     }
@@ -258,7 +259,7 @@ fn parse_v6<'a>(state: &mut State, frame: &'a [u8], ip: usize, to: To) -> Result
             Ok(packet)
         }
         Walked::Transport(first) => {
-            if !matches!(packet.protocol, PROTOCOL_TCP | PROTOCOL_UDP | ICMPV6) {
+            if !matches!(packet.protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP | ICMPV6) {
                 state.saw(Branch::V6ProtocolOther);
                 return Err(End::PassForVip);
             }
@@ -335,7 +336,8 @@ fn walk(state: &mut State, packet: &mut Packet) -> Result<Walked, End> {
 
 fn later(state: &mut State, next: u8, key: FragmentKey) -> Result<Walked, End> {
     match next {
-        PROTOCOL_TCP | PROTOCOL_UDP | HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS => Ok(Walked::Later(key)),
+        PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP => Ok(Walked::Later(key)),
+        HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS => Ok(Walked::Later(key)),
         _ => {
             state.saw(Branch::V6LaterOther);
             Err(End::PassForVip)
@@ -350,7 +352,11 @@ fn finish<'a>(
     first_fragment: Option<FragmentKey>,
     too_short: Branch,
 ) -> Result<Packet<'a>, End> {
-    let needed = if packet.protocol == PROTOCOL_TCP { 20 } else { 8 };
+    let needed = match packet.protocol {
+        PROTOCOL_TCP => 20,
+        PROTOCOL_SCTP => 12,
+        _ => 8,
+    };
     let transport = packet.transport_bytes();
     if transport.len() < needed {
         state.saw(too_short);
@@ -358,7 +364,7 @@ fn finish<'a>(
     }
     packet.content = match packet.protocol {
         PROTOCOL_TCP => Content::Flow { flags: transport[13], first_fragment },
-        PROTOCOL_UDP => Content::Flow { flags: 0, first_fragment },
+        PROTOCOL_UDP | PROTOCOL_SCTP => Content::Flow { flags: 0, first_fragment },
         _ => Content::Icmp,
     };
     Ok(packet)

@@ -1,6 +1,6 @@
 //! Section 7: the packet that an ICMP or ICMPv6 error is about.
 
-use lb_common::{FAMILY_V4, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_common::{FAMILY_V4, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 
 use super::parse::{Packet, address, be16};
 
@@ -24,7 +24,7 @@ pub(super) fn is_error(packet: &Packet) -> bool {
     }
 }
 
-/// What an error quotes, where it is as much as the page wants, and of TCP or UDP.
+/// What an error quotes, where it is as much as the page wants, and of TCP, UDP or SCTP.
 pub(super) fn quote(packet: &Packet) -> Option<Quote> {
     let quoted = &packet.transport_bytes()[8..];
     if packet.family == FAMILY_V4 { quote_v4(quoted) } else { quote_v6(quoted) }
@@ -39,7 +39,7 @@ fn quote_v4(quoted: &[u8]) -> Option<Quote> {
     let fits = quoted[0] >> 4 == 4
         && header >= 20
         && be16(quoted, 6) & 0x1fff == 0
-        && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP)
+        && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP)
         && quoted.len() >= header + 8;
     fits.then(|| Quote {
         source: address(&quoted[12..16]),
@@ -56,7 +56,7 @@ fn quote_v6(quoted: &[u8]) -> Option<Quote> {
         return None;
     }
     let protocol = quoted[6];
-    let fits = quoted[0] >> 4 == 6 && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP);
+    let fits = quoted[0] >> 4 == 6 && matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP);
     fits.then(|| Quote {
         source: address(&quoted[8..24]),
         destination: address(&quoted[24..40]),

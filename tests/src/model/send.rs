@@ -2,11 +2,13 @@
 
 use lb_common::{
     DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, ICMP_QUOTE_V4, ICMP_QUOTE_V6,
-    IPV6_MIN_MTU, MODE_DSR, MODE_IPIP, MODE_NAT, NO_REAL, PROTOCOL_TCP, REAL_RESOLVED, RealValue, TrafficCounters,
+    IPV6_MIN_MTU, MODE_DSR, MODE_GUE, MODE_IPIP, MODE_NAT, NO_REAL, PROTOCOL_TCP, REAL_RESOLVED, RealValue,
+    TrafficCounters,
 };
 
 use super::decide::{TCP_FIN, TCP_RST, is_syn};
 use super::parse::Packet;
+use super::tunnel::outer_header_length;
 use super::{Branch, End, Outcome, State, Verdict};
 use crate::packet::{checksum, checksum_of_parts};
 
@@ -21,7 +23,7 @@ pub(super) struct Target {
 /// What kind of packet goes there.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// TCP with these flags, or UDP.
+    /// TCP with these flags, or UDP or SCTP.
     Flow { flags: u8, first_fragment: Option<FragmentKey> },
     /// A fragment other than the first.
     LaterFragment,
@@ -38,7 +40,11 @@ impl State {
         let real = self.usable_real(packet, target)?;
         let outer = outer_header_length(target.mode, &real);
         if target.mode != MODE_DSR && packet.length() + outer > real.mtu as usize {
-            self.saw(if target.mode == MODE_NAT { Branch::TooBigNat } else { Branch::TooBigIpip });
+            self.saw(match target.mode {
+                MODE_NAT => Branch::TooBigNat,
+                MODE_GUE => Branch::TooBigGue,
+                _ => Branch::TooBigIpip,
+            });
             return self.too_big(packet, kind, &real, outer);
         }
         if let Kind::Flow { first_fragment: Some(key), .. } = kind {
@@ -51,13 +57,16 @@ impl State {
             return Err(End::Drop(DropReason::NoHeadroom));
         }
         let frame = match target.mode {
-            MODE_NAT => {
-                let translated = self.translated_for_real(packet, target, kind, &real);
+            MODE_IPIP | MODE_GUE => self.tunnelled(packet, target.mode, kind, &real),
+            mode => {
+                let translated = match mode {
+                    MODE_NAT => self.translated_for_real(packet, target, kind, &real),
+                    _ => packet.frame.to_vec(),
+                };
                 let mut frame = link_header(packet, &real.next_hop_mac, &real.source_mac);
                 frame.extend(&translated[packet.ip..]);
                 frame
             }
-            mode => rewritten(packet, mode, &real),
         };
         self.count(packet, target, kind);
         self.saw_mode(packet, target.mode, kind, &real);
@@ -98,8 +107,9 @@ impl State {
             self.saw(Branch::FamilyNat);
             return Err(End::Drop(DropReason::FamilyMismatch));
         }
-        if target.mode == MODE_IPIP && packet.family == FAMILY_V6 && real.family != FAMILY_V6 {
-            self.saw(Branch::FamilyIpip);
+        let is_tunnel = matches!(target.mode, MODE_IPIP | MODE_GUE);
+        if is_tunnel && packet.family == FAMILY_V6 && real.family != FAMILY_V6 {
+            self.saw(if target.mode == MODE_IPIP { Branch::FamilyIpip } else { Branch::FamilyGue });
             return Err(End::Drop(DropReason::FamilyMismatch));
         }
         if real.flags & REAL_RESOLVED == 0 {
@@ -137,6 +147,9 @@ impl State {
                 (Kind::IcmpError, FAMILY_V4) => Branch::NatErrorV4,
                 (Kind::IcmpError, _) => Branch::NatErrorV6,
             },
+            (MODE_GUE, FAMILY_V4, FAMILY_V4) => Branch::GueV4InV4,
+            (MODE_GUE, FAMILY_V4, _) => Branch::GueV4InV6,
+            (MODE_GUE, ..) => Branch::GueV6InV6,
             (_, FAMILY_V4, FAMILY_V4) => Branch::IpipV4InV4,
             (_, FAMILY_V4, _) => Branch::IpipV4InV6,
             _ => Branch::IpipV6InV6,
@@ -179,46 +192,9 @@ impl State {
     }
 }
 
-fn outer_header_length(mode: u8, real: &RealValue) -> usize {
-    match (mode, real.family) {
-        (MODE_DSR | MODE_NAT, _) => 0,
-        (_, FAMILY_V4) => 20,
-        _ => 40,
-    }
-}
-
-/// Section 5, step 6, of `dsr` and `ipip`.
-fn rewritten(packet: &Packet, mode: u8, real: &RealValue) -> Vec<u8> {
-    let mut frame = link_header(packet, &real.next_hop_mac, &real.source_mac);
-    if mode == MODE_IPIP {
-        let last = frame.len() - 2;
-        let ethertype: u16 = if real.family == FAMILY_V4 { 0x0800 } else { 0x86dd };
-        frame[last..].copy_from_slice(&ethertype.to_be_bytes());
-        if real.family == FAMILY_V4 {
-            frame.extend(outer_v4(packet, real));
-        } else {
-            frame.extend(outer_v6(packet, real));
-        }
-    }
-    frame.extend(&packet.frame[packet.ip..]);
-    frame
-}
-
 /// The Ethernet header and tags of the packet, with other MACs.
 pub(super) fn link_header(packet: &Packet, to: &[u8], from: &[u8]) -> Vec<u8> {
     [to, from, &packet.frame[12..packet.ip]].concat()
-}
-
-fn outer_v4(packet: &Packet, real: &RealValue) -> Vec<u8> {
-    const DONT_FRAGMENT: [u8; 2] = [0x40, 0];
-    const IPIP: u8 = 4;
-    let total = (packet.length() + 20) as u16;
-    ipv4_header(packet.traffic_class, total, DONT_FRAGMENT, IPIP, &real.tunnel_source[..4], &real.address[..4])
-}
-
-fn outer_v6(packet: &Packet, real: &RealValue) -> Vec<u8> {
-    let next_header = if packet.family == FAMILY_V4 { 4 } else { 41 };
-    ipv6_header(packet.traffic_class, packet.length() as u16, next_header, &real.tunnel_source, &real.address)
 }
 
 pub(super) fn ipv4_header(

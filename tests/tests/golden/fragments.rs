@@ -242,7 +242,7 @@ fn ipv6() -> Vec<Case> {
         case("a first v6 fragment of another protocol", world())
             .send(&to_vip6().edit_v6(|_| ()).fragment6(ID6, 0, true).payload(24), pass_for_vip()),
     ];
-    for next_header in [TCP, 0, 43, 44, 60] {
+    for next_header in [TCP, 132, 0, 43, 44, 60] {
         cases.push(
             case_with(format!("a later v6 fragment that names {next_header}"), |world| {
                 noted6(world, DSR_V6_UDP, FAR_V6, MODE_DSR)
@@ -250,7 +250,7 @@ fn ipv6() -> Vec<Case> {
             .send(&later6(next_header), follows(&dsr(&later6(next_header), FAR_V6), DSR_V6_UDP, FAR_V6, 78)),
         );
     }
-    for next_header in [58, 59, 50, 132, 255] {
+    for next_header in [58, 59, 50, 131, 133, 255] {
         cases.push(
             case_with(format!("a later v6 fragment that names {next_header}"), |world| {
                 noted6(world, DSR_V6_UDP, FAR_V6, MODE_DSR)

@@ -66,7 +66,7 @@ fn passed_for_vip() -> Vec<Case> {
         ("ICMPv6 in IPv4", 58),
         ("OSPF", 89),
         ("VRRP", 112),
-        ("SCTP", 132),
+        ("UDP-Lite", 136),
     ] {
         let packet = to_vip().edit_v4(|ip| ip.protocol = Some(protocol)).payload(24);
         cases.push(one(&format!("v4 to a VIP: {name}"), packet, pass_for_vip()));
@@ -78,7 +78,7 @@ fn passed_for_vip() -> Vec<Case> {
         ("ESP", 50),
         ("AH", 51),
         ("nothing", 59),
-        ("SCTP", 132),
+        ("UDP-Lite", 136),
         ("HIP", 139),
     ] {
         let packet = to_vip6().edit_v6(|ip| ip.next_header = Some(next)).payload(24);

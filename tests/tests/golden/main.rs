@@ -3,6 +3,7 @@
 //! Every case goes through the XDP program (BPF_PROG_TEST_RUN; root is needed) and through the reference model.
 
 mod case;
+mod flags;
 mod forward;
 mod fragments;
 mod hot;
@@ -11,10 +12,13 @@ mod lease;
 mod link;
 mod nat;
 mod resets;
+mod sctp;
+mod services;
 mod slots;
 mod told;
 mod too_big;
 mod truncated;
+mod tunnels;
 mod world;
 
 use std::collections::HashSet;
@@ -27,7 +31,7 @@ use lb_tests::packet::show;
 use case::{Case, Expect, Step};
 
 /// So many cases there must be at least.
-const LEAST_CASES: usize = 150;
+const LEAST_CASES: usize = 1_000;
 /// So many failing cases are shown in full.
 const SHOWN: usize = 5;
 
@@ -50,6 +54,14 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("nat, nodes", nat::nodes::cases()),
         ("too big", too_big::cases()),
         ("truncated", truncated::cases()),
+        ("sctp", sctp::cases()),
+        ("gue", tunnels::gue::cases()),
+        ("outer sources", tunnels::sources::cases()),
+        ("access", flags::access::cases()),
+        ("rate", flags::rate::cases()),
+        ("one packet", flags::one_packet::cases()),
+        ("affinity", flags::affinity::cases()),
+        ("flood", flags::flood::cases()),
     ]
 }
 
@@ -136,6 +148,46 @@ fn too_big_for_the_tunnel() {
 #[test]
 fn every_truncation_point() {
     check("truncated", &truncated::cases());
+}
+
+#[test]
+fn sctp_packets() {
+    check("sctp", &sctp::cases());
+}
+
+#[test]
+fn tunnels_by_gue() {
+    check("gue", &tunnels::gue::cases());
+}
+
+#[test]
+fn outer_sources_by_flow() {
+    check("outer sources", &tunnels::sources::cases());
+}
+
+#[test]
+fn sources_that_are_allowed_and_denied() {
+    check("access", &flags::access::cases());
+}
+
+#[test]
+fn sources_that_begin_too_many_flows() {
+    check("rate", &flags::rate::cases());
+}
+
+#[test]
+fn packets_that_go_by_themselves() {
+    check("one packet", &flags::one_packet::cases());
+}
+
+#[test]
+fn clients_that_stay_with_a_real() {
+    check("affinity", &flags::affinity::cases());
+}
+
+#[test]
+fn syn_floods() {
+    check("flood", &flags::flood::cases());
 }
 
 /// The golden cases reach every drop reason, every event and every verdict, and have names of their own.

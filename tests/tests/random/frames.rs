@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
-use lb_common::{FAMILY_V4, FAMILY_V6, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_common::{FAMILY_V4, FAMILY_V6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 use lb_tests::packet::{
-    ACK, ETHERTYPE_ARP, Extension, FIN, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, PSH, Packet, RST, SYN, Tag, Tcp, Udp,
+    ACK, ETHERTYPE_ARP, Extension, FIN, FragmentHeader, Icmp, Ipv4, Ipv6, Layer, PSH, Packet, RST, SYN, Sctp, Tag, Tcp,
+    Udp,
 };
 
 use crate::replies;
@@ -136,7 +137,7 @@ pub fn length(rng: &mut Rng) -> usize {
     }
 }
 
-/// A TCP or UDP header. Whether its checksum is right is nobody's business, so it is not computed.
+/// A TCP, UDP or SCTP header. Whether its checksum is right is nobody's business, so it is not computed.
 pub fn transport(rng: &mut Rng, protocol: u8, source: u16, destination: u16) -> Layer {
     let checksum = Some([rng.u16(..), rng.u16(..), rng.u16(..), 0, 0xffff][rng.usize(..5)]);
     match protocol {
@@ -151,6 +152,7 @@ pub fn transport(rng: &mut Rng, protocol: u8, source: u16, destination: u16) -> 
             checksum,
             options: if rng.u8(..4) == 0 { vec![1; 4 * rng.usize(..=10)] } else { Vec::new() },
         }),
+        PROTOCOL_SCTP => Layer::Sctp(Sctp { source, destination, tag: rng.u32(..), checksum: rng.u32(..) }),
         _ => Layer::Udp(Udp { source, destination, length: None, checksum }),
     }
 }
@@ -186,7 +188,7 @@ pub fn fragment_of(rng: &mut Rng, source: IpAddr, destination: IpAddr, transport
     let more_fragments = if is_first { rng.u8(..8) != 0 } else { rng.bool() };
     let id = if rng.u8(..12) == 0 { rng.u32(..) } else { rng.u32(..FRAGMENT_IDS) };
     let own = transport.protocol();
-    let protocol = [own, own, own, own, 1, 58, 59, 50][rng.usize(..8)];
+    let protocol = [own, own, own, own, own, own, own, 1, 58, 59, 50, PROTOCOL_SCTP][rng.usize(..12)];
     let mut packet = ip(rng, source, destination);
     match &mut packet.layers[0] {
         Layer::V4(header) => {
@@ -246,7 +248,7 @@ pub fn quoted(rng: &mut Rng, source: (IpAddr, u16), destination: (IpAddr, u16), 
     }
     let protocol = if rng.u8(..20) == 0 { rng.u8(..) } else { protocol };
     let header = match protocol {
-        PROTOCOL_TCP | PROTOCOL_UDP => transport(rng, protocol, source.1, destination.1),
+        PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP => transport(rng, protocol, source.1, destination.1),
         _ => Layer::Data(vec![9; 20]),
     };
     quoted.layer(header).payload(rng.usize(..64))

@@ -9,6 +9,7 @@
 //! through other rounds than CI does or one again.
 
 mod coverage;
+mod flags;
 mod frames;
 mod nat;
 mod replies;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fastrand::Rng;
 use lb_common::{
     FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_NAT, NAT_REPLIES, NAT_REPLY_RANGES, NO_REAL, NatPortKey,
-    NatReplyValue, NatState, OPTION_REAL_PORTS, PROTOCOL_UDP, ServiceKey,
+    NatReplyValue, NatState, OPTION_REAL_PORTS, PROTOCOL_SCTP, PROTOCOL_UDP, ServiceKey,
 };
 use lb_tests::harness::LOOPBACK;
 use lb_tests::model::{Leads, Only, Route, State, Ways};
@@ -55,7 +55,7 @@ fn add_options(rng: &mut Rng, state: &mut State, front: &Front) {
 /// A row for a port of the real, or for all of them. Services share reals, so that one row may take the place of another.
 fn add_reply(rng: &mut Rng, state: &mut State, front: &Front, real: u16) {
     let always = front.port == NAT_PORT;
-    if !always && rng.u8(..3) != 0 {
+    if front.protocol == PROTOCOL_SCTP || !always && rng.u8(..3) != 0 {
         return;
     }
     let port = if always { REAL_PORT } else { [0, 0, NAT_PORT, 8_003, 53][rng.usize(..5)] };

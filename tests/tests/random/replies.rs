@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fastrand::Rng;
-use lb_common::{FAMILY_V4, FAMILY_V6, PROTOCOL_TCP, PROTOCOL_UDP};
+use lb_common::{FAMILY_V4, FAMILY_V6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP};
 use lb_tests::packet::{Layer, Packet, Udp, checksum_of_parts};
 use lb_tests::world::address_of;
 
@@ -84,7 +84,11 @@ fn port(rng: &mut Rng) -> u16 {
 }
 
 fn protocol(rng: &mut Rng) -> u8 {
-    if rng.bool() { PROTOCOL_TCP } else { PROTOCOL_UDP }
+    match rng.u8(..20) {
+        0 => PROTOCOL_SCTP,
+        1..=10 => PROTOCOL_TCP,
+        _ => PROTOCOL_UDP,
+    }
 }
 
 fn from_real(rng: &mut Rng, real: IpAddr) -> Layer {

@@ -2,10 +2,13 @@
 
 use anyhow::Result;
 use fastrand::Rng;
-use lb_common::{DropReason, Event, FAMILY_V4, FAMILY_V6, NODE_SOLO, NODE_TRACES, NodeState, TraceEvent, TraceFilter};
-use lb_core::simulate::{Decision, Fate, Known, decide};
+use lb_common::{
+    DropReason, Event, FAMILY_V4, FAMILY_V6, NODE_SOLO, NODE_TRACES, NodeState, SERVICE_GUARDED, TraceEvent,
+    TraceFilter,
+};
+use lb_core::simulate::{Decision, Fate, Known, decide, keys};
 use lb_tests::harness::{Harness, LOOPBACK, SHORTEST_FRAME, rows_of};
-use lb_tests::model::{Outcome, State, Verdict};
+use lb_tests::model::{COARSE_NOW, Outcome, State, Traced, TracedReal, Verdict};
 use lb_tests::packet::{ACK, FIN, RST, SYN, show};
 use lb_tests::world::address_of;
 
@@ -17,11 +20,14 @@ const SEED: u64 = 0x7472_6163;
 /// So many packets must have been traced, and so many foretold.
 const LEAST_TRACED: u64 = 2_000;
 const LEAST_FORETOLD: u64 = 800;
+const LEAST_FLAGGED: u64 = 600;
 
 #[derive(Default)]
 struct Seen {
     traced: u64,
     foretold: u64,
+    /// For services with flags.
+    flagged: u64,
 }
 
 #[test]
@@ -33,8 +39,8 @@ fn traces_and_simulations_say_what_becomes_of_packets() {
             panic!("round {round}: {error:#}");
         }
     }
-    println!("{} packets traced, {} foretold", seen.traced, seen.foretold);
-    assert!(seen.traced >= LEAST_TRACED && seen.foretold >= LEAST_FORETOLD, "too few");
+    println!("{} packets traced, {} foretold, {} for services with flags", seen.traced, seen.foretold, seen.flagged);
+    assert!(seen.traced >= LEAST_TRACED && seen.foretold >= LEAST_FORETOLD && seen.flagged >= LEAST_FLAGGED, "too few");
 }
 
 fn run_round(harness: &mut Harness, seed: u64, seen: &mut Seen) -> Result<()> {
@@ -55,13 +61,22 @@ fn run_round(harness: &mut Harness, seed: u64, seen: &mut Seen) -> Result<()> {
         harness.run(&model, &frame, LOOPBACK)?;
         for event in harness.traced() {
             seen.traced += 1;
-            let foretold = foretold(&before, &event);
+            let expected = before.traced(&frame);
+            let foretold = expected.and_then(|expected| foretold(&before, &expected, &event));
             seen.foretold += u64::from(foretold.is_some());
             let said = format!("{}\n{event:?}\n{foretold:?}", show(&frame));
             check_trace(&before, &model, &wanted, &event, &said);
+            if let Some(expected) = expected {
+                seen.flagged += u64::from(expected.flags != 0);
+                check_slot(&expected, &event, &said);
+            }
             assert_eq!(event.frame[..event.captured.into()], frame[..frame.len().min(event.frame.len())], "{said}");
             if let Some(foretold) = foretold {
-                assert_eq!(foretold.real, event.real, "{said}");
+                // A record of a guarded packet is as if there were no guards.
+                let guarded = expected.is_some_and(|expected| expected.flags & SERVICE_GUARDED != 0);
+                if event.has_slot != 0 && !guarded {
+                    assert_eq!(foretold.real, event.real, "{said}");
+                }
                 assert!(fits(foretold.fate, &event), "{said}");
             }
         }
@@ -90,7 +105,10 @@ fn check_trace(before: &State, after: &State, wanted: &Outcome, event: &TraceEve
     assert_eq!(u32::from(event.action), wanted.verdict.code(), "{said}");
     let counted = before.effects.drops.iter().zip(&after.effects.drops).position(|(before, after)| before != after);
     assert_eq!(usize::from(event.drop_reason), counted.map_or(0, |reason| reason + 1), "{said}");
-    if let (Some(ifindex), 1) = (wanted.redirect, event.has_slot) {
+    // A SYN that is not noted goes elsewhere than it would go without the guard.
+    let unnoted = Event::SynUnnoted as usize;
+    let is_noted = before.effects.events[unnoted] == after.effects.events[unnoted];
+    if let (Some(ifindex), 1, true) = (wanted.redirect, event.has_slot, is_noted) {
         assert_eq!(after.reals.get(&event.real).map(|row| row.ifindex), Some(ifindex), "{said}");
     }
     let answered = [Event::VipPassed, Event::EchoAnswered, Event::TooBigAnswered, Event::ResetAnswered];
@@ -100,15 +118,30 @@ fn check_trace(before: &State, after: &State, wanted: &Outcome, event: &TraceEve
     assert_eq!(usize::from(event.event), counted.map_or(0, |event| event as usize + 1), "{said}");
 }
 
+/// Service, slot and real, as if there were no guards.
+fn check_slot(expected: &Traced, event: &TraceEvent, said: &str) {
+    assert_eq!(event.has_slot, u8::from(expected.slot.is_some()), "{expected:?}\n{said}");
+    let Some((slot, real)) = expected.slot else { return };
+    assert_eq!((u32::from(event.service), event.slot), (expected.service, slot), "{expected:?}\n{said}");
+    if let TracedReal::Is(real) = real {
+        assert_eq!(event.real, real, "{expected:?}\n{said}");
+    }
+}
+
 /// What a simulation says of the packet; it knows neither FIN nor RST.
-fn foretold(before: &State, event: &TraceEvent) -> Option<Decision> {
-    let is_ordinary = event.has_slot != 0 && event.tcp_flags & (FIN | RST) == 0;
+fn foretold(before: &State, expected: &Traced, event: &TraceEvent) -> Option<Decision> {
+    let is_ordinary = event.tcp_flags & (FIN | RST) == 0;
+    let rows = rows_of(before);
+    let keys = keys(&rows, &event.key);
     let known = Known {
-        flow: before.effects.flows.get(&event.key).copied(),
-        half_open: before.effects.half_open.get(&event.key).copied(),
+        flow: before.effects.flows.get(&keys.flow).copied(),
+        half_open: before.effects.half_open.get(&keys.flow).copied(),
+        source: keys.source.and_then(|source| before.effects.sources.get(&source).copied()),
+        now_ns: COARSE_NOW,
+        count: before.effects.service_counters.get(&expected.service).map_or(0, |counters| counters.packets),
     };
     let syn = event.tcp_flags & (SYN | ACK) == SYN;
-    let decision = is_ordinary.then(|| decide(&rows_of(before), &event.key, syn, &known));
+    let decision = is_ordinary.then(|| decide(&rows, &event.key, syn, &known));
     // No scheduling table gives out ids beyond the map, and a simulation knows nothing of its size.
     decision.filter(|decision| u32::from(decision.real) < before.limits.max_reals)
 }

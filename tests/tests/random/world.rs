@@ -6,16 +6,16 @@ use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use lb_common::{
-    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_IPIP, MODE_NAT, NO_REAL,
-    NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, PROTOCOL_TCP, PROTOCOL_UDP,
-    REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS,
+    FALLBACK_RESET, FAMILY_V4, FAMILY_V6, FragmentKey, FragmentValue, MODE_DSR, MODE_GUE, MODE_IPIP, MODE_NAT, NO_REAL,
+    NODE_DRAINING, NODE_SERVING, NODE_SILENT, NODE_SOLO, NODE_TELLS_FLOWS, NodeState, PROTOCOL_SCTP, PROTOCOL_TCP,
+    PROTOCOL_UDP, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS,
     ServiceOptions, Slot,
 };
 use lb_tests::harness::LOOPBACK;
 use lb_tests::model::{JIFFIES, Limits, State, WAY_IFINDEX};
 use lb_tests::world::{Ports, address_of, clean, flow_key, real};
 
-use crate::nat;
+use crate::{flags, nat};
 
 /// Sizes of the maps; the flow table is small enough to run full.
 pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128, flow_events_size: 4_096 };
@@ -46,7 +46,7 @@ pub struct Front {
     pub port: u16,
     /// The mode; of some it is random.
     mode: Option<u8>,
-    has_ring: bool,
+    pub has_ring: bool,
 }
 
 /// Every service, IPv4 and IPv6.
@@ -75,6 +75,11 @@ fn fronts_of(family: u8) -> Vec<Front> {
         front(7, 0, PROTOCOL_TCP, single(90), 90, None, false),
         front(8, 0, PROTOCOL_TCP, single(NAT_PORT), NAT_PORT, Some(MODE_NAT), true),
         front(9, 0, PROTOCOL_UDP, single(NAT_PORT), NAT_PORT, Some(MODE_NAT), true),
+        front(10, 0, PROTOCOL_TCP, single(83), 83, Some(MODE_GUE), true),
+        front(11, 0, PROTOCOL_UDP, single(83), 83, Some(MODE_GUE), true),
+        front(12, 0, PROTOCOL_SCTP, single(80), 80, Some(MODE_DSR), true),
+        front(13, 0, PROTOCOL_SCTP, single(83), 83, Some(MODE_GUE), true),
+        front(14, 1, PROTOCOL_SCTP, Ports::Any, 99, None, true),
     ]
 }
 
@@ -118,7 +123,7 @@ pub fn random_state(rng: &mut Rng) -> State {
         state.reals.insert(id, random_real(rng, id));
     }
     for front in FRONTS.iter() {
-        let mode = front.mode.unwrap_or_else(|| random_mode(rng));
+        let mode = front.mode.unwrap_or_else(|| random_mode(rng, front.protocol));
         state.add_service(front.id, front.vip, front.protocol, front.ports, mode);
         if rng.bool() {
             state
@@ -132,11 +137,14 @@ pub fn random_state(rng: &mut Rng) -> State {
     }
     random_fragments(rng, &mut state);
     nat::add(rng, &mut state);
+    flags::add(rng, &mut state);
     state
 }
 
-fn random_mode(rng: &mut Rng) -> u8 {
-    [MODE_DSR, MODE_IPIP, MODE_NAT][rng.usize(..3)]
+/// SCTP has not the mode `nat`.
+fn random_mode(rng: &mut Rng, protocol: u8) -> u8 {
+    let modes = [MODE_DSR, MODE_IPIP, MODE_GUE, MODE_NAT];
+    modes[rng.usize(..if protocol == PROTOCOL_SCTP { 3 } else { 4 })]
 }
 
 /// What a node is to the VIPs: serving, most often. Its lease ends long ago or in a long time, since jiffies cannot be set.
@@ -179,18 +187,23 @@ fn random_real(rng: &mut Rng, id: u16) -> RealValue {
     if rng.u8(..3) == 0 {
         row.flags |= REAL_HOT;
     }
+    row.source_bits = [0, 0, rng.u8(..33), rng.u8(1..32), 32, rng.u8(..)][rng.usize(..6)];
+    if rng.bool() {
+        row.gue_port = rng.u16(..);
+    }
+    rng.fill(&mut row.tunnel_source[if row.family == FAMILY_V4 { 0..4 } else { 0..16 }]);
     row
 }
 
 /// A real for a service: mostly one that its mode can reach.
-fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
+pub fn pick_real(rng: &mut Rng, family: u8, mode: u8) -> u16 {
     match rng.u8(..100) {
         0..=3 => NO_REAL,
         4..=5 => UNUSED_REAL,
         6 => LIMITS.max_reals as u16,
         7 => rng.u16(..),
         8..=15 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
-        _ if mode == MODE_IPIP && family == FAMILY_V4 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
+        _ if matches!(mode, MODE_IPIP | MODE_GUE) && family == FAMILY_V4 => rng.u16(1..=2 * REALS_OF_A_FAMILY),
         _ => rng.u16(reals_of(family)),
     }
 }
@@ -208,8 +221,7 @@ fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
             if rng.u8(..100) < without {
                 real = NO_REAL;
             }
-            let slot_state = [SLOT_CLEAN, SLOT_REMEMBERS, SLOT_REMEMBERS, SLOT_MARKED][rng.usize(..4)];
-            let slot = Slot { real, previous, state: slot_state, reserved: 0 };
+            let slot = Slot { real, previous, state: slot_state(rng), reserved: 0 };
             state.set_slot_of(front.id, &key, slot);
             if rng.u8(..4) == 0 {
                 let slot = Slot { real: pick_real(rng, family, mode), state: rng.u16(..3), ..slot };
@@ -228,8 +240,12 @@ fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
     }
 }
 
+pub fn slot_state(rng: &mut Rng) -> u16 {
+    [SLOT_CLEAN, SLOT_REMEMBERS, SLOT_REMEMBERS, SLOT_MARKED][rng.usize(..4)]
+}
+
 /// The service that an entry names: mostly the one that has the port now.
-fn pick_service(rng: &mut Rng, front: &Front) -> u32 {
+pub fn pick_service(rng: &mut Rng, front: &Front) -> u32 {
     if rng.u8(..100) < 5 { FRONTS[rng.usize(..FRONTS.len())].id } else { front.id }
 }
 
@@ -245,7 +261,7 @@ fn random_fragments(rng: &mut Rng, state: &mut State) {
                 family,
                 reserved: 0,
             };
-            let mode = random_mode(rng);
+            let mode = random_mode(rng, front.protocol);
             let real = pick_real(rng, family, mode);
             state.effects.fragments.insert(key, FragmentValue { service: front.id, real, mode, reserved: 0 });
         }

@@ -33,7 +33,7 @@ impl World {
         }
         let (packet, phase) = match port.0 {
             Protocol::Tcp => (Packet::Syn, Phase::Handshake),
-            Protocol::Udp => (Packet::Udp, Phase::Open),
+            Protocol::Udp | Protocol::Sctp => (Packet::Udp, Phase::Open),
         };
         let now_ms = self.now_ms(self.owner);
         let lazy = self.random.one_in(2);
@@ -57,7 +57,7 @@ impl World {
             return;
         }
         let packet = match (protocol, self.random.below(4)) {
-            (Protocol::Udp, _) => Packet::Udp,
+            (Protocol::Udp | Protocol::Sctp, _) => Packet::Udp,
             (_, 0) => Packet::Syn,
             (_, 1) => Packet::Fin,
             (_, 2) => Packet::Rst,

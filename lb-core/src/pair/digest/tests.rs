@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    service::{Member, Mode, Ports, Protocol, Real},
+    service::{Affinity, Guards, Member, Mode, NewFlowLimit, Ports, Protocol, Real, SynFlood},
     table::TableOptions,
     testing::page::{blocks, fields},
 };
@@ -21,6 +21,9 @@ fn web() -> Service {
         ports: Ports::Range(8_000, 8_099),
         mode: Mode::Dsr,
         reals: vec![Member { real: "web1".to_owned(), weight: Some(7), port: None }],
+        one_packet: false,
+        affinity: None,
+        guards: Guards::default(),
     }
 }
 
@@ -32,6 +35,9 @@ fn mail() -> Service {
         ports: Ports::Any,
         mode: Mode::Ipip,
         reals: vec![Member { real: "web2".to_owned(), weight: None, port: None }],
+        one_packet: false,
+        affinity: None,
+        guards: Guards::default(),
     }
 }
 
@@ -123,4 +129,27 @@ fn nothing_configured_has_digests_too() {
     let nothing = Cluster::default();
     assert_eq!(vips(&nothing), services(&nothing));
     assert_eq!(slots(&table(&[])), vips(&nothing), "of no text");
+}
+
+#[test]
+fn what_few_services_have_counts_where_they_have_it() {
+    let digest = |service: Service| services(&Cluster::new(vec![service], reals()).unwrap());
+    let tcp = || Service { reals: web().reals, ..web() };
+    let prefix = |text: &str| vec![text.parse().unwrap()];
+    let guarded = |guards| Service { guards, ..tcp() };
+    let limit = |rate| Some(NewFlowLimit { rate, burst: 1, prefix: 32 });
+    let variants = [
+        tcp(),
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None }), ..tcp() },
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000) }), ..tcp() },
+        Service { protocol: Protocol::Udp, ..tcp() },
+        Service { protocol: Protocol::Udp, one_packet: true, ..tcp() },
+        guarded(Guards { allow: prefix("203.0.113.0/24"), ..Guards::default() }),
+        guarded(Guards { deny: prefix("203.0.113.0/24"), ..Guards::default() }),
+        guarded(Guards { new_flow_limit: limit(1), ..Guards::default() }),
+        guarded(Guards { new_flow_limit: limit(2), ..Guards::default() }),
+        guarded(Guards { syn_flood: Some(SynFlood { threshold: 1 }), ..Guards::default() }),
+    ];
+    let digests: BTreeSet<u64> = variants.into_iter().map(digest).collect();
+    assert_eq!(digests.len(), 10);
 }

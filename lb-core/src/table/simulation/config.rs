@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use crate::service::{Cluster, Member, Mode, Ports, Protocol, Real, Service};
+use crate::service::{Cluster, Guards, Member, Mode, Ports, Protocol, Real, Service};
 
 pub(crate) const REALS: usize = 5;
 pub(crate) const SERVICES: usize = 3;
@@ -134,6 +134,9 @@ impl Config {
             ports: if self.other_ports[service] { others } else { ports },
             mode: Mode::Dsr,
             reals: reals.map(member).collect(),
+            one_packet: false,
+            affinity: None,
+            guards: Guards::default(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl World<'_> {
         let (key, port) = self.free_key();
         let (packet, phase) = match port.0 {
             Protocol::Tcp => (Packet::Syn, Phase::Handshake),
-            Protocol::Udp => (Packet::Udp, Phase::Open),
+            Protocol::Udp | Protocol::Sctp => (Packet::Udp, Phase::Open),
         };
         let cluster = self.config.cluster();
         let Some(service) = owner(&cluster, port).map(str::to_owned) else { return Ok(()) };
@@ -67,7 +67,7 @@ impl World<'_> {
     fn stray_packet(&mut self) {
         let (key, (protocol, _)) = self.free_key();
         let packet = match (protocol, self.random.below(4)) {
-            (Protocol::Udp, _) => Packet::Udp,
+            (Protocol::Udp | Protocol::Sctp, _) => Packet::Udp,
             (_, 0) => Packet::Syn,
             (_, 1) => Packet::Fin,
             (_, 2) => Packet::Rst,

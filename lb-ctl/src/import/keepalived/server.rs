@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use lb_core::service::DEFAULT_GUE_PORT as GUE_PORT;
 use lb_core::service::{Mode, Protocol};
 
 use super::check::{self, Defaults};
 use super::no_counterpart;
 use super::parse::Statement;
+use crate::import::clients::{self, Clients};
 use crate::import::draft::{Check, Draft, Member, Service, address_and_port, ports};
 use crate::import::remarks::Remarks;
 use crate::import::schedulers;
 
+/// How long `persistence_timeout` remembers clients where it does not say, in seconds (keepalived.conf(5)).
+const DEFAULT_PERSISTENCE: u64 = 360;
 /// Most addresses of one range of a group: as many as one byte can tell apart.
 const MAX_RANGE: u32 = 256;
 /// Most checks of a service.
@@ -58,7 +62,8 @@ fn range(words: &[String]) -> Option<Vec<SocketAddr>> {
 }
 
 /// What the lines of a virtual server come to, but for its address.
-struct Common {
+struct Common<'a> {
+    clients: Clients<'a>,
     protocol: Protocol,
     mode: Mode,
     follows_load: bool,
@@ -80,8 +85,9 @@ pub(super) fn read(server: &Statement, groups: &Groups, draft: &mut Draft, remar
         },
     };
     let port = addresses.first().map_or(0, |(_, address)| address.port());
-    let Some(common) = common(server, port, remarks) else { return };
+    let Some(common) = common(server, port, &mut draft.gue_port, remarks) else { return };
     for (line, address) in addresses {
+        let (affinity, one_packet) = common.clients.settle(address.ip(), common.protocol, remarks);
         draft.services.push(Service {
             line,
             vip: address.ip(),
@@ -89,53 +95,106 @@ pub(super) fn read(server: &Statement, groups: &Groups, draft: &mut Draft, remar
             ports: ports(address.port()),
             mode: common.mode,
             follows_load: common.follows_load,
+            affinity,
+            one_packet,
             checks: common.checks.clone(),
             reals: common.reals.clone(),
         });
     }
 }
 
-fn common(server: &Statement, port: u16, remarks: &mut Remarks) -> Option<Common> {
+fn common<'a>(
+    server: &'a Statement,
+    port: u16,
+    gue_port: &mut Option<u16>,
+    remarks: &mut Remarks,
+) -> Option<Common<'a>> {
     let protocol = match server.inner("protocol").map(str::to_ascii_uppercase).as_deref() {
         None | Some("TCP") => Protocol::Tcp,
         Some("UDP") => Protocol::Udp,
+        Some("SCTP") => Protocol::Sctp,
         Some(_) => {
-            remarks.add(server.line, "protocols other than TCP and UDP have no counterpart: left out");
+            remarks.add(server.line, "protocols other than TCP, UDP and SCTP have no counterpart: left out");
             return None;
         }
     };
     let scheduler = server.find("lb_algo").or_else(|| server.find("lvs_sched"));
     let (line, name) = scheduler.map_or((server.line, "wlc"), |own| (own.line, own.value().unwrap_or_default()));
     let scheduler = schedulers::look_up(name, line, remarks);
-    let mode = mode(server, remarks);
+    let mode = mode(server, gue_port, remarks);
     remark_on_lines(server, remarks);
-    let (reals, checks) = reals(server, (port, mode), scheduler.ignores_weights, remarks);
-    Some(Common { protocol, mode, follows_load: scheduler.follows_load, checks, reals })
+    let (reals, mut checks) = reals(server, (port, mode), scheduler.ignores_weights, remarks);
+    if protocol == Protocol::Sctp {
+        // Checks speak TCP or UDP, as keepalived's do; here that port has to be named.
+        let unnamed = checks.iter_mut().filter(|check| check.port.is_none() && check.kind.has_port());
+        unnamed.for_each(|check| check.port = Some(port).filter(|port| *port != 0));
+    }
+    Some(Common { clients: clients(server), protocol, mode, follows_load: scheduler.follows_load, checks, reals })
 }
 
-fn mode(server: &Statement, remarks: &mut Remarks) -> Mode {
+/// How clients are treated.
+fn clients(server: &Statement) -> Clients<'_> {
+    let timeout = |own: &Statement| {
+        let seconds = own.value().and_then(|seconds| seconds.parse().ok());
+        (own.line, seconds.unwrap_or(DEFAULT_PERSISTENCE))
+    };
+    Clients {
+        timeout: server.find("persistence_timeout").map(timeout),
+        mask: server.find("persistence_granularity").map(|own| (own.line, own.value().unwrap_or_default())),
+        one_packet: server.find("ops").map(|own| own.line),
+    }
+}
+
+fn mode(server: &Statement, gue_port: &mut Option<u16>, remarks: &mut Remarks) -> Mode {
     let own = server.find("lb_kind").or_else(|| server.find("lvs_method"));
     match own.and_then(Statement::value) {
         Some("DR") => Mode::Dsr,
-        Some("TUN") => {
-            if own.is_some_and(|own| own.words.len() > 2) {
-                remarks.add(server.line, "TUN: tunnels are ipip here");
-            }
-            Mode::Ipip
-        }
+        Some("TUN") => own.map_or(Mode::Ipip, |own| tunnel(own, gue_port, remarks)),
         // What keepalived does without the line, too.
         _ => Mode::Nat,
+    }
+}
+
+/// `TUN`, and perhaps `type gue port N` after it.
+fn tunnel(own: &Statement, gue_port: &mut Option<u16>, remarks: &mut Remarks) -> Mode {
+    let after = |word: &str| {
+        let place = own.words.iter().position(|known| known == word)?;
+        own.words.get(place + 1).map(String::as_str)
+    };
+    match after("type") {
+        None | Some("ipip") => Mode::Ipip,
+        Some("gue") => {
+            let port = after("port").and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+            if port.is_none() {
+                remarks.add(own.line, format!("no port: {GUE_PORT} is taken"));
+            }
+            clients::note_gue_port(gue_port, port.unwrap_or(GUE_PORT), own.line, remarks);
+            if own.words.iter().any(|word| word == "csum" || word == "remcsum") {
+                remarks.add(own.line, "csum and remcsum have no counterpart: the outer UDP header has no checksum");
+            }
+            Mode::Gue
+        }
+        Some(_) => {
+            remarks.add(own.line, "tunnels are ipip or gue here: ipip is taken");
+            Mode::Ipip
+        }
     }
 }
 
 fn remark_on_lines(server: &Statement, remarks: &mut Remarks) {
     for inner in server.block() {
         let text = match inner.word() {
-            "real_server" | "protocol" | "lb_algo" | "lvs_sched" | "lb_kind" | "lvs_method" | "virtualhost" => continue,
+            "real_server"
+            | "protocol"
+            | "lb_algo"
+            | "lvs_sched"
+            | "lb_kind"
+            | "lvs_method"
+            | "virtualhost"
+            | "persistence_timeout"
+            | "persistence_granularity"
+            | "ops" => continue,
             word if Defaults::KEYS.contains(&word) => continue,
-            "persistence_timeout" | "persistence_granularity" => {
-                "persistence has no counterpart: the flows of one client may go to different reals"
-            }
             "sorry_server" => "sorry_server has no counterpart: `service.all_down` says what becomes of packets then",
             "alpha" => "alpha has no counterpart: a real that is new is taken for up",
             "quorum" | "quorum_up" | "quorum_down" | "hysteresis" => {

@@ -49,6 +49,7 @@ metrics! {
     SERVICE_SLOTS = Gauge "understudy_service_slots" ["service", "state"] "Slots of the service's ring that are clean, remember, or are marked.";
     SERVICE_REALS = Gauge "understudy_service_reals" ["service"] "Reals that are members of the service.";
     SERVICE_REALS_SERVING = Gauge "understudy_service_reals_serving" ["service"] "Members that new flows can go to.";
+    SERVICE_FLOODED = Gauge "understudy_service_syn_flood" ["service"] "1: the service is under a SYN flood. Of services with syn_flood only.";
 
     REAL_INFO = Gauge "understudy_real_info" ["real", "address"] "Always 1. What is configured.";
     REAL_PACKETS = Counter "understudy_real_packets_total" ["real"] "Packets that the real was sent.";

@@ -25,6 +25,9 @@ pub(super) fn render(services: &[Service], text: &mut Text) {
     text.family(&metric::SERVICE_REALS, each(|service| service.reals.len() as u64));
     let serving = |service: &Service| service.reals.iter().filter(|real| real.slots > 0).count() as u64;
     text.family(&metric::SERVICE_REALS_SERVING, each(serving));
+    let flooded = |one: &Service| Some(u64::from(one.guards.as_ref()?.syn_flood.as_ref()?.flooded));
+    let samples = services.iter().filter_map(|one| Some(([one.name.as_str()], flooded(one)?)));
+    text.family(&metric::SERVICE_FLOODED, samples);
 }
 
 fn info(services: &[Service], text: &mut Text) {

@@ -68,7 +68,7 @@ impl Way {
         let hop = target.next_hop.ok_or_else(|| Failure::new("the next hop to the real is not known"))?;
         let outer = match target.mode {
             Mode::Dsr | Mode::Nat => None,
-            Mode::Ipip => Some(Outer::new(hop.tunnel_source, target.address)?),
+            Mode::Ipip | Mode::Gue => Some(outer(target, &hop)?),
         };
         Ok(Self { source: source::choose(target, &hop)?, served_at: target.served_at(), hop, outer })
     }
@@ -85,4 +85,11 @@ impl Way {
         let mtu = (self.hop.mtu as usize).saturating_sub(self.outer.map_or(0, |outer| outer.length()));
         Stack::new(wire, self.source, mtu).map_err(|error| Failure::system("cannot watch the packet socket", &error))
     }
+}
+
+/// The tunnel to a real, as for clients' packets.
+fn outer(target: &Target, hop: &NextHop) -> Result<Outer, Failure> {
+    let source = target.tunnel.source_to(target.address).map_or(hop.tunnel_source, |prefix| prefix.address());
+    let gue_port = (target.mode == Mode::Gue).then_some(target.tunnel.gue_port);
+    Outer::new(source, target.address, gue_port)
 }

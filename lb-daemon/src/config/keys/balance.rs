@@ -7,9 +7,10 @@ use lb_core::service::DEFAULT_WEIGHT;
 
 use super::super::{
     CHECK_TIMEOUT_RANGE, DEAD_BAND_PERCENT_RANGE, DEFAULT_FALL, DEFAULT_KEY_FILE, DEFAULT_RATE_LIMIT, DEFAULT_RISE,
-    EXPIRE_RANGE, FLOOR_PERCENT_RANGE, HOLD_AFTER_RANGE, HOT_ABOVE_PERCENT_RANGE, MAX_ARGUMENTS, MAX_CHECK_TEXT,
-    MAX_CHECKS_OF_SERVICE, MAX_DATAGRAM, MAX_HOST_LENGTH, MAX_LISTEN, MAX_STATUSES, MAX_WEIGHT, MONITOR_INTERVAL_RANGE,
-    RATE_LIMIT_RANGE, RISE_FALL_RANGE, SCHEDULER_INTERVAL_RANGE, SLOW_START_RANGE, SMOOTHING_RANGE, STEP_PERCENT_RANGE,
+    EXPIRE_RANGE, FLOOR_PERCENT_RANGE, FLOW_IDLE_TIMEOUT_RANGE, HOLD_AFTER_RANGE, HOT_ABOVE_PERCENT_RANGE,
+    MAX_ACCESS_PREFIXES, MAX_ARGUMENTS, MAX_CHECK_TEXT, MAX_CHECKS_OF_SERVICE, MAX_DATAGRAM, MAX_HOST_LENGTH,
+    MAX_LISTEN, MAX_STATUSES, MAX_WEIGHT, MONITOR_INTERVAL_RANGE, NEW_FLOWS_RANGE, RATE_LIMIT_RANGE, RISE_FALL_RANGE,
+    SCHEDULER_INTERVAL_RANGE, SLOW_START_RANGE, SMOOTHING_RANGE, STEP_PERCENT_RANGE, SYN_FLOOD_RANGE,
 };
 use super::{Absent, Key, Literal, Text, Value, boolean, duration, integer, names, text};
 
@@ -163,17 +164,58 @@ const AGENT_CHECK_KEYS: [Key; 2] = [
 pub const AGENT_CHECK: TableKeys =
     TableKeys { title: "`agent_check`", prefix: "real.agent_check.", keys: &names(&AGENT_CHECK_KEYS) };
 
-pub(super) const SERVICE_KEYS: [Key; 9] = [
+pub(super) const SERVICE_KEYS: [Key; 15] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("vip", Value::Address, Absent::Required),
-    Key::new("protocol", Value::Words(&["tcp", "udp"]), Absent::Required),
+    Key::new("protocol", Value::Words(&["tcp", "udp", "sctp"]), Absent::Required),
     Key::new("port", PORTS, Absent::Required),
-    Key::new("mode", Value::Words(&["dsr", "ipip", "nat"]), Absent::Required),
+    Key::new("mode", Value::Words(&["dsr", "ipip", "gue", "nat"]), Absent::Required),
     Key::new("checks", Value::List { of: &Value::Name, count: 0..=MAX_CHECKS_OF_SERVICE }, Absent::None),
     Key::new("all_down", Value::Words(&["drop", "reset", "last-known"]), text("drop")),
     Key::new("scheduling", Value::Words(&["load", "static"]), text("load")),
+    Key::new("one_packet", Value::Boolean, boolean(false)),
+    Key::new("allow", PREFIXES, Absent::None),
+    Key::new("deny", PREFIXES, Absent::None),
     Key::new("reals", MEMBERS, Absent::Required),
+    Key::new("affinity", Value::Table(&AFFINITY_KEYS), Absent::None),
+    Key::new("new_flow_limit", Value::Table(&NEW_FLOW_LIMIT_KEYS), Absent::None),
+    Key::new("syn_flood", Value::Table(&SYN_FLOOD_KEYS), Absent::None),
 ];
+
+const PREFIXES: Value = Value::List { of: &Value::Text(PREFIX), count: 1..=MAX_ACCESS_PREFIXES };
+
+const AFFINITY_KEYS: [Key; 2] = [
+    Key::new("prefix", Value::Integer(1..=128), Absent::Derived("32 for an IPv4 VIP, 128 for an IPv6 one")),
+    Key::new("timeout", Value::Duration(FLOW_IDLE_TIMEOUT_RANGE), Absent::Derived("`flow_idle_timeout`")),
+];
+
+/// Keys of a service's `affinity`.
+pub const AFFINITY: TableKeys =
+    TableKeys { title: "`affinity`", prefix: "service.affinity.", keys: &names(&AFFINITY_KEYS) };
+
+const NEW_FLOW_LIMIT_KEYS: [Key; 3] = [
+    Key::new("rate", Value::Integer(NEW_FLOWS_RANGE), Absent::Required),
+    Key::new("burst", Value::Integer(NEW_FLOWS_RANGE), Absent::Derived("the `rate`")),
+    Key::new("prefix", Value::Integer(1..=128), Absent::Derived("32 for an IPv4 VIP, 64 for an IPv6 one")),
+];
+
+/// Keys of a service's `new_flow_limit`.
+pub const NEW_FLOW_LIMIT: TableKeys =
+    TableKeys { title: "`new_flow_limit`", prefix: "service.new_flow_limit.", keys: &names(&NEW_FLOW_LIMIT_KEYS) };
+
+const SYN_FLOOD_KEYS: [Key; 1] = [Key::new("threshold", Value::Integer(SYN_FLOOD_RANGE), Absent::Required)];
+
+/// Keys of a service's `syn_flood`.
+pub const SYN_FLOOD: TableKeys =
+    TableKeys { title: "`syn_flood`", prefix: "service.syn_flood.", keys: &names(&SYN_FLOOD_KEYS) };
+
+/// A block of addresses.
+pub(super) const PREFIX: Text = Text {
+    what: "an address, a slash and how many of its leading bits count",
+    length: 1..=43,
+    pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+    example: "192.0.2.0/24",
+};
 
 const PORTS: Value = Value::Either(&[
     Value::Integer(1..=65_535),

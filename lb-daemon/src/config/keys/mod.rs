@@ -6,6 +6,7 @@ mod balance;
 mod checkpoint;
 mod key;
 mod pair;
+mod tunnel;
 
 use std::time::Duration;
 
@@ -16,15 +17,16 @@ use super::{
     DEFAULT_STATE_DIR, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, MAX_INTERFACES, MONITOR_INTERVAL_RANGE, REALS_RANGE,
 };
 
-pub use balance::{AGENT_CHECK, CHECK, MEMBER, REAL, REPORTS, SCHEDULER, SERVICE};
+pub use balance::{AFFINITY, AGENT_CHECK, CHECK, MEMBER, NEW_FLOW_LIMIT, REAL, REPORTS, SCHEDULER, SERVICE, SYN_FLOOD};
 pub use checkpoint::CHECKPOINT;
 pub use key::{Absent, Key, Literal, Text, Value};
 pub use pair::{HOOKS, PAIR, PATH, TRACK, VIP_GROUP};
+pub use tunnel::TUNNEL;
 
 /// All keys outside every table, and below them those of every table.
 pub const FILE: &[Key] = &TOP_KEYS;
 
-const TOP_KEYS: [Key; 19] = [
+const TOP_KEYS: [Key; 20] = [
     Key::new("interfaces", Value::List { of: &Value::Interface, count: 1..=MAX_INTERFACES }, Absent::Required),
     Key::restart("attach_mode", Value::Words(&["auto", "driver", "generic"]), text("auto")),
     Key::restart("state_dir", Value::Path { example: "/srv/understudy" }, text(DEFAULT_STATE_DIR)),
@@ -35,6 +37,7 @@ const TOP_KEYS: [Key; 19] = [
     Key::restart("log", Value::Words(&["error", "warn", "info", "debug", "trace"]), text("info")),
     Key::restart("bpf_log", Value::Boolean, boolean(false)),
     Key::new("limits", Value::Table(&LIMITS_KEYS), Absent::None),
+    Key::new("tunnel", Value::Table(&tunnel::TUNNEL_KEYS), Absent::None),
     Key::new("api", Value::Table(&API_KEYS), Absent::None),
     Key::new("http", Value::Table(&HTTP_KEYS), Absent::None),
     Key::new("reports", Value::Table(&balance::REPORTS_KEYS), Absent::None),

@@ -9,6 +9,7 @@ use lb_core::monitoring::{AllDown, Scheduling};
 use lb_core::service::{Mode, Ports, Protocol};
 
 use super::super::{MAX_WEIGHT, MONITOR_INTERVAL_RANGE, keys};
+use super::extras::{RawExtras, extras};
 
 /// A `[[real]]`.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(in crate::config) struct RawService {
     pub(in crate::config) checks: Vec<Spanned<String>>,
     pub(in crate::config) all_down: AllDown,
     pub(in crate::config) scheduling: Scheduling,
+    pub(in crate::config) extras: RawExtras,
 }
 
 /// An entry of a service's `reals`.
@@ -102,19 +104,20 @@ pub(super) fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> 
     let protocol = word(
         "protocol",
         table.required_string("protocol", "\"tcp\"", problems),
-        &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)],
+        &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)],
         problems,
     );
     let ports = table.required("port", "80", problems).and_then(|value| ports(value, problems));
     let mode = word(
         "mode",
         table.required_string("mode", "\"dsr\"", problems),
-        &[("dsr", Mode::Dsr), ("ipip", Mode::Ipip), ("nat", Mode::Nat)],
+        &[("dsr", Mode::Dsr), ("ipip", Mode::Ipip), ("gue", Mode::Gue), ("nat", Mode::Nat)],
         problems,
     );
     let checks = table.strings("checks", "[\"alive\"]", problems);
     let all_down = word("all_down", table.string("all_down", "\"reset\"", problems), &ALL_DOWN, problems);
     let scheduling = word("scheduling", table.string("scheduling", "\"static\"", problems), &SCHEDULING, problems);
+    let extras = extras(&table, problems);
     let reals = table.required("reals", "[\"web1\", \"web2\"]", problems)?;
     let (reals_span, reals) = (reals.span(), members(reals, problems));
     Some(RawService {
@@ -128,6 +131,7 @@ pub(super) fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> 
         checks,
         all_down: all_down.unwrap_or_default(),
         scheduling: scheduling.unwrap_or_default(),
+        extras,
     })
 }
 

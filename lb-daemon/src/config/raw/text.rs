@@ -2,6 +2,8 @@
 
 use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, absolute_path};
 
+use lb_core::service::{Prefix, PrefixError};
+
 use super::super::{MAX_ARGUMENTS, MAX_CHECK_TEXT};
 
 /// What a text must be.
@@ -11,6 +13,20 @@ pub(super) struct Rule {
 }
 
 const ARGUMENT: Rule = Rule { fits: |text| !text.contains('\0'), help: "write it without the character U+0000" };
+
+/// The block of addresses that a text should be.
+pub(super) fn prefix(key: &str, text: &Spanned<String>, problems: &mut Problems) -> Option<Spanned<Prefix>> {
+    match text.get_ref().parse() {
+        Ok(prefix) => Some(Spanned::new(text.span(), prefix)),
+        Err(error) => {
+            let error: PrefixError = error;
+            let text_of_error = error.to_string();
+            let (problem, help) = text_of_error.split_once("; ").unwrap_or((&text_of_error, ""));
+            problems.add(Diagnostic::new(text.span(), format!("`{key}`: {problem}"), "not a prefix", help));
+            None
+        }
+    }
+}
 
 /// The text, if it follows the rule and is short enough.
 pub(super) fn fitting(

@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use lb_config::{Diagnostic, Problems, Spanned, suggestion};
-use lb_core::service::{Cluster, ClusterError, Member, Problem, Real, Service, Subject};
+use lb_core::service::{
+    Affinity, Cluster, ClusterError, Guards, Member, NewFlowLimit, Prefix, Problem, Real, Service, Subject, SynFlood,
+};
 
-use super::super::raw::{RawConfig, RawMember, RawReal, RawService};
+use super::super::DEFAULT_SOURCE_PREFIX_V6;
+use super::super::raw::{RawConfig, RawExtras, RawMember, RawReal, RawService};
 
 pub(super) fn cluster(raw: &RawConfig, problems: &mut Problems) -> Option<Cluster> {
     let reals = raw.reals.iter().map(|real| Real {
@@ -40,6 +43,38 @@ fn service(raw: &RawService) -> Service {
                 port: member.port.as_ref().map(|port| *port.get_ref()),
             })
             .collect(),
+        one_packet: raw.extras.one_packet.unwrap_or(false),
+        affinity: affinity(raw),
+        guards: guards(raw),
+    }
+}
+
+/// The bits of an address of the service's clients.
+fn address_bits(raw: &RawService) -> u8 {
+    if raw.vip.get_ref().is_ipv4() { 32 } else { 128 }
+}
+
+fn affinity(raw: &RawService) -> Option<Affinity> {
+    let affinity = raw.extras.affinity.as_ref()?.get_ref();
+    Some(Affinity {
+        prefix: affinity.prefix.unwrap_or_else(|| address_bits(raw)),
+        timeout_ms: affinity.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+fn guards(raw: &RawService) -> Guards {
+    let RawExtras { allow, deny, new_flow_limit, syn_flood, .. } = &raw.extras;
+    let default_prefix = address_bits(raw).min(DEFAULT_SOURCE_PREFIX_V6);
+    let prefixes = |list: &[Spanned<Prefix>]| list.iter().map(|prefix| *prefix.get_ref()).collect();
+    Guards {
+        allow: prefixes(allow),
+        deny: prefixes(deny),
+        new_flow_limit: new_flow_limit.as_ref().map(Spanned::get_ref).map(|limit| NewFlowLimit {
+            rate: limit.rate,
+            burst: limit.burst.unwrap_or(limit.rate),
+            prefix: limit.prefix.unwrap_or(default_prefix),
+        }),
+        syn_flood: syn_flood.as_ref().map(|threshold| SynFlood { threshold: *threshold.get_ref() }),
     }
 }
 
@@ -98,9 +133,33 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
         | Problem::PortOrder { .. }
         | Problem::Overlap { .. }
         | Problem::TooManyPortPrefixes { .. } => service.ports.span(),
+        Problem::AccessFamily { prefix, .. } | Problem::AccessTwice { prefix } | Problem::AccessBoth { prefix } => {
+            place_of_prefix(service, prefix)
+        }
+        Problem::TcpOnly { what, .. } | Problem::PrefixLength { what, .. } => place_of_table(service, what),
+        Problem::NewFlows => place_of_table(service, "new_flow_limit"),
+        Problem::OnePacketAffinity | Problem::OnePacketProtocol { .. } => {
+            service.extras.one_packet_span.clone().unwrap_or_else(|| service.name.span())
+        }
         Problem::NoReals | Problem::TooManyNatMembers { .. } => service.reals_span.clone(),
         _ => service.name.span(),
     }
+}
+
+/// Where the prefix is, the last time.
+fn place_of_prefix(service: &RawService, wanted: &Prefix) -> Range<usize> {
+    let mut all = service.extras.allow.iter().chain(&service.extras.deny);
+    all.rfind(|prefix| prefix.get_ref() == wanted).map_or_else(|| service.name.span(), Spanned::span)
+}
+
+fn place_of_table(service: &RawService, name: &str) -> Range<usize> {
+    let RawExtras { affinity, new_flow_limit, syn_flood, .. } = &service.extras;
+    let span = match name {
+        "affinity" => affinity.as_ref().map(Spanned::span),
+        "new_flow_limit" => new_flow_limit.as_ref().map(Spanned::span),
+        _ => syn_flood.as_ref().map(Spanned::span),
+    };
+    span.unwrap_or_else(|| service.name.span())
 }
 
 fn place_in_member(member: &RawMember, problem: &Problem) -> Range<usize> {

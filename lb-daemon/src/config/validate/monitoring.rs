@@ -9,7 +9,7 @@ use lb_config::{Diagnostic, Problems, Spanned, duration_text, refuse_repeated, s
 use lb_core::check::{Check, Kind, Via};
 use lb_core::monitoring::{AgentCheck, Monitoring, RealMonitoring, ServiceMonitoring};
 use lb_core::scheduler::SchedulerOptions;
-use lb_core::service::{MAX_NAME_LENGTH, Ports, is_name};
+use lb_core::service::{MAX_NAME_LENGTH, Ports, Protocol, is_name};
 
 use super::super::raw::{RawCheck, RawConfig, RawScheduler, RawService};
 use super::super::{
@@ -118,7 +118,9 @@ fn refuse_misfit(service: &RawService, name: &Spanned<String>, check: &Check, pr
     let mut refuse = |problem: &str, help: String| {
         problems.add(Diagnostic::new(name.span(), format!("{}: {problem}", subject(service, name)), "here", help));
     };
-    if needs_port(&check.kind) && check.port.is_none() {
+    if needs_port(&check.kind) && check.port.is_none() && service.protocol == Protocol::Sctp {
+        refuse("the service's port is one of SCTP, which no check speaks", add_port);
+    } else if needs_port(&check.kind) && check.port.is_none() {
         match (service.ports.get_ref(), check.via) {
             (Ports::Any, _) => refuse("the service has no port of its own to be checked", add_port),
             (Ports::Range(..), Via::Service) => refuse("the service has more than one port", add_port),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_core::check::{Check, Target};
 use lb_core::monitoring::Monitoring;
-use lb_core::service::{Ports, Service};
+use lb_core::service::{Ports, Service, Tunnel};
 use lb_core::table::{MemberView, NextHop, SchedulingTable};
 
 /// Every check that the configuration asks for, with the next hops that are known. Drained and disabled reals are
@@ -16,14 +16,21 @@ pub(super) fn targets(table: &SchedulingTable, monitoring: &Monitoring) -> Vec<T
     for view in table.services() {
         let Some(configured) = monitoring.services.get(&view.service.name) else { continue };
         for check in &configured.checks {
-            let target = |member: &MemberView<'_>| target(check, view.service, member, &next_hops);
+            let target =
+                |member: &MemberView<'_>| target(check, view.service, member, &next_hops, *table.cluster().tunnel());
             targets.extend(view.members.iter().map(target));
         }
     }
     targets
 }
 
-fn target(check: &Arc<Check>, service: &Service, member: &MemberView<'_>, next_hops: &HashMap<u16, NextHop>) -> Target {
+fn target(
+    check: &Arc<Check>,
+    service: &Service,
+    member: &MemberView<'_>,
+    next_hops: &HashMap<u16, NextHop>,
+    tunnel: Tunnel,
+) -> Target {
     Target {
         check: check.clone(),
         service: service.name.clone(),
@@ -34,6 +41,7 @@ fn target(check: &Arc<Check>, service: &Service, member: &MemberView<'_>, next_h
         protocol: service.protocol,
         mode: service.mode,
         next_hop: next_hops.get(&member.id).copied(),
+        tunnel,
     }
 }
 

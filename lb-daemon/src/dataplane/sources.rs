@@ -1,0 +1,31 @@
+//! Sources whose new flows are limited: read, and forgotten with the limit.
+
+use std::os::fd::AsFd;
+
+use lb_common::{SourceKey, SourceValue, map};
+
+use super::{
+    Dataplane, DataplaneError,
+    flows::{delete_all, each, found},
+};
+
+impl Dataplane {
+    /// What is known of a source.
+    ///
+    /// # Errors
+    /// The kernel refuses to read the map.
+    pub fn get_source(&self, key: &SourceKey) -> Result<Option<SourceValue>, DataplaneError> {
+        found(self.maps.sources.get(key, 0), map::SOURCES)
+    }
+
+    /// Forgets the sources of a service that limits them no more: a later service of its id must not have them.
+    pub(super) fn forget_sources(&self, service: u32) -> Result<(), DataplaneError> {
+        let mut over = Vec::new();
+        each(self.maps.fds.sources.as_fd(), map::SOURCES, |key: &SourceKey, _: &SourceValue| {
+            over.extend((key.service == service).then_some(*key));
+            true
+        })?;
+        delete_all(self.maps.fds.sources.as_fd(), map::SOURCES, &over)?;
+        Ok(())
+    }
+}
