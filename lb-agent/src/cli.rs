@@ -10,10 +10,11 @@ use lb_cli::SelfCommand;
 use lb_core::report::Availability;
 
 use crate::config::{Config, DEFAULT_RUN_DIR, SOCKET_NAME};
+use crate::decap::DecapArguments;
 use crate::doctor::DoctorArguments;
 use crate::measure::{Measurer, Options, Shown};
 use crate::setup::{SetupArguments, Unclear};
-use crate::{agent, control, doctor, run, setup};
+use crate::{agent, control, decap, doctor, run, setup};
 
 /// The agent of a real server: tells the load balancers whether it serves and how much it has to do.
 #[derive(Debug, Parser)]
@@ -60,6 +61,8 @@ enum Command {
     Setup(SetupArguments),
     /// Say what this host lacks to be a real server, and how to fix it
     Doctor(DoctorArguments),
+    /// Take packets for VIPs out of tunnels, by an XDP program: a step of setup where the kernel has no module for it
+    Decap(DecapArguments),
     #[command(flatten)]
     Own(SelfCommand),
 }
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Measure { config } => measure(config.as_deref()).map(done),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Decap(arguments) => decap::run(&arguments),
         Command::Own(own) => own.run(Arguments::command()).map(done).map_err(Into::into),
     };
     result.unwrap_or_else(|error| {

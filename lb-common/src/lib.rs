@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod counter;
+pub mod decap;
 pub mod hash;
 #[cfg(feature = "user")]
 mod pod;

@@ -5,6 +5,7 @@ use crate::abi::{
     NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue,
     Slot, SourceKey, SourceValue, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WantedNeighbour,
 };
+use crate::decap::{AddressKey, Endpoint};
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -17,6 +18,8 @@ macro_rules! pod {
 }
 
 pod!(
+    AddressKey,
+    Endpoint,
     NodeState,
     VipKey,
     VipValue,

@@ -36,7 +36,15 @@ pub enum LockError {
 /// A lock on a directory, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _directory: File,
+    directory: File,
+}
+
+impl Drop for Lock {
+    /// A child that is about to run another program still has the descriptor for a moment, and the lock with it, unless it is let go of.
+    fn drop(&mut self) {
+        // The kernel lets go of it in any case, then.
+        let _ = self.directory.unlock();
+    }
 }
 
 impl Lock {
@@ -50,7 +58,7 @@ impl Lock {
         fs::create_dir_all(directory).map_err(failed)?;
         let file = File::open(directory).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _directory: file }),
+            Ok(()) => Ok(Self { directory: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(LockError::Held { program, pid: holder_of(&file), path: directory.to_owned(), key })
             }

@@ -13,7 +13,7 @@ use crate::prerequisites::{self, Need};
 /// The binary of lb-ebpf that the networks of demo and tests need. (lb-daemon's build script builds the balancer's own.)
 const LAB_BINARY: &str = "lb-lab-ebpf";
 /// All binaries of lb-ebpf.
-const EBPF_BINARIES: [&str; 4] = ["lb-ebpf", LAB_BINARY, "lb-bench-ebpf", "lb-throughput-ebpf"];
+const EBPF_BINARIES: [&str; 5] = ["lb-ebpf", "lb-decap-ebpf", LAB_BINARY, "lb-bench-ebpf", "lb-throughput-ebpf"];
 
 /// `cargo xtask build-ebpf`.
 pub fn ebpf(root: &Path) -> Result<()> {

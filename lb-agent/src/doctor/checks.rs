@@ -8,7 +8,7 @@ use lb_core::api::{Finding, Severity};
 use super::finding::{bad, ok};
 use crate::agent;
 use crate::config::{Config, DEFAULT_CONFIG};
-use crate::setup::clamp::outer_header;
+use crate::setup::clamp::outer_headers;
 use crate::setup::facts::Facts;
 use crate::setup::plan::{Unclear, interface, outer_is_v6};
 use crate::setup::{Mode, Wish};
@@ -27,26 +27,26 @@ pub(super) fn nothing_named() -> Finding {
         "the host is prepared for VIPs".to_owned(),
         "no VIP was named, and no setup is recorded: only the agent's configuration was looked at",
         "a real server needs its VIPs",
-        "lb-agent doctor --mode dsr|ipip --vip ADDRESS".to_owned(),
+        "lb-agent doctor --mode dsr|ipip|gue --vip ADDRESS".to_owned(),
     )
 }
 
 /// Whether packets that every host may send fit into the tunnel.
 pub(super) fn narrow_tunnel(wish: &Wish, facts: &Facts) -> Result<Option<Finding>, Unclear> {
     let Some(link) = facts.link(interface(wish, facts)?) else { return Ok(None) };
-    if wish.mode != Mode::Ipip {
+    if wish.mode == Mode::Dsr {
         return Ok(None);
     }
     let mut header = 0;
     for vip in &wish.vips {
-        header = header.max(outer_header(outer_is_v6(*vip, wish.address, Some(link))?));
+        header = header.max(outer_headers(wish.mode, outer_is_v6(*vip, wish.address, Some(link))?));
     }
     Ok((link.mtu.saturating_sub(header) < LEAST_MTU).then(|| {
         bad(
             Severity::Warning,
             "mtu",
             format!("packets of {LEAST_MTU} bytes fit into the tunnel through {}", link.name),
-            &format!("the MTU is {}, and the outer header takes {header} bytes", link.mtu),
+            &format!("the MTU is {}, and the outer headers take {header} bytes", link.mtu),
             "IPv6 hosts send packets of this size without asking whether they fit",
             format!("give {} and the way to it an MTU of at least {}", link.name, LEAST_MTU + header),
         )

@@ -33,7 +33,7 @@ fn examine(arguments: &DoctorArguments) -> anyhow::Result<Vec<Finding>> {
         Some(wish) => vec![wish],
         None => record::read(&arguments.state_dir)?.map(|record| record.wishes).unwrap_or_default(),
     };
-    let mut findings = host(&wishes, &arguments.ports, &System.facts()?)?;
+    let mut findings = host(&wishes, &arguments.ports, &System::new(arguments.wish.pins()).facts()?)?;
     if wishes.is_empty() {
         findings.push(checks::nothing_named());
     }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(narrow(&facts), None);
         facts.links[1].mtu = 1319;
         let finding = narrow(&facts).unwrap();
-        assert_eq!(finding.finding, "no: the MTU is 1319, and the outer header takes 40 bytes");
+        assert_eq!(finding.finding, "no: the MTU is 1319, and the outer headers take 40 bytes");
         facts.links[1].mtu = 1320;
         assert_eq!(narrow(&facts), None);
     }

@@ -1,12 +1,13 @@
 //! The command line of `lb-agent setup`, and what `lb-agent doctor` has in common with it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
 use super::{Mode, Wish};
 use crate::config::DEFAULT_STATE_DIR;
+use crate::decap::PIN_DIR;
 
 const AT_BOOT: &str = "\
 Nothing of this survives a reboot. To have it at each boot, let a unit of systemd run it:
@@ -61,11 +62,20 @@ pub(crate) struct WishArguments {
     /// The interface that packets come in by [default: that of the default route]
     #[arg(long, value_name = "NAME", value_parser = interface, requires = "mode")]
     interface: Option<String>,
-    /// This host's address, as the load balancers have it. It tells the family of the outer header in mode ipip
+    /// This host's address, as the load balancers have it. It tells the family of a tunnel's outer header
     /// [default: that of the VIP where the interface has such addresses]
     #[arg(long, value_name = "ADDRESS", requires = "mode")]
     address: Option<IpAddr>,
-    /// Do without the limit on TCP segments in mode ipip, and so without nftables
+    /// The UDP port of mode gue, as the load balancers have it
+    #[arg(long = "gue-port", value_name = "PORT", default_value_t = lb_common::GUE_PORT, requires = "mode")]
+    port: u16,
+    /// Take packets out of tunnels by lb-agent's own XDP program, even where the kernel has a module for that
+    #[arg(long, requires = "mode")]
+    program: bool,
+    /// Where that program is pinned: on a BPF file system
+    #[arg(long, value_name = "DIRECTORY", default_value = PIN_DIR)]
+    bpf_dir: PathBuf,
+    /// Do without the limit on TCP segments in the modes ipip and gue, and so without nftables
     #[arg(long, requires = "mode")]
     no_clamp: bool,
 }
@@ -75,9 +85,19 @@ impl SetupArguments {
     pub(crate) fn wish(&self) -> Option<Wish> {
         self.wish.wish()
     }
+
+    /// Where the program that takes packets out of tunnels is pinned.
+    pub(crate) fn pins(&self) -> &Path {
+        self.wish.pins()
+    }
 }
 
 impl WishArguments {
+    /// Where the program that takes packets out of tunnels is pinned.
+    pub(crate) fn pins(&self) -> &Path {
+        &self.bpf_dir
+    }
+
     /// None where nothing is named.
     pub(crate) fn wish(&self) -> Option<Wish> {
         Some(Wish {
@@ -85,6 +105,9 @@ impl WishArguments {
             vips: self.vips.iter().copied().collect(),
             interface: self.interface.clone(),
             address: self.address,
+            port: self.port,
+            program: self.program,
+            pins: self.bpf_dir.clone(),
             clamp: !self.no_clamp,
         })
     }

@@ -1,11 +1,15 @@
 //! A change to the host: the commands that make it, and the one that takes it back.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use super::clamp::{self, Segments};
 use super::facts::{Facts, Nft, Setting};
+use crate::decap;
 
 /// A program and its arguments.
 pub(crate) type Words = Vec<String>;
@@ -24,6 +28,15 @@ pub(crate) enum Change {
     Module { module: String, kind: String, settle: bool },
     /// An IPv6 tunnel takes something else out of its outer header.
     TunnelMode { device: String, before: String, after: String },
+    /// Our program takes packets of these VIPs out of tunnels to these addresses.
+    Decap {
+        interface: String,
+        pins: PathBuf,
+        mode: Mode,
+        port: u16,
+        addresses: BTreeSet<IpAddr>,
+        vips: BTreeSet<IpAddr>,
+    },
     /// Our table is written; `before` is the listing of one that was there.
     Clamp { before: Option<String>, after: Segments },
 }
@@ -52,6 +65,9 @@ impl Change {
                 [load].into_iter().chain(settled).collect()
             }
             Change::TunnelMode { device, after, .. } => vec![tunnel_mode(device, after)],
+            Change::Decap { interface, pins, mode, port, addresses, vips } => {
+                vec![decap::words(interface, pins, *mode, *port, addresses, vips)]
+            }
             Change::Clamp { after, .. } => vec![words(&["nft", &clamp::replace(after)])],
         }
     }
@@ -75,6 +91,9 @@ impl Change {
                 let ours = now.link(device).is_some_and(|link| link.tunnel_mode.as_ref() == Some(after));
                 run_if(ours, tunnel_mode(device, before))
             }
+            Change::Decap { interface, pins, .. } => {
+                run_if(now.decap.contains_key(interface), decap::words_to_end(interface, pins))
+            }
             Change::Clamp { before, .. } => undo_clamp(now, before.as_deref()),
         }
     }
@@ -86,6 +105,7 @@ impl Change {
                 (a, x) == (b, y)
             }
             (Change::TunnelMode { device: a, .. }, Change::TunnelMode { device: b, .. }) => a == b,
+            (Change::Decap { interface: a, .. }, Change::Decap { interface: b, .. }) => a == b,
             (Change::Clamp { .. }, Change::Clamp { .. }) => true,
             _ => self == other,
         }

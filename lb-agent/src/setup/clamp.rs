@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::Mode;
+
 /// Our table, with its family.
 pub(crate) const TABLE: &str = "inet understudy_agent";
 const CHAIN: &str = "replies";
@@ -12,18 +14,27 @@ const CHAIN: &str = "replies";
 const IPV4_HEADER: u32 = 20;
 const IPV6_HEADER: u32 = 40;
 const TCP_HEADER: u32 = 20;
+const UDP_HEADER: u32 = 8;
 
 /// The largest segment that may be sent to each VIP, in bytes.
 pub(crate) type Segments = BTreeMap<IpAddr, u32>;
 
-/// Bytes that an outer header of this family takes.
-pub(crate) fn outer_header(outer_is_v6: bool) -> u32 {
-    if outer_is_v6 { IPV6_HEADER } else { IPV4_HEADER }
+/// Bytes that the outer headers take in this mode, with an outer IP header of this family.
+pub(crate) fn outer_headers(mode: Mode, outer_is_v6: bool) -> u32 {
+    match mode {
+        Mode::Dsr => 0,
+        Mode::Ipip => ip_header(outer_is_v6),
+        Mode::Gue => ip_header(outer_is_v6) + UDP_HEADER,
+    }
 }
 
-/// The largest TCP segment for a VIP whose packets come in an outer header, through a link of this MTU, in bytes.
-pub(crate) fn largest_segment(mtu: u32, vip: IpAddr, outer_is_v6: bool) -> u32 {
-    mtu.saturating_sub(outer_header(outer_is_v6) + outer_header(vip.is_ipv6()) + TCP_HEADER)
+fn ip_header(is_v6: bool) -> u32 {
+    if is_v6 { IPV6_HEADER } else { IPV4_HEADER }
+}
+
+/// The largest TCP segment for a VIP whose packets come in outer headers, through a link of this MTU, in bytes.
+pub(crate) fn largest_segment(mtu: u32, vip: IpAddr, mode: Mode, outer_is_v6: bool) -> u32 {
+    mtu.saturating_sub(outer_headers(mode, outer_is_v6) + ip_header(vip.is_ipv6()) + TCP_HEADER)
 }
 
 /// What tells nft to have this table instead of the one that may be there, in one transaction.
@@ -90,11 +101,13 @@ mod tests {
 
     #[test]
     fn what_is_left_of_the_mtu_is_the_largest_segment() {
-        assert_eq!(largest_segment(1500, ip("192.0.2.100"), false), 1440);
-        assert_eq!(largest_segment(1500, ip("192.0.2.100"), true), 1420);
-        assert_eq!(largest_segment(1500, ip("2001:db8::100"), true), 1400);
-        assert_eq!(largest_segment(9000, ip("2001:db8::100"), true), 8900);
-        assert_eq!(largest_segment(10, ip("2001:db8::100"), true), 0, "no overflow");
+        assert_eq!(largest_segment(1500, ip("192.0.2.100"), Mode::Ipip, false), 1440);
+        assert_eq!(largest_segment(1500, ip("192.0.2.100"), Mode::Ipip, true), 1420);
+        assert_eq!(largest_segment(1500, ip("2001:db8::100"), Mode::Ipip, true), 1400);
+        assert_eq!(largest_segment(9000, ip("2001:db8::100"), Mode::Ipip, true), 8900);
+        assert_eq!(largest_segment(1500, ip("192.0.2.100"), Mode::Gue, false), 1432);
+        assert_eq!(largest_segment(1500, ip("2001:db8::100"), Mode::Gue, true), 1392);
+        assert_eq!(largest_segment(10, ip("2001:db8::100"), Mode::Ipip, true), 0, "no overflow");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decap::Decap;
+
 /// The loopback interface.
 pub(crate) const LOOPBACK: &str = "lo";
 /// The settings that hold for every interface, beside each one's own.
@@ -24,6 +26,8 @@ pub(crate) struct Facts {
     /// Of each kernel module that was asked about: why it cannot be loaded, if it cannot.
     pub(crate) modules: BTreeMap<String, Result<(), String>>,
     pub(crate) nft: Nft,
+    /// What our program takes out of tunnels, by interface.
+    pub(crate) decap: BTreeMap<String, Decap>,
     /// Where TCP connections are accepted.
     pub(crate) listeners: Vec<SocketAddr>,
     /// `udevadm` is there: new interfaces get their settings a moment after they appear.
@@ -39,7 +43,10 @@ pub(crate) struct Link {
     pub(crate) up: bool,
     /// It answers ARP, as links to other hosts do.
     pub(crate) arp: bool,
+    pub(crate) ifindex: u32,
     pub(crate) mtu: u32,
+    /// It has an XDP program, whoever's.
+    pub(crate) xdp: bool,
     /// What the kernel calls this sort of interface, if it has a word for it: `ipip`, `ip6tnl`, `dummy`...
     pub(crate) kind: Option<String>,
     /// What an `ip6tnl` takes out of its outer header: `ip6ip6`, `ipip6` or `any`.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::facts::{Facts, Link, Nft, Setting, Settings};
 use super::host::Host;
 use super::{Mode, Wish, clamp};
+use crate::decap::{PIN_DIR, Tunnels};
 
 /// A host in memory.
 #[derive(Clone, Debug)]
@@ -55,9 +56,13 @@ pub(crate) fn own_settings(ignore: u32, announce: u32, filter: u32) -> BTreeMap<
 
 /// What is wished, without more words.
 pub(crate) fn wish(mode: &str, vips: &[&str]) -> Wish {
-    let mode = if mode == "ipip" { Mode::Ipip } else { Mode::Dsr };
+    let mode = match mode {
+        "ipip" => Mode::Ipip,
+        "gue" => Mode::Gue,
+        _ => Mode::Dsr,
+    };
     let vips = vips.iter().map(|vip| vip.parse().unwrap()).collect();
-    Wish { mode, vips, interface: None, address: None, clamp: true }
+    Wish { mode, vips, interface: None, address: None, port: 6080, program: false, pins: PIN_DIR.into(), clamp: true }
 }
 
 impl Fake {
@@ -90,8 +95,30 @@ impl Fake {
             ["modprobe", "-r", module] => self.unload(module),
             ["modprobe", module] => self.load(module),
             ["udevadm", "settle"] => {}
+            ["lb-agent", "decap", "--interface", interface, "--detach"] => {
+                self.facts.decap.remove(*interface);
+            }
+            ["lb-agent", "decap", "--interface", interface, rest @ ..] => self.take_out(interface, rest)?,
             ["nft", text] => self.facts.nft = Nft::Works(table(text)),
             other => bail!("unknown command {other:?}"),
+        }
+        Ok(())
+    }
+
+    /// As `lb-agent decap --interface INTERFACE` does, with these words after it.
+    fn take_out(&mut self, interface: &str, words: &[&str]) -> anyhow::Result<()> {
+        let decap = self.facts.decap.entry(interface.to_owned()).or_default();
+        let (mut option, mut tunnels) = ("", Tunnels::default());
+        for &word in words {
+            match (option, word) {
+                (_, word) if word.starts_with("--") => option = word,
+                ("--mode", "ipip") => tunnels.ipip = true,
+                ("--mode", _) => {}
+                ("--port", port) => tunnels.gue = Some(port.parse()?),
+                ("--address", address) => drop(decap.endpoints.insert(address.parse()?, tunnels)),
+                ("--vip", vip) => drop(decap.vips.insert(vip.parse()?)),
+                other => bail!("unknown words {other:?}"),
+            }
         }
         Ok(())
     }

@@ -13,11 +13,13 @@ use super::change::typed;
 use super::clamp;
 use super::facts::{Facts, LOOPBACK, Link, Nft, Setting, Settings};
 use super::plan::TUNNELS;
+use crate::decap;
 use crate::measure::default_interfaces;
 
 /// Where programs for administration lie, beside PATH.
 const MORE_PLACES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const IPV4_SETTINGS: &str = "/proc/sys/net/ipv4/conf";
+const OWN_NAME: &str = "lb-agent";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A socket that accepts connections, in /proc/net/tcp.
 const LISTENING: &str = "0A";
@@ -32,17 +34,30 @@ pub(crate) trait Host {
 
 /// The host that this program runs on.
 #[derive(Debug)]
-pub(crate) struct System;
+pub(crate) struct System {
+    /// Where the program that takes packets out of tunnels is pinned.
+    pins: PathBuf,
+}
+
+impl System {
+    pub(crate) fn new(pins: &Path) -> System {
+        System { pins: pins.to_owned() }
+    }
+}
 
 impl Host for System {
     fn facts(&self) -> anyhow::Result<Facts> {
+        let links = links()?;
+        let interfaces = links.iter().map(|link| (link.name.as_str(), link.ifindex));
+        let decap = decap::look(&self.pins, interfaces)?;
         Ok(Facts {
-            links: links()?,
+            links,
             default_interfaces: default_interfaces(&read("/proc/self/net/route"), &read("/proc/self/net/ipv6_route")),
             settings: settings()?,
             ipv6: read(&format!("/proc/sys/net/ipv6/conf/{LOOPBACK}/disable_ipv6")).trim() == "0",
             modules: TUNNELS.map(|tunnel| (tunnel.module.to_owned(), loadable(tunnel.module))).into(),
             nft: nft()?,
+            decap,
             listeners: ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
                 .iter()
                 .flat_map(|path| listeners(&read(path)))
@@ -69,9 +84,18 @@ fn read(path: &str) -> String {
 fn output(words: &[String]) -> anyhow::Result<Output> {
     let Some((program, arguments)) = words.split_first() else { bail!("an empty command") };
     let path = std::env::join_paths(places()).context("PATH cannot be used")?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(executable(program)?);
     command.args(arguments).env("PATH", path).env("LC_ALL", "C").stdin(Stdio::null());
     command.output().with_context(|| format!("cannot run `{}`: is {program} installed?", typed(words)))
+}
+
+/// This program is run as it is, wherever it lies.
+fn executable(program: &str) -> anyhow::Result<PathBuf> {
+    if program == OWN_NAME {
+        std::env::current_exe().context("cannot tell where lb-agent is")
+    } else {
+        Ok(program.into())
+    }
 }
 
 fn said(output: &Output) -> String {
@@ -103,10 +127,13 @@ fn links() -> anyhow::Result<Vec<Link>> {
 #[derive(Deserialize)]
 struct Shown {
     ifname: String,
+    ifindex: u32,
     flags: Vec<String>,
     mtu: u32,
     link_type: String,
     linkinfo: Option<ShownKind>,
+    /// The XDP program.
+    xdp: Option<serde_json::Value>,
     #[serde(default)]
     addr_info: Vec<ShownAddress>,
 }
@@ -143,7 +170,9 @@ fn link(shown: Shown) -> Link {
     Link {
         up: flag("UP"),
         arp: shown.link_type == "ether" && !flag("NOARP"),
+        ifindex: shown.ifindex,
         mtu: shown.mtu,
+        xdp: shown.xdp.is_some(),
         kind,
         tunnel_mode: data.and_then(|data| data.proto),
         addresses: shown.addr_info.iter().filter_map(|one| Some((one.local?, one.prefixlen?))).collect(),
@@ -228,11 +257,11 @@ mod tests {
     #[test]
     fn links_are_read_from_what_ip_prints() {
         let json = r#"[{},
-            {"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"link_type":"loopback",
+            {"ifname":"lo","ifindex":1,"flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"link_type":"loopback",
              "addr_info":[{"local":"192.0.2.100","prefixlen":32},{"local":"::1","prefixlen":128}]},
-            {"ifname":"eth0","flags":["BROADCAST","MULTICAST"],"mtu":1500,"link_type":"ether","linkinfo":{"info_kind":"veth"}},
-            {"ifname":"d0","flags":["NOARP"],"mtu":1500,"link_type":"ether","linkinfo":{"info_kind":"dummy"}},
-            {"ifname":"ip6tnl0","flags":["NOARP"],"mtu":1452,"link_type":"tunnel6",
+            {"ifname":"eth0","ifindex":2,"flags":["BROADCAST","MULTICAST"],"mtu":1500,"link_type":"ether","linkinfo":{"info_kind":"veth"}},
+            {"ifname":"d0","ifindex":3,"flags":["NOARP"],"mtu":1500,"link_type":"ether","linkinfo":{"info_kind":"dummy"}},
+            {"ifname":"ip6tnl0","ifindex":4,"flags":["NOARP"],"mtu":1452,"link_type":"tunnel6",
              "linkinfo":{"info_kind":"ip6tnl","info_data":{"proto":"ip6ip6","remote":"any"}},"addr_info":[{}]}]"#;
         let links = parse_links(json.as_bytes()).unwrap();
         let names: Vec<(&str, bool, bool)> = links.iter().map(|link| (link.name.as_str(), link.up, link.arp)).collect();
@@ -267,7 +296,7 @@ mod tests {
 
     #[test]
     fn this_host_can_be_looked_at() {
-        let facts = System.facts().unwrap();
+        let facts = System::new(Path::new(decap::PIN_DIR)).facts().unwrap();
         assert!(facts.link(LOOPBACK).is_some());
         assert!(facts.settings.contains_key("all"));
         assert!(!facts.boot.is_empty());

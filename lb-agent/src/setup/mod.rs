@@ -21,7 +21,7 @@ mod undo;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -32,6 +32,8 @@ use host::{Host as _, System};
 pub(crate) use plan::Unclear;
 use record::Keeper;
 
+use crate::decap::PIN_DIR;
+
 /// How packets come from the load balancer, as its configuration has it for the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,13 +42,16 @@ pub(crate) enum Mode {
     Dsr,
     /// In an outer IP header to this host's address
     Ipip,
+    /// In an outer IP and a UDP header to this host's address
+    Gue,
 }
 
 impl Mode {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Mode::Dsr => "dsr",
             Mode::Ipip => "ipip",
+            Mode::Gue => "gue",
         }
     }
 }
@@ -60,24 +65,42 @@ pub(crate) struct Wish {
     pub(crate) interface: Option<String>,
     /// Of this host, as the load balancers have it.
     pub(crate) address: Option<IpAddr>,
+    /// The UDP port of mode `gue`; a record of an older version has none.
+    #[serde(default = "gue_port")]
+    pub(crate) port: u16,
+    /// Packets are taken out of tunnels by our own program, even where the kernel has a module for that.
+    #[serde(default)]
+    pub(crate) program: bool,
+    /// Where that program is pinned.
+    #[serde(default = "pins")]
+    pub(crate) pins: PathBuf,
     /// Whether TCP segments are kept small enough for the tunnel.
     pub(crate) clamp: bool,
+}
+
+fn pins() -> PathBuf {
+    PIN_DIR.into()
+}
+
+fn gue_port() -> u16 {
+    lb_common::GUE_PORT
 }
 
 /// Does what the command line says.
 pub(crate) fn run(arguments: &SetupArguments) -> anyhow::Result<ExitCode> {
     let mut say = |line: &str| println!("{line}");
+    let mut system = System::new(arguments.pins());
     match arguments.wish() {
-        None => undo::undo(&mut System, &Keeper::open(&arguments.state_dir)?, &mut say).map(|()| ExitCode::SUCCESS),
+        None => undo::undo(&mut system, &Keeper::open(&arguments.state_dir)?, &mut say).map(|()| ExitCode::SUCCESS),
         Some(wish) if arguments.apply => {
-            apply::apply(&mut System, &wish, &Keeper::open(&arguments.state_dir)?, &mut say).map(|()| ExitCode::SUCCESS)
+            apply::apply(&mut system, &wish, &Keeper::open(&arguments.state_dir)?, &mut say).map(|()| ExitCode::SUCCESS)
         }
-        Some(wish) => dry_run(&wish, &arguments.state_dir),
+        Some(wish) => dry_run(&wish, &system, &arguments.state_dir),
     }
 }
 
-fn dry_run(wish: &Wish, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let steps = plan::plan(wish, &System.facts()?)?;
+fn dry_run(wish: &Wish, system: &System, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let steps = plan::plan(wish, &system.facts()?)?;
     print!("{}", show::dry_run(wish, &steps, state_dir));
     Ok(if plan::blocked(&steps).next().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -49,7 +49,9 @@ fn everything() -> Wish {
 
 #[test]
 fn a_second_apply_changes_nothing_and_undo_restores_all() {
-    for wish in [wish("dsr", &["192.0.2.100"]), wish("ipip", &["192.0.2.100"]), everything()] {
+    let by_program = Wish { program: true, ..everything() };
+    let gue = wish("gue", &["192.0.2.100", "2001:db8::100"]);
+    for wish in [wish("dsr", &["192.0.2.100"]), wish("ipip", &["192.0.2.100"]), everything(), by_program, gue] {
         let mut stage = Stage::new(strict());
         stage.apply(&wish).unwrap();
         let (ran, applied, record) = (stage.host.ran.clone(), stage.host.facts.clone(), stage.keeper().load().unwrap());
@@ -189,10 +191,13 @@ fn vips_add_up_and_go_together() {
 fn nothing_is_changed_when_something_is_in_the_way() {
     let mut facts = bare();
     facts.modules.insert("ipip".to_owned(), Err("Module ipip not found".to_owned()));
+    facts.links[1].xdp = true;
     let mut stage = Stage::new(facts);
     let error = stage.apply(&wish("ipip", &["192.0.2.100"])).unwrap_err().to_string();
     assert!(
-        error.starts_with("nothing was changed, since this is in the way:\nthere is a tunnel interface tunl0\n"),
+        error.starts_with(
+            "nothing was changed, since this is in the way:\na program on eth0 takes packets for the VIPs"
+        ),
         "{error}"
     );
     assert_eq!(stage.host.ran, [""; 0]);

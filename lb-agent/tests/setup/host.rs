@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use anyhow::{Context as _, Result, ensure};
-use lb_lab::{Namespace, Run, output};
+use lb_lab::{Namespace, Run, mount_bpffs, output};
 use serde_json::Value;
 
 /// Its addresses on `eth0`, whose networks every test has.
@@ -16,13 +16,16 @@ pub const ADDRESSES: [&str; 2] = ["192.0.2.21", "2001:db8::21"];
 pub struct Host {
     pub namespace: Namespace,
     state_dir: PathBuf,
+    bpf_dir: PathBuf,
 }
 
 impl Host {
     /// One whose `eth0` is still to come.
     pub fn new(run: &Run) -> Result<Host> {
         let namespace = Namespace::new(run, "bare")?;
-        let host = Host { namespace, state_dir: run.dir().join("bare-state") };
+        let bpffs = run.dir().join("bare-bpf");
+        mount_bpffs(&bpffs)?;
+        let host = Host { namespace, state_dir: run.dir().join("bare-state"), bpf_dir: bpffs.join("understudy-agent") };
         for setting in ["arp_ignore", "arp_announce", "rp_filter"] {
             for place in ["all", "default", "lo"] {
                 host.set(place, setting, 0)?;
@@ -43,10 +46,22 @@ impl Host {
         self.namespace.sysctl(&format!("net/ipv4/conf/{place}/{setting}"), &value.to_string())
     }
 
-    /// Runs `lb-agent` on it with these space-separated words; the state directory is added.
+    /// Runs `lb-agent` on it with these space-separated words; the directories for state and pins are added.
     pub fn lb_agent(&self, words: &str) -> Result<Output> {
         let mut command = self.namespace.command(env!("CARGO_BIN_EXE_lb-agent"));
-        command.args(words.split_whitespace()).arg("--state-dir").arg(&self.state_dir);
+        command
+            .args(words.split_whitespace())
+            .arg("--state-dir")
+            .arg(&self.state_dir)
+            .arg("--bpf-dir")
+            .arg(&self.bpf_dir);
+        command.output().context("cannot run lb-agent")
+    }
+
+    /// Runs `lb-agent decap` on it with these words; the directory for pins is added.
+    pub fn decap(&self, words: &str) -> Result<Output> {
+        let mut command = self.namespace.command(env!("CARGO_BIN_EXE_lb-agent"));
+        command.arg("decap").args(words.split_whitespace()).arg("--bpf-dir").arg(&self.bpf_dir);
         command.output().context("cannot run lb-agent")
     }
 

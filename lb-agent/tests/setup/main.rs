@@ -2,6 +2,7 @@
 //! `lb-agent`.
 
 mod command_line;
+mod decap;
 mod dsr;
 mod host;
 mod ipip;

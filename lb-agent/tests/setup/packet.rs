@@ -2,14 +2,18 @@
 
 use std::fs::File;
 use std::io::{Error, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lb_lab::Namespace;
+use socket2::{Domain, Protocol, Socket, Type};
 
 const TCP: u8 = 6;
+const PROTOCOL_IPV4: i32 = 4;
+/// Of linux/udp.h.
+const UDP_NO_CHECK6_TX: libc::c_int = 101;
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 /// The TCP option that says the largest segment.
@@ -48,7 +52,8 @@ fn request(name: &str) -> libc::ifreq {
     request
 }
 
-fn syn(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
+/// An IPv4 packet with a SYN that offers the client's largest segments.
+pub fn syn(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
     let mut tcp = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
     tcp.extend([0, 0, 0, 1, 0, 0, 0, 0, 6 << 4, SYN, 0xff, 0xff, 0, 0, 0, 0, MAX_SEGMENT, 4, 0x05, 0xb4]);
     let pseudo = [from.ip().octets(), to.ip().octets(), [0, TCP, 0, tcp.len() as u8]].concat();
@@ -68,6 +73,51 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
+}
+
+/// Sends packets in outer headers from a namespace.
+pub struct Sender {
+    /// The kernel writes the outer IP header: protocol 4 follows.
+    ipip: Socket,
+    gue: UdpSocket,
+    gue6: UdpSocket,
+}
+
+impl Sender {
+    pub fn new(namespace: &Namespace) -> Result<Sender> {
+        namespace.run(|| {
+            let ipip = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL_IPV4)))?;
+            let gue = UdpSocket::bind("0.0.0.0:0")?;
+            // As load balancers send: without a checksum.
+            allow(&gue, libc::SOL_SOCKET, libc::SO_NO_CHECK)?;
+            let gue6 = UdpSocket::bind("[::]:0")?;
+            allow(&gue6, libc::IPPROTO_UDP, UDP_NO_CHECK6_TX)?;
+            Ok(Sender { ipip, gue, gue6 })
+        })
+    }
+
+    /// In an outer IPv4 header.
+    pub fn ipip(&self, to: Ipv4Addr, packet: &[u8]) -> Result<()> {
+        self.ipip.send_to(packet, &SocketAddrV4::new(to, 0).into())?;
+        Ok(())
+    }
+
+    /// In an outer IP and a UDP header.
+    pub fn gue(&self, to: SocketAddr, packet: &[u8]) -> Result<()> {
+        let socket = if to.is_ipv4() { &self.gue } else { &self.gue6 };
+        socket.send_to(packet, to)?;
+        Ok(())
+    }
+}
+
+fn allow(socket: &UdpSocket, level: libc::c_int, option: libc::c_int) -> Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the value is of the size that is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size_of_val(&on) as libc::socklen_t)
+    };
+    ensure!(result == 0, "cannot set a socket option: {}", Error::last_os_error());
+    Ok(())
 }
 
 /// Sees every TCP packet that a namespace gets.

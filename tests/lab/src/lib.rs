@@ -45,7 +45,7 @@ pub use process::{Process, wait_for};
 pub use real::WebServer;
 pub use realtime::{Rank, prefer, wait_readable};
 pub use reports::{KEYS, key_file, takes_reports, write_key_file, write_keys};
-pub use run::{RUN_ROOT, Run, kept_runs, require_root, take_down_all};
+pub use run::{RUN_ROOT, Run, kept_runs, mount_bpffs, require_root, take_down_all};
 pub use serial::{Faults, SerialLine};
 pub use topology::{MAX_MTU, Network, Plan, Shape};
 pub use watch::{BOTH, Look, WATCH_PERIOD, Watch, Watched, longest_both};

@@ -218,8 +218,8 @@ fn mounts_below(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(below)
 }
 
-/// Mounts a BPF file system on `dir`, which is created.
-pub(crate) fn mount_bpffs(dir: &Path) -> Result<()> {
+/// Mounts a BPF file system on `dir`, which is created. It goes with the run whose directory it is in.
+pub fn mount_bpffs(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let target = c_path(dir)?;
     // SAFETY: all pointers are to NUL-terminated strings that outlive the call; no data is given.

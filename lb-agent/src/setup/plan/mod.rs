@@ -70,7 +70,7 @@ pub(crate) fn plan(wish: &Wish, facts: &Facts) -> Result<Vec<Step>, Unclear> {
         steps.extend(silence(interface, facts));
         steps.extend((wish.mode == Mode::Dsr).then(|| loose(interface, facts)).flatten());
     }
-    if wish.mode == Mode::Ipip {
+    if wish.mode != Mode::Dsr {
         steps.extend(tunnel::steps(wish, interface, facts)?);
     }
     steps.push(is_up(LOOPBACK, facts, "addresses on an interface that is down are not used"));

@@ -281,9 +281,10 @@ fn what_the_host_cannot_do_is_in_the_way() {
     let only = wish("ipip", &["192.0.2.100"]);
     let mut facts = bare();
     facts.modules.insert("ipip".to_owned(), Err("Module ipip not found".to_owned()));
+    facts.links[1].xdp = true;
     facts.nft = Nft::Missing;
     let all = obstacles(&only, &facts);
-    assert!(all.contains("the kernel module ipip cannot be loaded: Module ipip not found"), "{all}");
+    assert!(all.contains("another XDP program is there"), "{all}");
     assert!(all.contains("there is no program nft") && all.contains("--no-clamp"), "{all}");
     let without = Wish { clamp: false, ..only.clone() };
     assert!(!obstacles(&without, &facts).contains("nft"));
@@ -300,6 +301,47 @@ fn what_the_host_cannot_do_is_in_the_way() {
     assert!(obstacles(&only, &facts).contains("there is no such interface"));
     let foreign = Wish { address: Some("192.0.2.22".parse().unwrap()), ..wish("dsr", &["192.0.2.100"]) };
     assert!(obstacles(&foreign, &bare()).contains("192.0.2.22 is an address of this host\n  now: no interface has it"));
+}
+
+#[test]
+fn a_program_takes_packets_out_where_the_kernel_has_no_tunnel() {
+    let decap = |wish: &Wish, facts: &Facts| {
+        commands(wish, facts).into_iter().filter(|command| command.starts_with("lb-agent")).collect::<Vec<_>>()
+    };
+    let mut facts = bare();
+    facts.links[1].addresses.push(("fe80::1".parse().unwrap(), 64));
+    facts.links[1].addresses.push(("192.0.2.22".parse().unwrap(), 24));
+    let ipip = wish("ipip", &["192.0.2.100"]);
+    assert_eq!(decap(&ipip, &facts), [""; 0], "the kernel has a module");
+    let by_program = "lb-agent decap --interface eth0 --mode ipip --address 192.0.2.21 192.0.2.22 --vip 192.0.2.100";
+    assert_eq!(decap(&Wish { program: true, ..ipip.clone() }, &facts), [by_program]);
+    facts.modules.insert("ipip".to_owned(), Err("Module ipip not found".to_owned()));
+    assert_eq!(decap(&ipip, &facts), [by_program]);
+    assert!(!commands(&ipip, &facts).iter().any(|command| command.contains("modprobe")));
+
+    let mut gue = wish("gue", &["192.0.2.100", "2001:db8::100"]);
+    gue.pins = "/sys/fs/bpf/x".into();
+    let every = "lb-agent decap --interface eth0 --mode gue --port 6080 --address 192.0.2.21 192.0.2.22 2001:db8::21 \
+                 --vip 192.0.2.100 2001:db8::100 --bpf-dir /sys/fs/bpf/x";
+    assert_eq!(decap(&gue, &facts), [every]);
+    gue.address = Some("2001:db8::21".parse().unwrap());
+    let one = "lb-agent decap --interface eth0 --mode gue --port 6080 --address 2001:db8::21 \
+               --vip 192.0.2.100 2001:db8::100 --bpf-dir /sys/fs/bpf/x";
+    assert_eq!(decap(&gue, &facts), [one]);
+
+    gue.address = None;
+    facts.links[1].addresses.retain(|(address, _)| address.is_ipv4());
+    let none = obstacles(&gue, &facts);
+    assert!(none.contains("eth0 has no address that a tunnel could end at") && none.contains("--address"), "{none}");
+}
+
+#[test]
+fn what_comes_out_of_the_program_is_filtered_as_what_comes_in() {
+    let mut facts = filtering(&[("all", 1)]);
+    let gue = Wish { interface: Some("eth0".to_owned()), ..wish("gue", &["192.0.2.100"]) };
+    assert_eq!(filters(commands(&gue, &facts)), [""; 0], "answers go out the same way");
+    facts.default_interfaces = vec!["eth1".to_owned()];
+    assert_eq!(filters(commands(&gue, &facts)), ["sysctl -w net.ipv4.conf.eth0.rp_filter=2"]);
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! What `ipip` needs beside the VIP: a tunnel interface that takes the outer header off, and small enough segments.
+//! What `ipip` and `gue` need beside the VIP: something that takes the outer headers off, and small enough segments.
+//!
+//! A tunnel interface of the kernel's does it for `ipip`, where its module is at hand; else a program of our own.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{State, Step, Unclear, is_up, set};
-use crate::setup::Wish;
+use super::{State, Step, Unclear, is_up, loose, set};
 use crate::setup::change::Change;
 use crate::setup::clamp::{self, Segments};
 use crate::setup::facts::{ALL, Facts, LOOPBACK, Link, Nft, Setting};
+use crate::setup::{Mode, Wish};
 
 /// A tunnel interface that takes in packets of any sender, and the kernel module that brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +38,23 @@ pub(super) fn steps(wish: &Wish, interface: &str, facts: &Facts) -> Result<Vec<S
     let outers = wish.vips.iter().map(|vip| Ok((*vip, outer_is_v6(*vip, wish.address, link)?)));
     let outers = outers.collect::<Result<Vec<(IpAddr, bool)>, Unclear>>()?;
     let mut steps = Vec::new();
+    let mut by_program = BTreeSet::new();
     for (tunnel, is_v6) in TUNNELS.into_iter().zip([false, true]) {
         let vips: Vec<IpAddr> = outers.iter().filter(|(_, outer)| *outer == is_v6).map(|(vip, _)| *vip).collect();
-        if !vips.is_empty() {
+        if needs_program(wish, tunnel, facts) {
+            by_program.extend(vips);
+        } else if !vips.is_empty() {
             steps.extend(tunnel_steps(tunnel, &vips, facts));
         }
     }
+    if !by_program.is_empty() {
+        let families = outers.iter().filter(|(vip, _)| by_program.contains(vip)).map(|(_, is_v6)| *is_v6).collect();
+        steps.extend(program_steps(wish, interface, &families, by_program, facts));
+    }
     if wish.clamp {
         let mtu = link.map_or(0, |link| link.mtu);
-        let segments = outers.iter().map(|(vip, outer)| (*vip, clamp::largest_segment(mtu, *vip, *outer))).collect();
+        let segments =
+            outers.iter().map(|(vip, outer)| (*vip, clamp::largest_segment(mtu, *vip, wish.mode, *outer))).collect();
         steps.push(clamped(segments, facts));
     }
     Ok(steps)
@@ -57,6 +68,62 @@ pub(crate) fn outer_is_v6(vip: IpAddr, own: Option<IpAddr>, link: Option<&Link>)
         Some(own) => Ok(own.is_ipv6()),
         None => Ok(vip.is_ipv6() || !has_v4),
     }
+}
+
+/// Whether only a program of our own can take the outer headers off.
+fn needs_program(wish: &Wish, tunnel: Tunnel, facts: &Facts) -> bool {
+    let has_device = facts.link(tunnel.device).is_some();
+    let has_module = facts.modules.get(tunnel.module).is_some_and(Result::is_ok);
+    wish.mode == Mode::Gue || wish.program || !(has_device || has_module)
+}
+
+/// The steps for VIPs whose packets our program takes out; `families` are those of the outer headers, true for IPv6.
+fn program_steps(
+    wish: &Wish,
+    interface: &str,
+    families: &BTreeSet<bool>,
+    vips: BTreeSet<IpAddr>,
+    facts: &Facts,
+) -> Vec<Step> {
+    // To the kernel the packets come in by this interface, as in mode dsr.
+    let filter = vips.iter().any(IpAddr::is_ipv4).then(|| loose(interface, facts)).flatten();
+    filter.into_iter().chain([taken_out(wish, interface, families, vips, facts)]).collect()
+}
+
+fn taken_out(wish: &Wish, interface: &str, families: &BTreeSet<bool>, vips: BTreeSet<IpAddr>, facts: &Facts) -> Step {
+    let addresses = ends(wish, interface, families, facts);
+    let what = format!("a program on {interface} takes packets for the VIPs out of tunnels ({})", wish.mode.name());
+    let why = "the outer headers have to come off, and the kernel has no tunnel interface for them";
+    let there = facts.decap.get(interface);
+    if families.iter().any(|is_v6| !addresses.iter().any(|address| address.is_ipv6() == *is_v6)) {
+        let fix = "give this host's address as the load balancers have it with --address".to_owned();
+        return Step::blocked(what, why, format!("{interface} has no address that a tunnel could end at"), vec![fix]);
+    }
+    let now = match there {
+        Some(program) if program.has(wish.mode, wish.port, &addresses, &vips) => return Step::so(what, why),
+        Some(_) => "it does so for others only",
+        None if facts.link(interface).is_some_and(|link| link.xdp) => {
+            let fix = format!("let it go (`ip link set dev {interface} xdp off`), or use another interface");
+            return Step::blocked(what, why, "another XDP program is there".to_owned(), vec![fix]);
+        }
+        None => "there is none",
+    };
+    let pins = wish.pins.clone();
+    let change =
+        Change::Decap { interface: interface.to_owned(), pins, mode: wish.mode, port: wish.port, addresses, vips };
+    Step::todo(what, why, now.to_owned(), change)
+}
+
+/// Where tunnels end: at the address that was named, or at all that the interface has of a family, but VIPs and those of the link alone.
+fn ends(wish: &Wish, interface: &str, families: &BTreeSet<bool>, facts: &Facts) -> BTreeSet<IpAddr> {
+    if let Some(address) = wish.address {
+        return BTreeSet::from([address]);
+    }
+    let own = facts.link(interface).into_iter().flat_map(|link| &link.addresses).map(|(address, _)| *address);
+    let is_of_the_link = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    own.filter(|address| families.contains(&address.is_ipv6()) && !is_of_the_link(address))
+        .filter(|address| !wish.vips.contains(address))
+        .collect()
 }
 
 fn tunnel_steps(tunnel: Tunnel, vips: &[IpAddr], facts: &Facts) -> Vec<Step> {
@@ -79,23 +146,8 @@ fn is_there(tunnel: Tunnel, facts: &Facts) -> Step {
     if facts.link(device).is_some() {
         return Step::so(what, why);
     }
-    let reason = match facts.modules.get(module) {
-        Some(Ok(())) => {
-            let change = Change::Module { module: module.to_owned(), kind: kind.to_owned(), settle: facts.udev };
-            return Step::todo(what, why, format!("the kernel module {module} is not loaded"), change);
-        }
-        Some(Err(reason)) => reason.as_str(),
-        None => "nobody has looked",
-    };
-    let now = format!("there is none, and the kernel module {module} cannot be loaded: {reason}");
-    let install =
-        format!("install the modules of the running kernel with {module} among them, or boot a kernel that has it");
-    Step::blocked(
-        what,
-        why,
-        now,
-        vec![install, "or use mode dsr, where the load balancer is on the same link".to_owned()],
-    )
+    let change = Change::Module { module: module.to_owned(), kind: kind.to_owned(), settle: facts.udev };
+    Step::todo(what, why, format!("the kernel module {module} is not loaded"), change)
 }
 
 fn takes_any(device: &str, facts: &Facts) -> Step {
