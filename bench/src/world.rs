@@ -123,7 +123,7 @@ fn table() -> Result<SchedulingTable> {
 
 fn service(front: &Front) -> Service {
     let port = (front.extra == Extra::Reply).then_some(FIRST_PORT);
-    let member = |number| Member { real: name(Set::of(front), number), weight: None, port };
+    let member = |number| Member { real: name(Set::of(front), number), port, ..Member::default() };
     Service {
         name: front.service.to_owned(),
         vip: front.vip,

@@ -17,7 +17,11 @@ mod member;
 mod plan;
 mod saved;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 pub use agent::{Agent, SavedAgent};
 pub use member::{CheckHistory, Health, Member};
@@ -47,6 +51,8 @@ struct WatchedService {
     scheduling: Scheduling,
     /// By the real's name.
     members: BTreeMap<String, Member>,
+    /// Those that get flows only while the others cannot.
+    fallbacks: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +200,13 @@ impl Monitor {
             )
         };
         let members = service.reals.iter().map(|own| (own.real.clone(), member(&own.real)));
-        WatchedService { members: members.collect(), all_down: configured.all_down, scheduling: configured.scheduling }
+        let fallbacks = service.reals.iter().filter(|own| own.fallback).map(|own| own.real.clone());
+        WatchedService {
+            members: members.collect(),
+            fallbacks: fallbacks.collect(),
+            all_down: configured.all_down,
+            scheduling: configured.scheduling,
+        }
     }
 
     fn count_checked(&mut self) {

@@ -156,7 +156,7 @@ impl fmt::Display for Mode {
 }
 
 /// A real that a service sends flows to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// The real's name.
     pub real: String,
@@ -164,6 +164,8 @@ pub struct Member {
     pub weight: Option<u32>,
     /// The port at which it serves this service, where that is not the service's own; only in [`Mode::Nat`] and with a single port.
     pub port: Option<u16>,
+    /// It gets flows only while no real of the service that is not a fallback can: a sorry server.
+    pub fallback: bool,
 }
 
 /// A VIP, a protocol and ports, and the reals that serve them.

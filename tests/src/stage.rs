@@ -45,6 +45,8 @@ struct Service {
     protocol: &'static str,
     mode: &'static str,
     reals: Vec<String>,
+    /// Those of them that are fallbacks.
+    fallbacks: Vec<String>,
     /// The port at which the reals serve, where that is another.
     real_port: Option<u16>,
     lines: Vec<String>,
@@ -53,10 +55,12 @@ struct Service {
 impl Service {
     /// Its `reals`.
     fn members(&self) -> String {
-        let Some(port) = self.real_port else { return format!("{:?}", self.reals) };
-        let members: Vec<String> =
-            self.reals.iter().map(|real| format!("{{ name = {real:?}, port = {port} }}")).collect();
-        format!("[{}]", members.join(", "))
+        let port = self.real_port.map(|port| format!(", port = {port}")).unwrap_or_default();
+        let member = |real: &String| {
+            let fallback = if self.fallbacks.contains(real) { ", fallback = true" } else { "" };
+            format!("{{ name = {real:?}{port}{fallback} }}")
+        };
+        format!("[{}]", self.reals.iter().map(member).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -103,8 +107,8 @@ impl Config {
     pub fn service<S: AsRef<str>>(mut self, name: &str, vip: SocketAddr, kind: Kind, reals: &[S]) -> Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
         let (protocol, mode) = kind.words();
-        let (name, lines) = (name.to_string(), Vec::new());
-        self.services.push(Service { name, vip, protocol, mode, reals, real_port: None, lines });
+        let (name, fallbacks, lines) = (name.to_string(), Vec::new(), Vec::new());
+        self.services.push(Service { name, vip, protocol, mode, reals, fallbacks, real_port: None, lines });
         self
     }
 
@@ -113,6 +117,16 @@ impl Config {
     pub fn at_port(mut self, port: u16) -> Config {
         if let Some(service) = self.services.last_mut() {
             service.real_port = Some(port);
+        }
+        self
+    }
+
+    /// Has the service that was added last have this real, too, as a fallback.
+    #[must_use]
+    pub fn fallback(mut self, real: &str) -> Config {
+        if let Some(service) = self.services.last_mut() {
+            service.reals.push(real.to_owned());
+            service.fallbacks.push(real.to_owned());
         }
         self
     }

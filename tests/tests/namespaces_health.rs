@@ -135,6 +135,41 @@ fn a_real_whose_link_is_cut_gets_no_new_flow_once_it_is_down_and_the_others_keep
     cut.unwrap();
 }
 
+#[test]
+fn a_sorry_server_answers_while_no_other_real_is_up() {
+    let mut stage = Stage::set(plan(), |network| {
+        let mut reals = real_names(REALS);
+        let sorry = reals.pop().unwrap_or_default();
+        let config = Config::of(network).top("[scheduler]\ninterval = \"100ms\"\nslow_start = \"0s\"");
+        let config = config.top(&check("alive", ""));
+        let config = config.service("web", service(), Kind::TcpDsr, &reals);
+        config.line("checks = [\"alive\"]").fallback(&sorry)
+    })
+    .unwrap();
+    let sorry = real_name(REALS - 1);
+    let has_slots = |real: &TableReal| real.services.iter().any(|own| own.slots > 0);
+    stage.wait_for_real(&sorry, "up", |real| real.health == Health::Up).unwrap();
+    stage.wait_for_real(VICTIM, "up", |real| real.health == Health::Up && has_slots(real)).unwrap();
+    let client = stage.network.client.handle();
+    let ask = || {
+        let arrivals = Arrivals::start(&client, service());
+        arrivals.wait_for_more(MANY).unwrap();
+        arrivals.stop().unwrap()
+    };
+    let by_sorry = |arrivals: &[Arrival]| arrivals.iter().filter(|one| one.answer.as_deref() == Ok(&sorry)).count();
+    let while_up = ask();
+    assert_eq!(by_sorry(&while_up), 0);
+
+    for server in stage.web.drain(..usize::from(REALS) - 1) {
+        server.kill();
+    }
+    stage.wait_for_real(&sorry, "in use", has_slots).unwrap();
+    let while_down = ask();
+    assert_eq!(by_sorry(&while_down), while_down.len(), "{while_down:?}");
+    let status = stage.lbd.lbctl_json(&["status"]).unwrap().to_string();
+    assert!(status.contains("fallback of web") && status.contains(&format!("but {sorry}")), "{status}");
+}
+
 /// Slots of the victim, as `lbctl services` has them.
 fn slots(stage: &Stage) -> Result<u32> {
     let services = stage.lbd.lbctl_json(&["services"])?;

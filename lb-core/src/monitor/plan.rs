@@ -21,15 +21,18 @@ impl Monitor {
         let mut kept: BTreeSet<&str> = BTreeSet::new();
         for (name, service) in &self.services {
             let is_candidate = |real: &str| may_serve(name, real) && self.refuses(real).is_none();
-            let standing = self.standing(service, is_candidate);
-            let is_kept = standing == Standing::AllDown && service.all_down == AllDown::LastKnown;
+            let is_fallback = |real: &str| service.fallbacks.contains(real);
+            let standing = self.standing(service, |real| !is_fallback(real) && is_candidate(real));
+            let in_reserve = self.standing(service, |real| is_fallback(real) && is_candidate(real));
+            let is_down = standing.max(in_reserve) == Standing::AllDown;
+            let is_kept = is_down && service.all_down == AllDown::LastKnown;
             if is_kept {
-                kept.extend(service.members.keys().map(String::as_str));
+                kept.extend(service.members.keys().map(String::as_str).filter(|real| !is_fallback(real)));
             }
             let plan = ServicePlan {
                 fallback: if service.all_down == AllDown::Reset { Fallback::Reset } else { Fallback::Drop },
                 scheduling: service.scheduling,
-                without: if is_kept { BTreeSet::new() } else { self.without(service, standing) },
+                without: if is_kept { service.fallbacks.clone() } else { self.without(service, standing, in_reserve) },
             };
             if plan != ServicePlan::default() {
                 services.insert(name.clone(), plan);
@@ -58,12 +61,17 @@ impl Monitor {
         candidates.map(|(real, member)| Standing::of(self.health_in(real, member))).max().unwrap_or(Standing::AllDown)
     }
 
-    /// Who gets no new flows of the service.
-    fn without(&self, service: &WatchedService, standing: Standing) -> BTreeSet<String> {
-        let is_out = |real: &str, member: &Member| match self.health_in(real, member) {
-            Health::Down => true,
-            Health::Joining => standing != Standing::SomeJoining,
-            Health::Up | Health::Unchecked => false,
+    /// Who gets no new flows of the service; `in_reserve` is how its fallbacks stand, `standing` how the others do.
+    fn without(&self, service: &WatchedService, standing: Standing, in_reserve: Standing) -> BTreeSet<String> {
+        let is_out = |real: &str, member: &Member| {
+            let is_fallback = service.fallbacks.contains(real);
+            let peers = if is_fallback { in_reserve } else { standing };
+            match self.health_in(real, member) {
+                _ if is_fallback && standing != Standing::AllDown => true,
+                Health::Down => true,
+                Health::Joining => peers != Standing::SomeJoining,
+                Health::Up | Health::Unchecked => false,
+            }
         };
         service.members.iter().filter(|(real, member)| is_out(real, member)).map(|(real, _)| real.clone()).collect()
     }

@@ -27,7 +27,7 @@ fn real(name: &str, last: u8) -> Real {
 }
 
 fn service(name: &str, port: u16, reals: &[&str]) -> Service {
-    let reals = reals.iter().map(|real| Listed { real: (*real).to_owned(), weight: None, port: None }).collect();
+    let reals = reals.iter().map(|real| Listed { real: (*real).to_owned(), ..Listed::default() }).collect();
     let (vip, ports) = ([192, 0, 2, 1].into(), Ports::Single(port));
     Service {
         name: name.to_owned(),

@@ -36,7 +36,8 @@ fn of_service(service: &Service) -> impl Iterator<Item = String> {
     let members = reals.iter().map(move |member| {
         let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
         let port = member.port.map_or_else(String::new, |port| format!(" {port}"));
-        format!("member {name} {} {weight}{port}", member.real)
+        let fallback = if member.fallback { " fallback" } else { "" };
+        format!("member {name} {} {weight}{port}{fallback}", member.real)
     });
     std::iter::once(format!("service {name} {vip} {protocol} {ports} {mode}")).chain(members).chain(of_extras(service))
 }

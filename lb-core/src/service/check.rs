@@ -95,6 +95,9 @@ pub enum Problem {
         /// The weight.
         weight: u32,
     },
+    /// All reals of a service are fallbacks.
+    #[error("all its reals are fallbacks; a fallback stands in for others: leave `fallback` out where there are none")]
+    OnlyFallbacks,
     /// Port 0 is named.
     #[error("port 0 cannot be served; give ports from 1 to 65535, or \"any\"")]
     PortZero,
@@ -323,6 +326,8 @@ fn check_services(services: &[Service], reals: &HashMap<&str, &Real>, found: &mu
         }
         if service.reals.is_empty() {
             found.service(service, Problem::NoReals);
+        } else if service.reals.iter().all(|member| member.fallback) {
+            found.service(service, Problem::OnlyFallbacks);
         }
         if service.protocol == Protocol::Sctp && service.mode == Mode::Nat {
             found.service(service, Problem::SctpNat);

@@ -6,7 +6,7 @@ mod extras;
 mod nat;
 
 fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
-    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
+    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), ..Member::default() }).collect();
     let vip = vip.parse().unwrap();
     Service {
         name: name.to_owned(),

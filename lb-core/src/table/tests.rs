@@ -26,7 +26,7 @@ fn real(name: &str, last: u8) -> Real {
 }
 
 fn service(name: &str, port: u16, reals: &[&str]) -> Service {
-    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), weight: None, port: None }).collect();
+    let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), ..Member::default() }).collect();
     let (vip, ports) = (VIP.parse().unwrap(), Ports::Single(port));
     Service {
         name: name.to_owned(),

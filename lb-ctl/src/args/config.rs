@@ -36,6 +36,9 @@ pub struct AddService {
     /// A real that serves it, with a port of its own (mode nat) and a weight in this service if need be. Can be given many times.
     #[arg(long = "real", value_name = "NAME[:PORT][=WEIGHT]", required = true, value_parser = member)]
     pub reals: Vec<Member>,
+    /// A real that gets flows only while none of the others is up, written as with --real. Can be given many times.
+    #[arg(long = "fallback", value_name = "NAME[:PORT][=WEIGHT]", value_parser = member)]
+    pub fallbacks: Vec<Member>,
     /// A check that is made of its reals. Can be given many times.
     #[arg(long = "check", value_name = "NAME", value_parser = name)]
     pub checks: Vec<String>,

@@ -99,7 +99,13 @@ fn member(real: &str, weight: Option<u16>, port: Option<u16>) -> Value {
 
 fn service(wanted: &AddService) -> Value {
     let entry = |Member { real, weight, port }: &Member| member(real, *weight, *port);
-    let reals: Vec<Value> = wanted.reals.iter().map(entry).collect();
+    let fallback = |member: &Member| {
+        let mut entry = json!({ "name": member.real, "fallback": true });
+        set(&mut entry, "weight", member.weight);
+        set(&mut entry, "port", member.port);
+        entry
+    };
+    let reals: Vec<Value> = wanted.reals.iter().map(entry).chain(wanted.fallbacks.iter().map(fallback)).collect();
     let port = wanted.port.parse::<u16>().map_or_else(|_| json!(wanted.port), |port| json!(port));
     let mut service = json!({
         "name": wanted.name, "vip": wanted.vip, "port": port, "protocol": wanted.protocol, "mode": wanted.mode, "reals": reals,

@@ -44,6 +44,8 @@ pub(super) struct Member {
     pub(super) weight: u32,
     /// Where it listens; 0: on the service's port.
     pub(super) port: u16,
+    /// It gets flows only while the others cannot.
+    pub(super) fallback: bool,
 }
 
 /// A check. Times are in milliseconds.
@@ -130,7 +132,8 @@ impl Service {
 
     /// Whether weights say anything: whether a real that gets flows gets more or fewer of them than another.
     pub(super) fn is_weighted(&self) -> bool {
-        let mut weights = self.reals.iter().map(|real| real.weight).filter(|weight| *weight > 0);
+        let mut weights =
+            self.reals.iter().filter(|real| !real.fallback).map(|real| real.weight).filter(|weight| *weight > 0);
         let first = weights.next();
         weights.any(|weight| Some(weight) != first)
     }

@@ -99,7 +99,7 @@ impl Services {
             );
         }
         let weight = if self.ignores_weights[place] { weight.min(1) } else { weight };
-        service.reals.push(Member { line, address: address.ip(), weight, port: address.port() });
+        service.reals.push(Member { line, address: address.ip(), weight, port: address.port(), fallback: false });
     }
 }
 

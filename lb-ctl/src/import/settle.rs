@@ -106,6 +106,7 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
                 real: real_name(real.address),
                 weight: Some(real.weight),
                 port: service.port_of(real),
+                fallback: real.fallback,
             })
             .collect(),
         one_packet: service.one_packet,

@@ -92,18 +92,18 @@ fn line_of(part: &str) -> usize {
 #[test]
 fn a_virtual_server_becomes_a_service() {
     let imported = imported(Source::Keepalived, KEEPALIVED);
-    assert_eq!((imported.services, imported.reals), (1, 2));
+    assert_eq!((imported.services, imported.reals), (1, 3));
     assert_has(
         &imported,
         &[
             "name = \"tcp_198.51.100.1_80\"\nvip = \"198.51.100.1\"\nprotocol = \"tcp\"\nport = \"80\"\nmode = \"dsr\"\nchecks = [\"http-1\"]\nscheduling = \"static\"\naffinity = { prefix = 32, timeout = \"300s\" }\n",
-            "{ name = \"real-192.0.2.11\", weight = 3 },\n    { name = \"real-192.0.2.12\", weight = 1 },",
+            "{ name = \"real-192.0.2.11\", weight = 3 },\n    { name = \"real-192.0.2.12\", weight = 1 },\n    { name = \"real-192.0.2.99\", fallback = true },",
             "type = \"http\"\ninterval = \"6s\"\ntimeout = \"3s\"\nrise = 1\nfall = 3\npath = \"/health\"\nhost = \"www.example.org\"\nstatus = [\"200\"]\n",
         ],
     );
     for (place, part) in [
         ("router_id", "`router_id`"),
-        ("sorry_server", "sorry_server"),
+        ("sorry_server", "stands in only while they pass"),
         ("digest", "digest"),
         ("fwmark", "firewall mark"),
     ] {

@@ -124,13 +124,14 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
     text += "reals = [\n";
     for real in &service.reals {
         let name = real_name(real.address);
-        let weight = (is_weighted || real.weight == 0).then(|| format!(", weight = {}", real.weight));
+        let weight = (is_weighted && !real.fallback || real.weight == 0).then(|| format!(", weight = {}", real.weight));
         let port = service.port_of(real).map(|port| format!(", port = {port}"));
-        let _ = match (weight, port) {
-            (None, None) => writeln!(text, "    \"{name}\","),
-            (weight, port) => {
-                writeln!(text, "    {{ name = \"{name}\"{}{} }},", weight.unwrap_or_default(), port.unwrap_or_default())
-            }
+        let fallback = real.fallback.then(|| ", fallback = true".to_owned());
+        let said: Vec<String> = [weight, port, fallback].into_iter().flatten().collect();
+        let _ = if said.is_empty() {
+            writeln!(text, "    \"{name}\",")
+        } else {
+            writeln!(text, "    {{ name = \"{name}\"{} }},", said.concat())
         };
     }
     text + "]\n"

@@ -71,6 +71,49 @@ fn last_known_sends_flows_on_as_if_nobody_was_down() {
     assert_eq!(plan(&monitor).reals, BTreeMap::from([("a".to_owned(), dead()), ("c".to_owned(), dead())]));
 }
 
+/// `web` of `a`, `b` and the fallback `c`.
+fn with_fallback(all_down: AllDown) -> Monitor {
+    let mut web = service("web", 80, &["a", "b", "c"]);
+    web.reals[2].fallback = true;
+    let cluster = Cluster::new(vec![web], vec![real("a", 1), real("b", 2), real("c", 3)]).unwrap();
+    let mut monitor = Monitor::default();
+    monitor.configure(&cluster, &monitoring(&[("web", &["tcp"])], all_down));
+    monitor
+}
+
+#[test]
+fn a_fallback_gets_flows_only_while_no_other_real_can() {
+    let mut monitor = with_fallback(AllDown::Drop);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["c"]));
+    fail(&mut monitor, "web", "a", FALL);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["a", "c"]));
+    fail(&mut monitor, "web", "b", FALL);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["a", "b"]));
+    assert_eq!(plan(&monitor).reals.get("c"), None, "it is well");
+    fail(&mut monitor, "web", "c", FALL);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["a", "b", "c"]));
+    pass(&mut monitor, "web", "c", RISE);
+    pass(&mut monitor, "web", "b", RISE);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["a", "c"]));
+}
+
+#[test]
+fn a_fallback_stands_in_for_reals_that_may_not_serve() {
+    let monitor = with_fallback(AllDown::Drop);
+    let plan = monitor.plan(&BTreeMap::new(), |_, real| real == "c");
+    assert_eq!(without(&plan, "web"), names(&[]), "the table leaves the others out");
+}
+
+#[test]
+fn last_known_comes_after_the_fallbacks_and_does_without_them() {
+    let mut monitor = with_fallback(AllDown::LastKnown);
+    all_fail(&mut monitor, "web", &["a", "b"]);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["a", "b"]));
+    fail(&mut monitor, "web", "c", FALL);
+    assert_eq!(without(&plan(&monitor), "web"), names(&["c"]));
+    assert_eq!(plan(&monitor).reals, BTreeMap::from([("c".to_owned(), dead())]));
+}
+
 #[test]
 fn last_known_does_not_ask_those_who_refuse() {
     let mut monitor = monitor_of(&monitoring(&[("mail", &["tcp"])], AllDown::LastKnown));

@@ -20,7 +20,7 @@ fn web() -> Service {
         protocol: Protocol::Tcp,
         ports: Ports::Range(8_000, 8_099),
         mode: Mode::Dsr,
-        reals: vec![Member { real: "web1".to_owned(), weight: Some(7), port: None }],
+        reals: vec![Member { real: "web1".to_owned(), weight: Some(7), ..Member::default() }],
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
@@ -34,7 +34,7 @@ fn mail() -> Service {
         protocol: Protocol::Udp,
         ports: Ports::Any,
         mode: Mode::Ipip,
-        reals: vec![Member { real: "web2".to_owned(), weight: None, port: None }],
+        reals: vec![Member { real: "web2".to_owned(), ..Member::default() }],
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
@@ -102,7 +102,7 @@ fn whatever_is_configured_counts() {
         assert_ne!(services(&Cluster::new(vec![service], reals()).unwrap()), usual, "change {number}");
     }
     let nat = |port| {
-        let reals = vec![Member { real: "web1".to_owned(), weight: None, port }];
+        let reals = vec![Member { real: "web1".to_owned(), port, ..Member::default() }];
         let nat = Service { mode: Mode::Nat, ports: Ports::Single(80), reals, ..web() };
         services(&Cluster::new(vec![nat], self::reals()).unwrap())
     };
@@ -116,7 +116,8 @@ fn whatever_is_configured_counts() {
 fn a_slot_that_moves_counts() {
     let both = |first: u32| {
         let members = [("web1", first), ("web3", 100)];
-        let members = members.map(|(real, weight)| Member { real: real.to_owned(), weight: Some(weight), port: None });
+        let members =
+            members.map(|(real, weight)| Member { real: real.to_owned(), weight: Some(weight), ..Member::default() });
         let reals = vec![real("web1", "198.51.100.1", 100), real("web3", "198.51.100.3", 100)];
         Cluster::new(vec![Service { reals: members.into(), ..web() }], reals).unwrap()
     };

@@ -3,7 +3,7 @@
 use super::*;
 
 fn nat(name: &str, vip: &str, ports: Ports, reals: &[(&str, Option<u16>)]) -> Service {
-    let member = |&(real, port): &(&str, Option<u16>)| Member { real: real.to_owned(), weight: None, port };
+    let member = |&(real, port): &(&str, Option<u16>)| Member { real: real.to_owned(), port, ..Member::default() };
     Service { mode: Mode::Nat, reals: reals.iter().map(member).collect(), ..service(name, vip, ports, &[]) }
 }
 

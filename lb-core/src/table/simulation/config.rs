@@ -126,7 +126,8 @@ impl Config {
             (Protocol::Udp, Ports::Range(53, 54), Ports::Single(53)),
         ][service];
         let reals = (0..REALS).filter(|&real| self.members[service][real] && self.defined[real]);
-        let member = |real| Member { real: real_name(real), weight: self.member_weights[service][real], port: None };
+        let member =
+            |real| Member { real: real_name(real), weight: self.member_weights[service][real], ..Member::default() };
         Service {
             name: service_name(service),
             vip: VIP.parse().unwrap(),

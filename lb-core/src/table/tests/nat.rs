@@ -5,7 +5,7 @@ use lb_common::{NAT_REPLIES, NAT_REPLY_RANGES, OPTION_REAL_PORTS, PROTOCOL_TCP};
 use super::*;
 
 fn nat(name: &str, ports: Ports, reals: &[(&str, Option<u16>)]) -> Service {
-    let member = |&(real, port): &(&str, Option<u16>)| Member { real: real.to_owned(), weight: None, port };
+    let member = |&(real, port): &(&str, Option<u16>)| Member { real: real.to_owned(), port, ..Member::default() };
     Service { mode: Mode::Nat, ports, reals: reals.iter().map(member).collect(), ..service(name, 1, &[]) }
 }
 

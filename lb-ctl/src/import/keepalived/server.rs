@@ -185,6 +185,7 @@ fn remark_on_lines(server: &Statement, remarks: &mut Remarks) {
     for inner in server.block() {
         let text = match inner.word() {
             "real_server"
+            | "sorry_server"
             | "protocol"
             | "lb_algo"
             | "lvs_sched"
@@ -195,7 +196,6 @@ fn remark_on_lines(server: &Statement, remarks: &mut Remarks) {
             | "persistence_granularity"
             | "ops" => continue,
             word if Defaults::KEYS.contains(&word) => continue,
-            "sorry_server" => "sorry_server has no counterpart: `service.all_down` says what becomes of packets then",
             "alpha" => "alpha has no counterpart: a real that is new is taken for up",
             "quorum" | "quorum_up" | "quorum_down" | "hysteresis" => {
                 "quorum has no counterpart; `pair.track.min_healthy_reals` can move the VIPs to the peer"
@@ -234,10 +234,33 @@ fn reals(
         };
         // Where a check goes that names no port.
         let checked = if mode == Mode::Nat && address.port() != 0 && port != 0 { address.port() } else { port };
-        members.push(Member { line: real.line, address: address.ip(), weight: weight.into(), port: address.port() });
+        let (line, weight) = (real.line, weight.into());
+        members.push(Member { line, address: address.ip(), weight, port: address.port(), fallback: false });
         checks.push(check::of_real(real, &defaults.within(real), checked, remarks));
     }
-    (members, in_common(server, checks, remarks))
+    let common = in_common(server, checks, remarks);
+    members.extend(sorry_server(server, &members, !common.is_empty(), remarks));
+    (members, common)
+}
+
+/// The server that stands in for the others.
+fn sorry_server(server: &Statement, others: &[Member], is_checked: bool, remarks: &mut Remarks) -> Option<Member> {
+    let stated = server.block().iter().find(|inner| inner.word() == "sorry_server")?;
+    let Some(address) = address_and_port(&stated.words[1..]) else {
+        remarks.add(stated.line, "not an address and a port: left out");
+        return None;
+    };
+    if others.is_empty() || others.iter().any(|other| other.address == address.ip()) {
+        remarks.add(stated.line, "the sorry_server is one of the reals, or the only one: left out");
+        return None;
+    }
+    if is_checked {
+        remarks.add(
+            stated.line,
+            "the checks of the service are made of the sorry_server, too, and it stands in only while they pass",
+        );
+    }
+    Some(Member { line: stated.line, address: address.ip(), weight: 1, port: address.port(), fallback: true })
 }
 
 /// A service has its checks for all its reals alike.

@@ -234,10 +234,11 @@ const MEMBERS: Value =
 /// Keys of a `[[service]]`.
 pub const SERVICE: TableKeys = TableKeys { title: "`[[service]]`", prefix: "service.", keys: &names(&SERVICE_KEYS) };
 
-const MEMBER_KEYS: [Key; 3] = [
+const MEMBER_KEYS: [Key; 4] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("weight", Value::Integer(0..=MAX_WEIGHT), Absent::Derived("the `real.weight`")),
     Key::new("port", Value::Integer(1..=65_535), Absent::Derived("the service's port")),
+    Key::new("fallback", Value::Boolean, boolean(false)),
 ];
 
 /// Keys of an entry of a service's `reals`.

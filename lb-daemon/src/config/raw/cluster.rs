@@ -50,6 +50,7 @@ pub(in crate::config) struct RawMember {
     pub(in crate::config) real: Spanned<String>,
     pub(in crate::config) weight: Option<Spanned<u32>>,
     pub(in crate::config) port: Option<Spanned<u16>>,
+    pub(in crate::config) fallback: bool,
 }
 
 pub(super) fn real(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawReal> {
@@ -140,17 +141,18 @@ fn members(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<RawMemb
     elements.iter().filter_map(|value| member(value, problems)).collect()
 }
 
-/// A name alone, or a table of a name, a weight and a port.
+/// A name alone, or a table of a name and what is said of it.
 fn member(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawMember> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
         let real = string("reals", value, "[\"web1\", { name = \"web2\", weight = 50 }]", problems)?;
-        return Some(RawMember { real, weight: None, port: None });
+        return Some(RawMember { real, weight: None, port: None, fallback: false });
     }
     let table = Table::from_value(&keys::MEMBER, value, problems)?;
     let real = table.required_string("name", "\"web2\"", problems);
     let weight = table.integer("weight", 0..=MAX_WEIGHT, problems);
     let port = table.get("port").and_then(|value| port(value, problems));
-    Some(RawMember { real: real?, weight, port })
+    let fallback = table.boolean("fallback", problems).unwrap_or(false);
+    Some(RawMember { real: real?, weight, port, fallback })
 }
 
 fn port(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Spanned<u16>> {

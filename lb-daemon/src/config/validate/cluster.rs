@@ -41,6 +41,7 @@ fn service(raw: &RawService) -> Service {
                 real: member.real.get_ref().clone(),
                 weight: member.weight.as_ref().map(|weight| *weight.get_ref()),
                 port: member.port.as_ref().map(|port| *port.get_ref()),
+                fallback: member.fallback,
             })
             .collect(),
         one_packet: raw.extras.one_packet.unwrap_or(false),

@@ -3,7 +3,7 @@
 
 use lb_core::monitor::{Agent, Health};
 use lb_core::monitoring::{AllDown, Monitoring};
-use lb_core::service::Service;
+use lb_core::service::{Member, Service};
 use lb_core::table::AdminState;
 
 use crate::engine::Engine;
@@ -13,6 +13,7 @@ const FAILURES_TOLD: u32 = 3;
 
 /// What the alarms of this module begin with, each followed by a name.
 const SERVICE: &str = "service ";
+const FALLBACK: &str = "fallback of ";
 const REPORTS: &str = "reports of ";
 const AGENT: &str = "agent of ";
 /// The alarm about reports as such.
@@ -22,6 +23,7 @@ impl Engine {
     /// Looks what there is to tell by now.
     pub(in crate::engine) fn look_for_alarms(&mut self) {
         self.raise(SERVICE, true, self.dead_services());
+        self.raise(FALLBACK, true, self.services_in_reserve());
         self.raise(REPORTS, false, self.silent_reals());
         self.raise(AGENT, false, self.odd_agents());
         match self.no_reports() {
@@ -56,6 +58,27 @@ impl Engine {
             (service.name.clone(), message)
         };
         services.map(told).collect()
+    }
+
+    /// Services whose fallbacks stand in, though the operator lets others serve.
+    fn services_in_reserve(&self) -> Vec<(String, String)> {
+        let told = |service: &Service| {
+            let fallbacks = self.fallbacks_in_use(service)?.join(", ");
+            let message =
+                format!("no real of it is up but {fallbacks}; `lbctl table` says what is wrong with the others");
+            Some((service.name.clone(), message))
+        };
+        self.table.cluster().services().iter().filter_map(told).collect()
+    }
+
+    /// The fallbacks that stand in for reals which may serve and cannot.
+    fn fallbacks_in_use<'a>(&self, service: &'a Service) -> Option<Vec<&'a str>> {
+        let may_serve = |member: &&Member| self.table.may_serve(&service.name, &member.real);
+        let (fallbacks, others): (Vec<&Member>, Vec<&Member>) =
+            service.reals.iter().filter(may_serve).partition(|member| member.fallback);
+        let is_up = |member: &&Member| self.takes_flows(service, &member.real);
+        let up: Vec<&str> = fallbacks.into_iter().filter(is_up).map(|member| member.real.as_str()).collect();
+        (!others.is_empty() && !others.iter().any(is_up) && !up.is_empty()).then_some(up)
     }
 
     fn is_dead(&self, service: &Service) -> bool {
