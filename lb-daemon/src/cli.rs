@@ -13,6 +13,7 @@ use lb_config::lock::Lock;
 
 use crate::config::{Config, DEFAULT_BPF_DIR};
 use crate::dataplane::Dataplane;
+use crate::memory::Memory;
 use crate::{doctor, preflight, run, takeover};
 
 /// The load balancer's daemon: loads the XDP program, keeps its maps, serves the API.
@@ -104,6 +105,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
     }
     let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
     println!("{}: ok (services: {services}, reals: {reals})", path.display());
+    println!("memory: the maps take {}", Memory::of(&config.settings, services));
     if let Some(pair) = &config.settings.pair {
         println!("pair: {}, the lease is {}", pair.detection(), duration_text(pair.lease));
         pair.warnings().iter().for_each(|warning| println!("warning: {warning}"));

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod engine;
 pub mod forwarding;
 pub mod journal;
+pub mod memory;
 pub mod next_hop;
 pub mod peer;
 pub mod preflight;

@@ -23,6 +23,7 @@ use crate::checkpoint::{self, Keeper, Who};
 use crate::config::{Config, Settings};
 use crate::dataplane::{self, Adoption, Dataplane};
 use crate::engine::{Engine, Handle, Linux, Parts, TICK};
+use crate::memory::Memory;
 use crate::reports::Updates;
 use crate::{api, doctor, next_hop, peer, preflight, sandbox, web};
 use pair::{Ground, Pair};
@@ -55,7 +56,7 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     preflight::check_privileges()?;
     let _locks = take_locks(&config.settings)?;
     let reading = checkpoint::read(&config.settings)?;
-    let (mut dataplane, adoption) = open_dataplane(&config.settings)?;
+    let (mut dataplane, adoption) = open_dataplane(&config.settings, config.cluster.services().len())?;
     let ground = pair::prepare(&config.settings, pair_keys, &mut dataplane)?;
     let checkpoints = checkpoint::prepare(&config.settings, reading, &mut dataplane)?;
     // The thread that read the disk has ended: this is the only one. To adopt rings took what is given up here.
@@ -74,7 +75,8 @@ fn take_locks(settings: &Settings) -> anyhow::Result<(Lock, Lock)> {
     Ok((run_dir, bpf_dir))
 }
 
-fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> {
+/// `services` are so many.
+fn open_dataplane(settings: &Settings, services: usize) -> anyhow::Result<(Dataplane, Adoption)> {
     let options = dataplane::Options {
         pin_dir: Some(settings.bpf_dir.clone()),
         // Ids are below it, and id 0 is no real.
@@ -83,6 +85,9 @@ fn open_dataplane(settings: &Settings) -> anyhow::Result<(Dataplane, Adoption)> 
         flow_events_size: flow_events_size(settings),
         debug_log: settings.bpf_log,
     };
+    if !Dataplane::would_adopt(&options)? {
+        Memory::of(settings, services).check()?;
+    }
     Dataplane::open(&options).context("cannot set the XDP program up")
 }
 

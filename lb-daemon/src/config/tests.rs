@@ -190,7 +190,7 @@ fn unknown_keys() {
     assert_eq!(with("port =", "ports ="), ["12:1 `port` is missing | add a line like this: port = 80", PORTS]);
     assert_eq!(
         with("weight = 20", "wait = 20"),
-        ["18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`, `port`"]
+        ["18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`, `port`, `fallback`"]
     );
 }
 

@@ -61,6 +61,15 @@ impl Dataplane {
         Ok((dataplane, adoption))
     }
 
+    /// Whether [`open`](Self::open) would find maps that it can use as they are.
+    ///
+    /// # Errors
+    /// Pins cannot be looked at.
+    pub fn would_adopt(options: &Options) -> Result<bool, DataplaneError> {
+        let Some(dir) = options.pin_dir.as_deref().filter(|dir| dir.exists()) else { return Ok(false) };
+        Ok(matches!(shape::check(dir, options)?, Found::Usable))
+    }
+
     /// Removes every pin under `dir`: the program is detached from its interfaces and the maps go. Returns what was removed.
     ///
     /// # Errors

@@ -1,0 +1,265 @@
+//! How much of the kernel's memory the maps take, worked out before any of them is made: a host that has not so much is told so, with the
+//! figure, and not by a failure in the middle.
+//!
+//! What a map takes follows from how Linux lays it out (kernel/bpf/arraymap.c, hashtab.c, ringbuf.c): these are the same on 6.1 and 6.18. Maps that take
+//! memory row by row count as what they take while they are empty.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lb_common::{
+    DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService,
+    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_SERVICES, MAX_SOURCES, RING_SLOTS, RealValue,
+    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, SourceKey, SourceValue, TRACE_EVENTS_SIZE,
+    TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE,
+};
+
+use crate::config::Settings;
+
+const PAGE: u64 = 4_096;
+/// What goes before an element of a hash: `struct htab_elem`.
+const ELEMENT: u64 = 48;
+/// Of a hash: `struct bucket`.
+const BUCKET: u64 = 16;
+/// What goes before the data of a ring buffer: a page of the kernel's, and a page for each of the two positions.
+const RING_BUFFER_PAGES: u64 = 3;
+/// The kernel's own of each map, roughly: `struct bpf_array`, the descriptor, BTF.
+const EACH_MAP: u64 = 2 * PAGE;
+const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
+
+/// What the maps take, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    services: u64,
+    /// The rings of all services.
+    rings: u64,
+    /// The flow table.
+    flows: u64,
+    /// Rows and counters of reals.
+    reals: u64,
+    /// All the rest.
+    rest: u64,
+}
+
+/// The host has not so much memory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the maps take {needed}, and {} is available ({source_of}): lower `limits.flows` or `limits.reals`, have fewer services, or give the host more memory", Size(*.available))]
+pub struct TooMuch {
+    /// What is needed.
+    pub needed: Memory,
+    /// What there is, in bytes.
+    pub available: u64,
+    /// Who says so.
+    pub source_of: String,
+}
+
+impl Memory {
+    /// What the maps of a configuration with so many services take on this host.
+    #[must_use]
+    pub fn of(settings: &Settings, services: usize) -> Self {
+        let cpus = fs::read_to_string(POSSIBLE_CPUS).ok().and_then(|text| count_cpus(&text)).unwrap_or(1);
+        let flow_events =
+            settings.checkpoint.as_ref().map_or(lb_common::DEFAULT_FLOW_EVENTS_SIZE, |own| own.flow_events_size);
+        Self::with(
+            services as u64,
+            u64::from(settings.limits.reals) + 1,
+            settings.limits.flows.into(),
+            flow_events.into(),
+            cpus,
+        )
+    }
+
+    /// As [`of`](Self::of), of a flow table for so many flows, a ring buffer of so many bytes, and a host with so many CPUs.
+    #[must_use]
+    pub fn with(services: u64, reals: u64, flows: u64, flow_events: u64, cpus: u64) -> Self {
+        let services_max = u64::from(MAX_SERVICES);
+        Self {
+            services,
+            rings: services * array::<Slot>(RING_SLOTS.into()),
+            flows: hash::<FlowKey, FlowValue>(flows),
+            reals: array::<RealValue>(reals) + per_cpu::<TrafficCounters>(reals, cpus),
+            rest: hash::<VipKey, VipValue>(services_max)
+                + hash::<ServiceKey, ServiceValue>(services_max)
+                + array::<IndexedService>(SERVICE_INDEX_ROWS.into())
+                + array::<u64>(services_max)
+                + array::<ServiceOptions>(services_max)
+                + array::<Guard>(services_max)
+                + hash::<SourceKey, SourceValue>(MAX_SOURCES.into())
+                + hash::<FlowKey, HalfOpenValue>(MAX_HALF_OPEN.into())
+                + hash::<FragmentKey, FragmentValue>(MAX_FRAGMENTS.into())
+                + buckets(MAX_NAT_PORTS.into())
+                + buckets(MAX_NAT_REPLIES.into())
+                + per_cpu::<TrafficCounters>(services_max, cpus)
+                + per_cpu::<u64>(DropReason::COUNT.into(), cpus)
+                + per_cpu::<u64>(Event::COUNT.into(), cpus)
+                + ring_buffer(flow_events)
+                + ring_buffer(TRACE_EVENTS_SIZE.into())
+                + ring_buffer(WANTED_NEIGHBOURS_SIZE.into()),
+        }
+    }
+
+    /// All of it, in bytes.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.rings + self.flows + self.reals + self.rest
+    }
+
+    /// Refuses where the host, or the control group that this process is in, has not so much to give.
+    ///
+    /// # Errors
+    /// What is needed and what there is.
+    pub fn check(self) -> Result<(), TooMuch> {
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let cgroup = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let host = available(&meminfo).map(|bytes| (bytes, "MemAvailable".to_owned()));
+        let groups =
+            cgroup_directories(&cgroup).into_iter().filter_map(|group| Some((left_in(&group)?, limit_of(&group))));
+        // Where nobody says how much there is, the kernel has to refuse by itself.
+        match host.into_iter().chain(groups).min() {
+            Some((available, source_of)) if available < self.total() => {
+                Err(TooMuch { needed: self, available, source_of })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { services, rings, flows, reals, rest } = *self;
+        let [total, rings, flows, reals, rest] = [self.total(), rings, flows, reals, rest].map(Size);
+        write!(
+            f,
+            "{total} of kernel memory (rings of {services} services {rings}, flow table {flows}, reals {reals}, the rest {rest})"
+        )
+    }
+}
+
+/// Bytes as people read them.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.0 as f64 / f64::from(1 << 20);
+        if mib < 1_024.0 { write!(f, "{mib:.1} MiB") } else { write!(f, "{:.1} GiB", mib / 1_024.0) }
+    }
+}
+
+fn rounded<T>() -> u64 {
+    (size_of::<T>() as u64).next_multiple_of(8)
+}
+
+fn pages(bytes: u64) -> u64 {
+    bytes.next_multiple_of(PAGE)
+}
+
+fn array<V>(entries: u64) -> u64 {
+    pages(entries * rounded::<V>()) + EACH_MAP
+}
+
+fn per_cpu<V>(entries: u64, cpus: u64) -> u64 {
+    pages(entries * (rounded::<V>() * cpus + size_of::<usize>() as u64)) + EACH_MAP
+}
+
+/// One that takes the memory of all its elements at once.
+fn hash<K, V>(entries: u64) -> u64 {
+    pages(entries * (ELEMENT + rounded::<K>() + rounded::<V>())) + buckets(entries)
+}
+
+/// A hash without elements.
+fn buckets(entries: u64) -> u64 {
+    pages(entries.next_power_of_two() * BUCKET) + EACH_MAP
+}
+
+fn ring_buffer(bytes: u64) -> u64 {
+    pages(bytes.next_power_of_two()) + (RING_BUFFER_PAGES * PAGE) + EACH_MAP
+}
+
+/// Of a list as `0-3,8`.
+fn count_cpus(list: &str) -> Option<u64> {
+    list.trim()
+        .split(',')
+        .map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+            last.checked_sub(first).map(|more| more + 1)
+        })
+        .sum()
+}
+
+/// In bytes; by /proc/meminfo.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// The control group (v2) of a process and those that it is in, by /proc/PID/cgroup.
+fn cgroup_directories(text: &str) -> Vec<PathBuf> {
+    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
+    let own = Path::new("/sys/fs/cgroup").join(path);
+    own.ancestors().take_while(|group| *group != Path::new("/sys/fs/cgroup")).map(Path::to_owned).collect()
+}
+
+/// What may still be taken in a control group; none where it has no limit.
+fn left_in(group: &Path) -> Option<u64> {
+    let read = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    Some(read("memory.max")?.saturating_sub(read("memory.current")?))
+}
+
+fn limit_of(group: &Path) -> String {
+    format!("{}/memory.max", group.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_has_too_little_is_told_the_figure() {
+        let memory = Memory::with(4_096, 65_536, 10_000_000, 1 << 20, 8);
+        assert_eq!(
+            memory.to_string(),
+            "3.4 GiB of kernel memory (rings of 4096 services 2.0 GiB, flow table 1.3 GiB, reals 24.5 MiB, the rest 21.8 MiB)"
+        );
+        let error = TooMuch { needed: memory, available: 2 << 30, source_of: "MemAvailable".to_owned() };
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the maps take 3.4 GiB of kernel memory (")
+                && text.contains("2.0 GiB is available (MemAvailable): lower"),
+            "{text}"
+        );
+        let endless = Memory { rest: u64::MAX / 2, ..memory };
+        assert_eq!(endless.check().unwrap_err().needed, endless);
+        assert_eq!(Memory::with(1, 2, 1_024, 4_096, 1).check(), Ok(()));
+    }
+
+    #[test]
+    fn cpus_are_counted() {
+        for (list, count) in
+            [("0\n", Some(1)), ("0-3\n", Some(4)), ("0-3,8,10-11\n", Some(7)), ("", None), ("3-0", None)]
+        {
+            assert_eq!(count_cpus(list), count, "{list}");
+        }
+    }
+
+    #[test]
+    fn what_is_available_is_read_from_meminfo_and_control_groups() {
+        assert_eq!(available("MemTotal: 8 kB\nMemAvailable:    2048 kB\n"), Some(2_048 << 10));
+        assert_eq!(available("MemTotal: 8 kB\n"), None);
+        let groups = cgroup_directories("12:cpu:/x\n0::/system.slice/lbd.service\n");
+        assert_eq!(
+            groups,
+            ["/sys/fs/cgroup/system.slice/lbd.service", "/sys/fs/cgroup/system.slice"].map(PathBuf::from)
+        );
+        assert_eq!(cgroup_directories("0::/\n"), Vec::<PathBuf>::new());
+        assert_eq!(cgroup_directories("1:memory:/x\n"), Vec::<PathBuf>::new());
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(left_in(directory.path()), None);
+        fs::write(directory.path().join("memory.current"), "300\n").unwrap();
+        for (max, left) in [("max\n", None), ("1000\n", Some(700)), ("100\n", Some(0))] {
+            fs::write(directory.path().join("memory.max"), max).unwrap();
+            assert_eq!(left_in(directory.path()), left, "{max}");
+        }
+    }
+}
