@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -15,6 +15,12 @@ use serde_json::Value;
 const REALS: u8 = 3;
 const VIPS: u8 = 5;
 const SERVICES: usize = 50;
+/// The sorry server of the example.
+const SORRY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
+/// Those of them that are persistent.
+const PERSISTENT: usize = 5;
+/// Reals, and one more where there is a sorry server.
+const REAL_ADDRESSES: usize = 2 * REALS as usize;
 /// Ports of the TCP services.
 const PORTS: std::ops::RangeInclusive<u16> = 8001..=8008;
 /// New flows after which each of three reals of weights 3, 2 and 1 must have got one: the chance that the third has not is
@@ -31,17 +37,21 @@ fn import(kind: &str, file: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
 }
 
-/// The imported configuration, which has to say what has no counterpart.
+/// The imported configuration, which has to say what has no counterpart. Clients that stay at their real have one.
 fn config_of(imported: &Value) -> Result<&str> {
     assert_eq!(imported["services"], SERVICES);
     let remarks = imported["remarks"].as_array().context("no remarks")?;
-    assert!(remarks.iter().any(|remark| remark["text"].as_str().is_some_and(|text| text.contains("persistence"))));
-    imported["config"].as_str().context("no config")
+    assert!(remarks.iter().any(|remark| remark["text"].as_str().is_some_and(|text| text.contains("scheduler"))));
+    let config = imported["config"].as_str().context("no config")?;
+    assert_eq!(config.matches("affinity = { prefix = 32, timeout = \"300s\" }").count(), PERSISTENT);
+    Ok(config)
 }
 
 /// A daemon with the imported configuration, in a network that has its VIPs and reals.
 fn stage(config: &str) -> Result<Stage> {
     let network = Network::build(Plan { reals: REALS, vips: VIPS, ..Plan::default() })?;
+    // The first real is the sorry server, too.
+    network.reals[0].add_address("eth0", SORRY.into(), 24)?;
     let ports: Vec<u16> = PORTS.collect();
     let mut web = Vec::new();
     for (index, namespace) in (0..).zip(&network.reals) {
@@ -52,10 +62,10 @@ fn stage(config: &str) -> Result<Stage> {
 }
 
 /// Starts what was imported, and asks every service.
-fn check_and_serve(config: &str) -> Result<()> {
+fn check_and_serve(config: &str, reals: usize) -> Result<()> {
     let mut stage = stage(config)?;
     let (status, said) = stage.run_lbd(&["check"])?;
-    assert!(status.success() && said.contains("services: 50, reals: 6"), "{said}");
+    assert!(status.success() && said.contains(&format!("services: 50, reals: {reals}")), "{said}");
     stage.start_echoes()?;
     stage.lbd.start_again()?;
     stage.lbd.wait_until_ready()?;
@@ -90,13 +100,13 @@ fn all_reals_serve(stage: &Stage, service: SocketAddr) -> Result<()> {
 #[test]
 fn fifty_services_of_keepalived_serve() {
     let imported = import("keepalived", &example("keepalived.conf")).unwrap();
-    check_and_serve(config_of(&imported).unwrap()).unwrap();
+    check_and_serve(config_of(&imported).unwrap(), REAL_ADDRESSES + 1).unwrap();
 }
 
 #[test]
 fn fifty_services_of_ipvs_serve() {
     let imported = import("ipvsadm", &example("ipvsadm.rules")).unwrap();
-    check_and_serve(config_of(&imported).unwrap()).unwrap();
+    check_and_serve(config_of(&imported).unwrap(), REAL_ADDRESSES).unwrap();
 }
 
 /// A VRRP instance with addresses becomes a pair that `lbd check` takes.
@@ -114,5 +124,5 @@ fn a_pair_of_keepalived_passes_the_check() {
     let config = run.dir().join("lbd.toml");
     fs::write(&config, config_of(&imported).unwrap().replacen("[pair]\n", &pair, 1)).unwrap();
     let said = output(tool(lb_lab::lbd().unwrap()).args(["check", "--config"]).arg(&config)).unwrap();
-    assert!(said.contains("services: 50, reals: 6") && said.contains("pair: "), "{said}");
+    assert!(said.contains("services: 50, reals: 7") && said.contains("pair: "), "{said}");
 }
