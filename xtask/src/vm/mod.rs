@@ -34,7 +34,8 @@ const RANDOM_ROUNDS: &str = "UNDERSTUDY_RANDOM_ROUNDS=4";
 /// From power-on to power-off: several times what it takes on two busy cores.
 const LIMIT: Duration = Duration::from_secs(480);
 const CPUS: &str = "2";
-const MEMORY: &str = "1024M";
+/// Twice what the golden packets, the kernel and the files in memory take together.
+const MEMORY: &str = "1536M";
 /// Where everything lies, from the workspace's root.
 const DIRECTORY: &str = "target/vm";
 
