@@ -4,8 +4,16 @@
 //! are zero; `family` says which it is. Ports and all other integers are in host order, so that
 //! `bpftool map dump` prints what a person expects.
 
+mod guard;
+mod quic;
+mod trace;
+
+pub use guard::*;
+pub use quic::*;
+pub use trace::*;
+
 /// Raised by every change that an older program or daemon would misread.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// Slots of a ring: the prime of the Maglev paper (Eisenbud et al., NSDI 2016, section 3.4).
 pub const RING_SLOTS: u32 = 65_537;
@@ -19,6 +27,8 @@ pub const DEFAULT_MAX_REALS: u32 = 4_096;
 pub const LIMIT_MAX_REALS: u32 = 65_536;
 /// Entries of the LPM trie for port ranges and any-port services (a range needs at most 30).
 pub const MAX_PORT_RANGES: u32 = 65_536;
+/// Rows of `vip_prefixes`: VIPs that are whole prefixes.
+pub const MAX_VIP_PREFIXES: u32 = 4_096;
 /// Flows that the flow table holds unless the configuration says otherwise.
 pub const DEFAULT_MAX_FLOWS: u32 = 262_144;
 /// Half-open TCP flows that are remembered; the oldest go first.
@@ -29,20 +39,12 @@ pub const MAX_FRAGMENTS: u32 = 16_384;
 pub const MAX_NAT_REPLIES: u32 = 65_536;
 /// Rows of `nat_ports`: reals with a port of their own.
 pub const MAX_NAT_PORTS: u32 = 65_536;
-/// Rows of `access`: prefixes that services allow or deny.
-pub const MAX_ACCESS_PREFIXES: u32 = 65_536;
-/// Sources whose new flows are counted; those not heard of for longest go first.
-pub const MAX_SOURCES: u32 = 65_536;
 /// Bytes of the ring buffer of [`WantedNeighbour`]s.
 pub const WANTED_NEIGHBOURS_SIZE: u32 = 1 << 14;
 /// Bytes of the ring buffer of [`FlowEvent`]s unless the configuration says otherwise: a power of two, and no less than a page.
 pub const DEFAULT_FLOW_EVENTS_SIZE: u32 = 1 << 20;
 /// Bytes that a [`FlowEvent`] takes in its ring buffer: the kernel puts a header before each.
 pub const FLOW_EVENT_RECORD: u32 = 8 + size_of::<FlowEvent>() as u32;
-/// Bytes of the ring buffer of [`TraceEvent`]s.
-pub const TRACE_EVENTS_SIZE: u32 = 1 << 19;
-/// Bytes of a frame that a [`TraceEvent`] has at most.
-pub const TRACE_FRAME: usize = 128;
 /// VLAN tags that are parsed; a packet with more goes to the kernel.
 pub const MAX_VLAN_TAGS: usize = 2;
 /// IPv6 extension headers that are walked; a packet for a VIP with more is dropped.
@@ -79,6 +81,8 @@ pub mod map {
     pub const NODE: &str = "node";
     /// Hash of [`super::VipKey`] to [`super::VipValue`].
     pub const VIPS: &str = "vips";
+    /// LPM trie of [`super::VipPrefixKey`] to [`super::VipPrefixValue`]: VIPs that are whole prefixes.
+    pub const VIP_PREFIXES: &str = "vip_prefixes";
     /// Hash of [`super::ServiceKey`] to [`super::ServiceValue`]: services of a single port.
     pub const SERVICES: &str = "services";
     /// Array of [`super::IndexedService`], indexed by [`crate::service_row`]: most of `services`, for a quicker look.
@@ -95,6 +99,10 @@ pub mod map {
     pub const ACCESS: &str = "access";
     /// LRU hash of [`super::SourceKey`] to [`super::SourceValue`].
     pub const SOURCES: &str = "sources";
+    /// Hash of [`super::QuicKey`] to [`super::QuicValue`]: how connection ids of a service are read.
+    pub const QUIC: &str = "quic";
+    /// Hash of [`super::QuicServerKey`] to `u32`: the real's id.
+    pub const QUIC_SERVERS: &str = "quic_servers";
     /// Array of one [`super::NatState`].
     pub const NAT: &str = "nat";
     /// Hash of [`super::NatPortKey`] to `u32`: the port of a real that has another than its service's other reals.
@@ -129,10 +137,11 @@ pub mod map {
     pub const EVENTS: &str = "events";
 
     /// Every map that is pinned.
-    pub const ALL: [&str; 27] = [
+    pub const ALL: [&str; 30] = [
         ABI,
         NODE,
         VIPS,
+        VIP_PREFIXES,
         SERVICES,
         SERVICE_INDEX,
         PORT_RANGES,
@@ -141,6 +150,8 @@ pub mod map {
         GUARDS,
         ACCESS,
         SOURCES,
+        QUIC,
+        QUIC_SERVERS,
         NAT,
         NAT_PORTS,
         NAT_REPLIES,
@@ -209,6 +220,31 @@ pub struct VipValue {
 /// The VIP has services with a port range or any port: the LPM trie is worth a look.
 pub const VIP_HAS_PORT_RANGES: u32 = 1;
 
+/// The data of a VIP prefix's key in the LPM trie. `prefix_len` is [`VIP_PREFIX_FIXED_BITS`] and the prefix's own length.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VipPrefixKey {
+    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    pub family: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+    /// The address; zero beyond the prefix.
+    pub address: [u8; 16],
+}
+
+/// Bits of a [`VipPrefixKey`] before the address.
+pub const VIP_PREFIX_FIXED_BITS: u32 = 32;
+
+/// What a VIP that is a whole prefix has.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VipPrefixValue {
+    /// The prefix's first address: the VIP in the keys of its services.
+    pub vip: [u8; 16],
+    /// As of a single VIP.
+    pub value: VipValue,
+}
+
 /// A service of a single port. Also the middle part of a [`FlowKey`], so that one fill serves both lookups.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -249,7 +285,7 @@ pub struct ServiceValue {
     pub id: u32,
     /// [`MODE_DSR`], [`MODE_IPIP`], [`MODE_NAT`] or [`MODE_GUE`].
     pub mode: u8,
-    /// [`SERVICE_GUARDED`], [`SERVICE_AFFINITY`], [`SERVICE_ONE_PACKET`].
+    /// [`SERVICE_GUARDED`], [`SERVICE_AFFINITY`], [`SERVICE_ONE_PACKET`], [`SERVICE_QUIC`].
     pub flags: u8,
     /// Zero.
     pub reserved: [u8; 2],
@@ -261,6 +297,8 @@ pub const SERVICE_GUARDED: u8 = 1;
 pub const SERVICE_AFFINITY: u8 = 2;
 /// Each packet goes by itself to a slot of its own. Only of UDP services without [`SERVICE_AFFINITY`].
 pub const SERVICE_ONE_PACKET: u8 = 4;
+/// A packet goes to the real that its QUIC connection id names, where it names one. Only of UDP services.
+pub const SERVICE_QUIC: u8 = 8;
 
 /// A row of the index of services. A free one is all zero: no service has family 0.
 ///
@@ -368,78 +406,20 @@ pub struct ServiceOptions {
     pub affinity_protocol: u8,
     /// With affinity: the leading bits of its address that make a client, 1 to 32 or 128.
     pub affinity_bits: u8,
+    /// With [`SERVICE_QUIC`]: bit n for each n that `quic` has a row of the service under.
+    pub quic: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 /// Some of the service's reals have a row in `nat_ports`, which goes before `real_port`.
 pub const OPTION_REAL_PORTS: u32 = 1;
 
-/// Which packets a service refuses: a row of `guards`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Guard {
-    /// With [`GUARD_RATE`]: nanoseconds from one new flow of a source to its next, in the long run.
-    pub interval_ns: u64,
-    /// With [`GUARD_RATE`]: so many nanoseconds a source may be ahead of that.
-    pub burst_ns: u64,
-    /// [`GUARD_ACCESS`], [`GUARD_LISTED_ONLY`], [`GUARD_RATE`], [`GUARD_FLOOD`].
-    pub flags: u32,
-    /// With [`GUARD_RATE`]: the leading bits of its address that make a source, 1 to 32 or 128.
-    pub source_bits: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
-}
-
-/// `access` has rows of the service.
-pub const GUARD_ACCESS: u32 = 1;
-/// Sources that no row of `access` is for are denied.
-pub const GUARD_LISTED_ONLY: u32 = 2;
-/// The new flows of each source are limited.
-pub const GUARD_RATE: u32 = 4;
-/// The service is under a SYN flood: no SYN is noted.
-pub const GUARD_FLOOD: u32 = 8;
-
-/// The data of a source prefix's key in the LPM trie. `prefix_len` is [`ACCESS_FIXED_BITS`] and the prefix's own length.
-#[repr(C, align(4))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AccessKey {
-    /// The service's id, in network order: a prefix is matched from the first byte's highest bit.
-    pub service: [u8; 4],
-    /// The address, of the family of the service's VIP; zero beyond the prefix.
-    pub address: [u8; 16],
-}
-
-/// Bits of an [`AccessKey`] before the address.
-pub const ACCESS_FIXED_BITS: u32 = 32;
-/// The service takes packets from the prefix.
-pub const ACCESS_ALLOW: u32 = 1;
-/// The service drops packets from the prefix.
-pub const ACCESS_DENY: u32 = 2;
-
-/// Whose new flows are limited together.
-#[repr(C, align(4))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SourceKey {
-    /// The service's id.
-    pub service: u32,
-    /// The address; zero beyond the guard's `source_bits`.
-    pub address: [u8; 16],
-}
-
-/// A source whose new flows are limited, by the generic cell rate algorithm (ITU-T I.371 annex A).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SourceValue {
-    /// When its next new flow would be due, in nanoseconds of CLOCK_MONOTONIC_COARSE.
-    pub due_ns: u64,
-}
-
-/// Whether any service is in `nat` mode: what other packets than those for VIPs have to be looked at for.
+/// What packets have to be looked at for whose destination is not in `vips`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NatState {
-    /// [`NAT_REPLIES`], [`NAT_REPLY_RANGES`].
+    /// [`NAT_REPLIES`], [`NAT_REPLY_RANGES`], [`NAT_VIP_PREFIXES`].
     pub flags: u32,
 }
 
@@ -447,6 +427,8 @@ pub struct NatState {
 pub const NAT_REPLIES: u32 = 1;
 /// `nat_replies` has rows with port 0.
 pub const NAT_REPLY_RANGES: u32 = 2;
+/// `vip_prefixes` has rows.
+pub const NAT_VIP_PREFIXES: u32 = 4;
 
 /// A real of a service in `nat` mode.
 #[repr(C)]
@@ -568,68 +550,6 @@ pub const FLOW_EVENT_FORGOTTEN: u16 = 2;
 /// The flow is half-open.
 pub const FLOW_EVENT_HALF_OPEN: u16 = 3;
 
-/// Which packets are traced.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TraceFilter {
-    /// From when on no packet is traced, in nanoseconds of CLOCK_MONOTONIC: a daemon that has gone takes nothing back.
-    pub until_ns: u64,
-    /// The packet's destination.
-    pub vip: [u8; 16],
-    /// The packet's source, as far as `client_mask` has bits.
-    pub client: [u8; 16],
-    /// The bits of `client` that count.
-    pub client_mask: [u8; 16],
-    /// The destination port, or 0: any, and packets without ports too.
-    pub port: u16,
-    /// [`FAMILY_V4`] or [`FAMILY_V6`]: of `vip` and `client`.
-    pub family: u8,
-    /// Zero.
-    pub reserved: [u8; 5],
-}
-
-/// A packet that was traced: a record of `trace_events`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TraceEvent {
-    /// When it came, in nanoseconds of CLOCK_MONOTONIC.
-    pub time_ns: u64,
-    /// The packets that this CPU has traced before: where one is missing, the buffer was full.
-    pub sequence: u64,
-    /// The flow; without ports where `has_ports` is 0.
-    pub key: FlowKey,
-    /// The CPU.
-    pub cpu: u32,
-    /// The interface that it came in by.
-    pub ingress_ifindex: u32,
-    /// The flow's slot, where `has_slot` is not 0.
-    pub slot: u32,
-    /// The frame's length in bytes as it came.
-    pub length: u32,
-    /// The service, where `has_slot` is not 0.
-    pub service: u16,
-    /// The real that it was for, where `has_slot` is not 0.
-    pub real: u16,
-    /// What the program has returned: an XDP action.
-    pub action: u8,
-    /// 1 more than the [`crate::DropReason`]; 0 where it was not dropped.
-    pub drop_reason: u8,
-    /// 1 more than the [`crate::Event`] that ended its way; 0 where none did.
-    pub event: u8,
-    /// TCP flags; zero where it is not TCP.
-    pub tcp_flags: u8,
-    /// It is a TCP, UDP or SCTP packet with ports.
-    pub has_ports: u8,
-    /// A service has it, and a slot.
-    pub has_slot: u8,
-    /// Bytes of `frame` that are the frame's.
-    pub captured: u16,
-    /// Zero.
-    pub reserved: u32,
-    /// The frame's first bytes, as it came.
-    pub frame: [u8; TRACE_FRAME],
-}
-
 /// The fragments of one packet (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -682,15 +602,13 @@ const _: () = {
     assert!(size_of::<NodeState>() == 16);
     assert!(size_of::<VipKey>() == 20);
     assert!(size_of::<VipValue>() == 4);
+    assert!(size_of::<VipPrefixKey>() == 20);
+    assert!(size_of::<VipPrefixValue>() == 20);
     assert!(size_of::<ServiceKey>() == 20);
     assert!(size_of::<PortRangeKey>() == 20);
     assert!(size_of::<ServiceValue>() == 8);
     assert!(size_of::<IndexedService>() == 28);
     assert!(size_of::<ServiceOptions>() == 40);
-    assert!(size_of::<Guard>() == 24);
-    assert!(size_of::<AccessKey>() == 20);
-    assert!(size_of::<SourceKey>() == 20);
-    assert!(size_of::<SourceValue>() == 8);
     assert!(size_of::<NatState>() == 4);
     assert!(size_of::<NatPortKey>() == 8);
     assert!(size_of::<NatReplyValue>() == 8);
@@ -702,8 +620,6 @@ const _: () = {
     assert!(size_of::<FlowValue>() == 24);
     assert!(size_of::<HalfOpenValue>() == 16);
     assert!(size_of::<FlowEvent>() == 56 && FLOW_EVENT_RECORD == 64);
-    assert!(size_of::<TraceFilter>() == 64);
-    assert!(size_of::<TraceEvent>() == 88 + TRACE_FRAME);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<FragmentValue>() == 8);
     assert!(size_of::<TrafficCounters>() == 40);

@@ -91,5 +91,9 @@ counters! {
         ReplyForwarded = 10, "reply_forwarded";
         /// SYNs sent to a real and not noted, since their service is under a SYN flood.
         SynUnnoted = 11, "syn_unnoted";
+        /// Packets sent to the real that their QUIC connection id names.
+        QuicRouted = 12, "quic_routed";
+        /// Packets of QUIC services whose connection id names no real that is alive: they went by their flow.
+        QuicUnrouted = 13, "quic_unrouted";
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::abi::{
     AccessKey, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService,
-    NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue,
-    Slot, SourceKey, SourceValue, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WantedNeighbour,
+    NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, QuicKey, QuicServerKey, QuicValue, RealValue,
+    ServiceKey, ServiceOptions, ServiceValue, Slot, SourceKey, SourceValue, TraceEvent, TraceFilter, TrafficCounters,
+    VipKey, VipPrefixKey, VipPrefixValue, VipValue, WantedNeighbour,
 };
 use crate::decap::{AddressKey, Endpoint};
 
@@ -23,6 +24,8 @@ pod!(
     NodeState,
     VipKey,
     VipValue,
+    VipPrefixKey,
+    VipPrefixValue,
     ServiceKey,
     ServiceValue,
     IndexedService,
@@ -31,6 +34,9 @@ pod!(
     AccessKey,
     SourceKey,
     SourceValue,
+    QuicKey,
+    QuicValue,
+    QuicServerKey,
     NatState,
     NatPortKey,
     NatReplyValue,

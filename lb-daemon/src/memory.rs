@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use lb_common::{
     DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService,
-    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_SERVICES, MAX_SOURCES, RING_SLOTS, RealValue,
-    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, SourceKey, SourceValue, TRACE_EVENTS_SIZE,
-    TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE,
+    MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_QUIC_ENCODINGS, MAX_QUIC_SERVERS, MAX_SERVICES,
+    MAX_SOURCES, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, SourceKey,
+    SourceValue, TRACE_EVENTS_SIZE, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE,
 };
 
 use crate::config::Settings;
@@ -90,6 +90,8 @@ impl Memory {
                 + hash::<FragmentKey, FragmentValue>(MAX_FRAGMENTS.into())
                 + buckets(MAX_NAT_PORTS.into())
                 + buckets(MAX_NAT_REPLIES.into())
+                + buckets(MAX_QUIC_ENCODINGS.into())
+                + buckets(MAX_QUIC_SERVERS.into())
                 + per_cpu::<TrafficCounters>(services_max, cpus)
                 + per_cpu::<u64>(DropReason::COUNT.into(), cpus)
                 + per_cpu::<u64>(Event::COUNT.into(), cpus)

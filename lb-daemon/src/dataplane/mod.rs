@@ -37,8 +37,8 @@ use aya::{
 };
 use lb_common::{
     AccessKey, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService, NatPortKey,
-    NatReplyValue, NatState, PortRangeKey, RealValue, ServiceKey, ServiceOptions, ServiceValue, SourceKey, SourceValue,
-    TrafficCounters, VipKey, VipValue,
+    NatReplyValue, NatState, PortRangeKey, QuicKey, QuicServerKey, QuicValue, RealValue, ServiceKey, ServiceOptions,
+    ServiceValue, SourceKey, SourceValue, TrafficCounters, VipKey, VipPrefixKey, VipPrefixValue, VipValue,
 };
 
 pub use attach::{AttachMode, Attached};
@@ -104,6 +104,7 @@ pub struct Dataplane {
 /// The maps, by their names in [`lb_common::map`].
 struct Maps {
     vips: HashMap<MapData, VipKey, VipValue>,
+    vip_prefixes: LpmTrie<MapData, VipPrefixKey, VipPrefixValue>,
     services: HashMap<MapData, ServiceKey, ServiceValue>,
     service_index: Array<MapData, IndexedService>,
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
@@ -112,6 +113,8 @@ struct Maps {
     guards: Array<MapData, Guard>,
     access: LpmTrie<MapData, AccessKey, u32>,
     sources: HashMap<MapData, SourceKey, SourceValue>,
+    quic: HashMap<MapData, QuicKey, QuicValue>,
+    quic_servers: HashMap<MapData, QuicServerKey, u32>,
     nat: Array<MapData, NatState>,
     nat_ports: HashMap<MapData, NatPortKey, u32>,
     nat_replies: HashMap<MapData, ServiceKey, NatReplyValue>,

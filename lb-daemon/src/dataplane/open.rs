@@ -156,6 +156,7 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
     };
     Ok(Maps {
         vips: take(ebpf, map::VIPS)?,
+        vip_prefixes: take(ebpf, map::VIP_PREFIXES)?,
         services: take(ebpf, map::SERVICES)?,
         service_index: take(ebpf, map::SERVICE_INDEX)?,
         port_ranges: take(ebpf, map::PORT_RANGES)?,
@@ -164,6 +165,8 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         guards: take(ebpf, map::GUARDS)?,
         access: take(ebpf, map::ACCESS)?,
         sources: take(ebpf, map::SOURCES)?,
+        quic: take(ebpf, map::QUIC)?,
+        quic_servers: take(ebpf, map::QUIC_SERVERS)?,
         nat: take(ebpf, map::NAT)?,
         nat_ports: take(ebpf, map::NAT_PORTS)?,
         nat_replies: take(ebpf, map::NAT_REPLIES)?,

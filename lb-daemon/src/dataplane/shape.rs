@@ -6,9 +6,10 @@ use aya::maps::{Array, Map, MapData, MapInfo};
 use lb_common::{
     ABI_VERSION, AccessKey, DropReason, Event, FlowKey, FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue,
     IndexedService, MAX_ACCESS_PREFIXES, MAX_FRAGMENTS, MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES,
-    MAX_SERVICES, MAX_SOURCES, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, RealValue,
-    SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, SourceKey, SourceValue, TRACE_EVENTS_SIZE,
-    TraceEvent, TraceFilter, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, map,
+    MAX_QUIC_ENCODINGS, MAX_QUIC_SERVERS, MAX_SERVICES, MAX_SOURCES, MAX_VIP_PREFIXES, NatPortKey, NatReplyValue,
+    NatState, NodeState, PortRangeKey, QuicKey, QuicServerKey, QuicValue, RealValue, SERVICE_INDEX_ROWS, ServiceKey,
+    ServiceOptions, ServiceValue, SourceKey, SourceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters,
+    VipKey, VipPrefixKey, VipPrefixValue, VipValue, WANTED_NEIGHBOURS_SIZE, map,
 };
 
 use super::{DataplaneError, Options};
@@ -94,9 +95,12 @@ fn shapes(options: &Options) -> Vec<Shape> {
     port_ranges.key += lpm_key;
     let mut access = shape::<AccessKey, u32>(map::ACCESS, MAX_ACCESS_PREFIXES);
     access.key += lpm_key;
+    let mut vip_prefixes = shape::<VipPrefixKey, VipPrefixValue>(map::VIP_PREFIXES, MAX_VIP_PREFIXES);
+    vip_prefixes.key += lpm_key;
     vec![
         shape::<u32, NodeState>(map::NODE, 1),
         shape::<VipKey, VipValue>(map::VIPS, MAX_SERVICES),
+        vip_prefixes,
         shape::<ServiceKey, ServiceValue>(map::SERVICES, MAX_SERVICES),
         shape::<u32, IndexedService>(map::SERVICE_INDEX, SERVICE_INDEX_ROWS),
         port_ranges,
@@ -105,6 +109,8 @@ fn shapes(options: &Options) -> Vec<Shape> {
         shape::<u32, Guard>(map::GUARDS, MAX_SERVICES),
         access,
         shape::<SourceKey, SourceValue>(map::SOURCES, MAX_SOURCES),
+        shape::<QuicKey, QuicValue>(map::QUIC, MAX_QUIC_ENCODINGS),
+        shape::<QuicServerKey, u32>(map::QUIC_SERVERS, MAX_QUIC_SERVERS),
         shape::<u32, NatState>(map::NAT, 1),
         shape::<NatPortKey, u32>(map::NAT_PORTS, MAX_NAT_PORTS),
         shape::<ServiceKey, NatReplyValue>(map::NAT_REPLIES, MAX_NAT_REPLIES),

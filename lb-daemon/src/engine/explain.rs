@@ -60,6 +60,10 @@ pub(super) fn event(event: Event) -> &'static str {
         Event::ReplyForwarded => "Replies of reals in `nat` mode that were sent to their clients.",
         Event::HotDiverted => "New flows of a hot real that were sent to another.",
         Event::SynUnnoted => "SYNs that were sent to a real and not noted, since their service is under a SYN flood.",
+        Event::QuicRouted => "Packets that went to the real that their QUIC connection id names.",
+        Event::QuicUnrouted => {
+            "Packets of QUIC services whose connection id names no real that is alive: they went by their flow. Each connection begins with some."
+        }
         Event::FlowEventLost => {
             "Flows that were remembered or forgotten faster than lbd reads of it: all flows are then sent to the peer again. \
              Where it goes on, raise checkpoint.flow_events_size."

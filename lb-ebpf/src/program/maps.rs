@@ -7,10 +7,11 @@ use aya_ebpf::{
 use lb_common::{
     AccessKey, DEFAULT_FLOW_EVENTS_SIZE, DEFAULT_MAX_FLOWS, DEFAULT_MAX_REALS, DropReason, Event, FlowEvent, FlowKey,
     FlowValue, FragmentKey, FragmentValue, Guard, HalfOpenValue, IndexedService, MAX_ACCESS_PREFIXES, MAX_FRAGMENTS,
-    MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_SERVICES, MAX_SOURCES, NatPortKey,
-    NatReplyValue, NatState, NodeState, PortRangeKey, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey,
-    ServiceOptions, ServiceValue, Slot, SourceKey, SourceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter,
-    TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE, WantedNeighbour,
+    MAX_HALF_OPEN, MAX_NAT_PORTS, MAX_NAT_REPLIES, MAX_PORT_RANGES, MAX_QUIC_ENCODINGS, MAX_QUIC_SERVERS, MAX_SERVICES,
+    MAX_SOURCES, MAX_VIP_PREFIXES, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey, QuicKey,
+    QuicServerKey, QuicValue, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue,
+    Slot, SourceKey, SourceValue, TRACE_EVENTS_SIZE, TraceEvent, TraceFilter, TrafficCounters, VipKey, VipPrefixKey,
+    VipPrefixValue, VipValue, WANTED_NEIGHBOURS_SIZE, WantedNeighbour,
 };
 
 /// Lets the daemon write a map by mmap.
@@ -25,6 +26,9 @@ pub static ABI: Array<u32, 1> = Array::new();
 pub static NODE: Array<NodeState, 1, BPF_F_MMAPABLE> = Array::new();
 #[btf_map(name = "vips")]
 pub static VIPS: HashMap<VipKey, VipValue, { MAX_SERVICES as usize }> = HashMap::new();
+/// Takes memory for the rows that there are only, as all tries do.
+#[btf_map(name = "vip_prefixes")]
+pub static VIP_PREFIXES: LpmTrie<VipPrefixKey, VipPrefixValue, { MAX_VIP_PREFIXES as usize }> = LpmTrie::new();
 #[btf_map(name = "services")]
 pub static SERVICES: HashMap<ServiceKey, ServiceValue, { MAX_SERVICES as usize }> = HashMap::new();
 #[btf_map(name = "service_index")]
@@ -40,11 +44,16 @@ pub static RINGS: ArrayOfMaps<Ring, { MAX_SERVICES as usize }> = ArrayOfMaps::ne
 pub static SERVICE_OPTIONS: Array<ServiceOptions, { MAX_SERVICES as usize }> = Array::new();
 #[btf_map(name = "guards")]
 pub static GUARDS: Array<Guard, { MAX_SERVICES as usize }> = Array::new();
-/// Takes memory for the rows that there are only, as all tries do.
 #[btf_map(name = "access")]
 pub static ACCESS: LpmTrie<AccessKey, u32, { MAX_ACCESS_PREFIXES as usize }> = LpmTrie::new();
 #[btf_map(name = "sources")]
 pub static SOURCES: LruHashMap<SourceKey, SourceValue, { MAX_SOURCES as usize }> = LruHashMap::new();
+/// Takes memory for the rows that there are only.
+#[btf_map(name = "quic")]
+pub static QUIC: HashMap<QuicKey, QuicValue, { MAX_QUIC_ENCODINGS as usize }, BPF_F_NO_PREALLOC> = HashMap::new();
+/// Takes memory for the rows that there are only.
+#[btf_map(name = "quic_servers")]
+pub static QUIC_SERVERS: HashMap<QuicServerKey, u32, { MAX_QUIC_SERVERS as usize }, BPF_F_NO_PREALLOC> = HashMap::new();
 #[btf_map(name = "nat")]
 pub static NAT: Array<NatState, 1> = Array::new();
 /// Takes memory for the rows that there are only.
