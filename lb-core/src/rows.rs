@@ -63,12 +63,14 @@ pub enum MapWrite {
         /// The new row.
         value: Option<RealValue>,
     },
-    /// Gives a service a ring, in place of the one that it may have.
+    /// Gives a service a ring, in place of the one that it may have. Services that are given the same allocation may share one.
     NewRing {
         /// The service's id.
         service: u32,
         /// All its slots.
         slots: Arc<[Slot]>,
+        /// A service that has this ring already, and may share it.
+        like: Option<u32>,
     },
     /// Takes a service's ring away, and with it what the flow tables remember of its flows.
     RemoveRing {
@@ -79,8 +81,8 @@ pub enum MapWrite {
     Slots {
         /// The service's id.
         service: u32,
-        /// Index and new value, by rising index.
-        changes: Vec<(u32, Slot)>,
+        /// Index and new value, by rising index. Services that shared a ring and go on doing so have the same allocation.
+        changes: Arc<[(u32, Slot)]>,
     },
     /// Sets or removes a VIP.
     Vip {

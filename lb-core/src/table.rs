@@ -24,7 +24,7 @@ mod rings;
 mod view;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     net::IpAddr,
     sync::Arc,
@@ -160,6 +160,8 @@ pub struct SchedulingTable {
     adopted: Option<Arc<Adopted>>,
     /// [`RING_SLOTS`], but in tests.
     ring_slots: u32,
+    /// The ring that a service begins with.
+    blank: Arc<Ring>,
 }
 
 #[derive(Clone, Debug)]
@@ -208,6 +210,7 @@ impl SchedulingTable {
             real_ids: IdCursor::reals(options.max_reals),
             adopted: None,
             ring_slots,
+            blank: Arc::new(Ring::blank(ring_slots)),
         }
     }
 
@@ -300,8 +303,9 @@ impl SchedulingTable {
     /// real: they are only marked from then on. Returns how many.
     pub fn expire(&mut self, now_ms: u64) -> u32 {
         let (timeout_ms, own) = (self.options.flow_idle_timeout_ms, self.idle_timeouts_ms());
-        self.change_rings(|id, ring| {
-            let next = ring.expired(own.get(&id).copied().unwrap_or(timeout_ms), now_ms)?;
+        let timeout_of = |id: u32| own.get(&id).copied().unwrap_or(timeout_ms);
+        self.change_rings(timeout_of, |timeout_ms, ring| {
+            let next = ring.expired(timeout_ms, now_ms)?;
             Some((ring.tally().remembers - next.tally().remembers, next))
         })
     }
@@ -315,12 +319,20 @@ impl SchedulingTable {
         let wait_ms = HANDSHAKE_TIMEOUT_MS.min(self.options.flow_idle_timeout_ms);
         let Some(marked_at_ms) = now_ms.checked_sub(wait_ms) else { return 0 };
         let hot = self.hot_ids();
-        self.change_rings(|id, ring| {
-            // Service ids are below MAX_SERVICES, so they fit.
-            let is_needed = |index, slot: &Slot| hot.contains(slot.real) || in_use.contains(&(id as u16, index));
-            let next = ring.cleaned(is_needed, marked_at_ms)?;
-            Some((ring.tally().marked - next.tally().marked, next))
-        })
+        // Where services share a ring, a flow of one keeps the slot marked for all: they go on sharing it.
+        let rings: HashMap<u32, *const Ring> =
+            self.services.values().map(|entry| (entry.id, Arc::as_ptr(&entry.ring))).collect();
+        let needed: HashSet<(*const Ring, u32)> =
+            in_use.iter().filter_map(|&(id, slot)| Some((*rings.get(&id.into())?, slot))).collect();
+        self.change_rings(
+            |_| (),
+            |(), ring| {
+                let has_flow = |index| needed.contains(&(std::ptr::from_ref(ring), index));
+                let is_needed = |index, slot: &Slot| hot.contains(slot.real) || has_flow(index);
+                let next = ring.cleaned(is_needed, marked_at_ms)?;
+                Some((ring.tally().marked - next.tally().marked, next))
+            },
+        )
     }
 
     /// The slot of a service's ring, by the service's id.

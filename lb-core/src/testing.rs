@@ -31,7 +31,7 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
         MapWrite::Real { id, value: None } => {
             assert!(maps.reals.remove(id).is_some(), "real {id} is removed and is not there");
         }
-        MapWrite::NewRing { service, slots } => {
+        MapWrite::NewRing { service, slots, like: _ } => {
             maps.rings.insert(*service, slots.clone());
         }
         MapWrite::RemoveRing { service } => {
@@ -72,7 +72,7 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
 pub(crate) fn steps(writes: &[MapWrite]) -> Vec<MapWrite> {
     let split = |write: &MapWrite| match write {
         MapWrite::Slots { service, changes } => {
-            changes.iter().map(|&change| MapWrite::Slots { service: *service, changes: vec![change] }).collect()
+            changes.iter().map(|&change| MapWrite::Slots { service: *service, changes: [change].into() }).collect()
         }
         other => vec![other.clone()],
     };

@@ -105,7 +105,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
     }
     let (services, reals) = (config.cluster.services().len(), config.cluster.reals().len());
     println!("{}: ok (services: {services}, reals: {reals})", path.display());
-    println!("memory: the maps take {}", Memory::of(&config.settings, services));
+    println!("memory: the maps take {}", Memory::of(&config.settings, &config.cluster));
     if let Some(pair) = &config.settings.pair {
         println!("pair: {}, the lease is {}", pair.detection(), duration_text(pair.lease));
         pair.warnings().iter().for_each(|warning| println!("warning: {warning}"));

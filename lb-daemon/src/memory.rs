@@ -4,6 +4,7 @@
 //! What a map takes follows from how Linux lays it out (kernel/bpf/arraymap.c, hashtab.c, ringbuf.c): these are the same on 6.1 and 6.18. Maps that take
 //! memory row by row count as what they take while they are empty.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use lb_common::{
     MAX_SOURCES, RING_SLOTS, RealValue, SERVICE_INDEX_ROWS, ServiceKey, ServiceOptions, ServiceValue, Slot, SourceKey,
     SourceValue, TRACE_EVENTS_SIZE, TrafficCounters, VipKey, VipValue, WANTED_NEIGHBOURS_SIZE,
 };
+
+use lb_core::service::{Cluster, Member, Service};
 
 use crate::config::Settings;
 
@@ -28,12 +31,23 @@ const RING_BUFFER_PAGES: u64 = 3;
 const EACH_MAP: u64 = 2 * PAGE;
 const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 
+/// Services, and how many rings they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// How many there are.
+    pub count: u64,
+    /// Rings, equal ones counted once.
+    pub rings: u64,
+}
+
 /// What the maps take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     services: u64,
-    /// The rings of all services.
+    /// The rings of all services, equal ones counted once.
     rings: u64,
+    /// What rings take when no two services have the same any more.
+    rings_most: u64,
     /// The flow table.
     flows: u64,
     /// Rows and counters of reals.
@@ -55,14 +69,15 @@ pub struct TooMuch {
 }
 
 impl Memory {
-    /// What the maps of a configuration with so many services take on this host.
+    /// What the maps of a configuration take on this host. Services with the same reals and weights begin with one ring together, and have
+    /// it until health or an operator tells them apart.
     #[must_use]
-    pub fn of(settings: &Settings, services: usize) -> Self {
+    pub fn of(settings: &Settings, cluster: &Cluster) -> Self {
         let cpus = fs::read_to_string(POSSIBLE_CPUS).ok().and_then(|text| count_cpus(&text)).unwrap_or(1);
         let flow_events =
             settings.checkpoint.as_ref().map_or(lb_common::DEFAULT_FLOW_EVENTS_SIZE, |own| own.flow_events_size);
         Self::with(
-            services as u64,
+            Services { count: cluster.services().len() as u64, rings: distinct_rings(cluster) },
             u64::from(settings.limits.reals) + 1,
             settings.limits.flows.into(),
             flow_events.into(),
@@ -70,13 +85,15 @@ impl Memory {
         )
     }
 
-    /// As [`of`](Self::of), of a flow table for so many flows, a ring buffer of so many bytes, and a host with so many CPUs.
+    /// As [`of`](Self::of), of these services, of a flow table for so many flows, a ring buffer of so many bytes, and a host with so many CPUs.
     #[must_use]
-    pub fn with(services: u64, reals: u64, flows: u64, flow_events: u64, cpus: u64) -> Self {
+    pub fn with(services: Services, reals: u64, flows: u64, flow_events: u64, cpus: u64) -> Self {
         let services_max = u64::from(MAX_SERVICES);
+        let ring = array::<Slot>(RING_SLOTS.into());
         Self {
-            services,
-            rings: services * array::<Slot>(RING_SLOTS.into()),
+            services: services.count,
+            rings: services.rings * ring,
+            rings_most: services.count * ring,
             flows: hash::<FlowKey, FlowValue>(flows),
             reals: array::<RealValue>(reals) + per_cpu::<TrafficCounters>(reals, cpus),
             rest: hash::<VipKey, VipValue>(services_max)
@@ -101,7 +118,7 @@ impl Memory {
         }
     }
 
-    /// All of it, in bytes.
+    /// All of it at the start, in bytes.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.rings + self.flows + self.reals + self.rest
@@ -129,13 +146,26 @@ impl Memory {
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { services, rings, flows, reals, rest } = *self;
-        let [total, rings, flows, reals, rest] = [self.total(), rings, flows, reals, rest].map(Size);
+        let Self { services, rings, rings_most, flows, reals, rest } = *self;
+        let [total, rings, rings_most, flows, reals, rest] =
+            [self.total(), rings, rings_most, flows, reals, rest].map(Size);
         write!(
             f,
-            "{total} of kernel memory (rings of services ({services}) {rings}, flow table {flows}, reals {reals}, the rest {rest})"
+            "{total} of kernel memory (rings of services ({services}) {rings} and at most {rings_most}, flow table {flows}, reals {reals}, the rest {rest})"
         )
     }
+}
+
+/// How many rings services begin with: one for all that have the same reals, weights and timeout.
+fn distinct_rings(cluster: &Cluster) -> u64 {
+    let ring = |service: &Service| {
+        let weight = |member: &Member| member.weight.or_else(|| Some(cluster.real(&member.real)?.weight));
+        let mut members: Vec<_> =
+            service.reals.iter().map(|member| (member.real.clone(), weight(member), member.fallback)).collect();
+        members.sort_unstable();
+        (members, service.affinity.and_then(|affinity| affinity.timeout_ms))
+    };
+    cluster.services().iter().map(ring).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Bytes as people read them.
@@ -219,10 +249,10 @@ mod tests {
 
     #[test]
     fn a_host_that_has_too_little_is_told_the_figure() {
-        let memory = Memory::with(4_096, 65_536, 10_000_000, 1 << 20, 8);
+        let memory = Memory::with(Services { count: 4_096, rings: 4_096 }, 65_536, 10_000_000, 1 << 20, 8);
         assert_eq!(
             memory.to_string(),
-            "3.4 GiB of kernel memory (rings of services (4096) 2.0 GiB, flow table 1.3 GiB, reals 24.5 MiB, the rest 21.8 MiB)"
+            "3.4 GiB of kernel memory (rings of services (4096) 2.0 GiB and at most 2.0 GiB, flow table 1.3 GiB, reals 24.5 MiB, the rest 22.8 MiB)"
         );
         let error = TooMuch { needed: memory, available: 2 << 30, source_of: "MemAvailable".to_owned() };
         let text = error.to_string();
@@ -233,7 +263,7 @@ mod tests {
         );
         let endless = Memory { rest: u64::MAX / 2, ..memory };
         assert_eq!(endless.check().unwrap_err().needed, endless);
-        assert_eq!(Memory::with(1, 2, 1_024, 4_096, 1).check(), Ok(()));
+        assert_eq!(Memory::with(Services { count: 1, rings: 1 }, 2, 1_024, 4_096, 1).check(), Ok(()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use lb_config::lock::Lock;
 use lb_config::service::{Phase, Signals, notify, notify_status};
 use lb_config::{keys, logging};
 use lb_core::auth::Keys;
+use lb_core::service::Cluster;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
@@ -56,7 +57,7 @@ pub fn run(config_path: &Path) -> anyhow::Result<()> {
     preflight::check_privileges()?;
     let _locks = take_locks(&config.settings)?;
     let reading = checkpoint::read(&config.settings)?;
-    let (mut dataplane, adoption) = open_dataplane(&config.settings, config.cluster.services().len())?;
+    let (mut dataplane, adoption) = open_dataplane(&config.settings, &config.cluster)?;
     let ground = pair::prepare(&config.settings, pair_keys, &mut dataplane)?;
     let checkpoints = checkpoint::prepare(&config.settings, reading, &mut dataplane)?;
     // The thread that read the disk has ended: this is the only one. To adopt rings took what is given up here.
@@ -75,8 +76,7 @@ fn take_locks(settings: &Settings) -> anyhow::Result<(Lock, Lock)> {
     Ok((run_dir, bpf_dir))
 }
 
-/// `services` are so many.
-fn open_dataplane(settings: &Settings, services: usize) -> anyhow::Result<(Dataplane, Adoption)> {
+fn open_dataplane(settings: &Settings, cluster: &Cluster) -> anyhow::Result<(Dataplane, Adoption)> {
     let options = dataplane::Options {
         pin_dir: Some(settings.bpf_dir.clone()),
         // Ids are below it, and id 0 is no real.
@@ -86,7 +86,7 @@ fn open_dataplane(settings: &Settings, services: usize) -> anyhow::Result<(Datap
         debug_log: settings.bpf_log,
     };
     if !Dataplane::would_adopt(&options)? {
-        Memory::of(settings, services).check()?;
+        Memory::of(settings, cluster).check()?;
     }
     Dataplane::open(&options).context("cannot set the XDP program up")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use lb_daemon::dataplane::{Dataplane, Options};
-use lb_daemon::memory::Memory;
+use lb_daemon::memory::{Memory, Services};
 
 const REALS: u32 = 1_000;
 const FLOWS: u32 = 100_000;
@@ -34,7 +34,8 @@ fn the_kernel_takes_what_was_worked_out() {
         Options { pin_dir: None, max_reals: REALS, max_flows: FLOWS, flow_events_size: FLOW_EVENTS, debug_log: false };
     let (_dataplane, _) = Dataplane::open(&options).unwrap();
     // Without rings: the kernel has those by their addresses, and no descriptor shows them.
-    let worked_out = Memory::with(0, REALS.into(), FLOWS.into(), FLOW_EVENTS.into(), cpus()).total();
+    let worked_out =
+        Memory::with(Services { count: 0, rings: 0 }, REALS.into(), FLOWS.into(), FLOW_EVENTS.into(), cpus()).total();
     let ratio = taken() as f64 / worked_out as f64;
     assert!((0.95..1.05).contains(&ratio), "{} taken, {worked_out} worked out", taken());
 }

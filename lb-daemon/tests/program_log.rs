@@ -51,7 +51,7 @@ fn a_drop_is_told_with_its_reason() {
     let service = ServiceKey { vip, port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V4 };
     dataplane
         .apply(&[
-            MapWrite::NewRing { service: 0, slots: vec![Slot::default(); RING_SLOTS as usize].into() },
+            MapWrite::NewRing { service: 0, slots: vec![Slot::default(); RING_SLOTS as usize].into(), like: None },
             MapWrite::Vip {
                 key: VipKey { address: vip, family: FAMILY_V4, reserved: [0; 3] },
                 value: Some(VipValue::default()),

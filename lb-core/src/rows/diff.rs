@@ -7,8 +7,8 @@ use std::{
 };
 
 use lb_common::{
-    AccessKey, Guard, NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot,
-    VipKey, VipValue,
+    AccessKey, Guard, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue,
+    ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
 };
 
 use super::{MapWrite, Rows};
@@ -30,6 +30,10 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     new_rings(old, new, &mut writes);
     changed_slots(old, new, &mut writes);
     writes.extend(dying);
+    if !have_room(old, new) {
+        remove_gone_services(old, new, &mut writes);
+        remove_gone_vips(old, new, &mut writes);
+    }
     add_fronts(old, new, &mut writes);
     remove_fronts(old, new, &mut writes);
     end_affinity(old, new, &mut writes);
@@ -131,29 +135,51 @@ fn set_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 }
 
 fn new_rings(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    // Who has a ring that stays as it is: others may share it.
+    let mut kept: HashMap<*const Slot, u32> = HashMap::new();
+    for (&service, slots) in &new.rings {
+        if old.rings.get(&service).is_some_and(|was| Arc::ptr_eq(was, slots)) {
+            kept.entry(slots.as_ptr()).or_insert(service);
+        }
+    }
     for (&service, slots) in &new.rings {
         let fits = old.rings.get(&service).is_some_and(|was| was.len() == slots.len());
         if !fits {
-            writes.push(MapWrite::NewRing { service, slots: slots.clone() });
+            let like = kept.get(&slots.as_ptr()).copied();
+            writes.push(MapWrite::NewRing { service, slots: slots.clone(), like });
         }
     }
 }
 
+/// Rings are compared once for all services that share them, before and after.
 fn changed_slots(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    let mut known: HashMap<(*const Slot, *const Slot), Arc<[(u32, Slot)]>> = HashMap::new();
     for (&service, slots) in &new.rings {
         let Some(was) = old.rings.get(&service).filter(|was| was.len() == slots.len()) else { continue };
         if Arc::ptr_eq(was, slots) {
             continue;
         }
-        let changes: Vec<(u32, Slot)> = (0..)
-            .zip(was.iter().zip(slots.iter()))
-            .filter(|(_, (was, is))| was != is)
-            .map(|(i, (_, is))| (i, *is))
-            .collect();
+        let changes = known.entry((was.as_ptr(), slots.as_ptr())).or_insert_with(|| differing(was, slots));
         if !changes.is_empty() {
-            writes.push(MapWrite::Slots { service, changes });
+            writes.push(MapWrite::Slots { service, changes: changes.clone() });
         }
     }
+}
+
+/// Index and new value of the slots that differ.
+fn differing(was: &[Slot], slots: &[Slot]) -> Arc<[(u32, Slot)]> {
+    (0..).zip(was.iter().zip(slots)).filter(|(_, (was, is))| was != is).map(|(index, (_, is))| (index, *is)).collect()
+}
+
+/// Whether the maps have room for what was and what is to be at once. Where they have not, what goes anyway goes first.
+fn have_room(old: &Rows, new: &Rows) -> bool {
+    let fits = |room: u32, old: usize, news: usize| old + news <= room as usize;
+    let services = new.services.keys().filter(|key| !old.services.contains_key(key)).count();
+    let ranges = new.port_ranges.keys().filter(|key| !old.port_ranges.contains_key(key)).count();
+    let vips = new.vips.keys().filter(|key| !old.vips.contains_key(key)).count();
+    fits(MAX_SERVICES, old.services.len(), services)
+        && fits(MAX_PORT_RANGES, old.port_ranges.len(), ranges)
+        && fits(MAX_SERVICES, old.vips.len(), vips)
 }
 
 /// A VIP gains flags here and loses them in [`remove_fronts`], so that no service is overlooked in between.
@@ -172,17 +198,29 @@ fn add_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 }
 
 fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
-    for key in gone(&old.services, &new.services, service_order) {
-        writes.push(MapWrite::Service { key, value: None });
-    }
-    for (bits, key) in gone(&old.port_ranges, &new.port_ranges, range_order) {
-        writes.push(MapWrite::PortRange { bits, key, value: None });
+    if have_room(old, new) {
+        remove_gone_services(old, new, writes);
     }
     let loses_flags =
         |(key, value): &(VipKey, VipValue)| old.vips.get(key).is_some_and(|was| was.flags & !value.flags != 0);
     for (key, value) in news(&old.vips, copied(&new.vips).filter(loses_flags), vip_order) {
         writes.push(MapWrite::Vip { key, value: Some(value) });
     }
+    if have_room(old, new) {
+        remove_gone_vips(old, new, writes);
+    }
+}
+
+fn remove_gone_services(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for key in gone(&old.services, &new.services, service_order) {
+        writes.push(MapWrite::Service { key, value: None });
+    }
+    for (bits, key) in gone(&old.port_ranges, &new.port_ranges, range_order) {
+        writes.push(MapWrite::PortRange { bits, key, value: None });
+    }
+}
+
+fn remove_gone_vips(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for key in gone(&old.vips, &new.vips, vip_order) {
         writes.push(MapWrite::Vip { key, value: None });
     }

@@ -46,7 +46,9 @@ impl IdCursor {
 
     /// The next id that is not in `avoid`, or else the next one that is not in `used`, which is a part of it.
     pub(super) fn allocate(&mut self, used: &BTreeSet<u32>, avoid: &BTreeSet<u32>) -> Option<u32> {
-        let id = self.first_outside(avoid).or_else(|| self.first_outside(used))?;
+        // With all of them to be avoided the search would look at each, for each service.
+        let fresh = if avoid.len() < self.count() as usize { self.first_outside(avoid) } else { None };
+        let id = fresh.or_else(|| self.first_outside(used))?;
         self.next = if id + 1 < self.end { id + 1 } else { self.first };
         Some(id)
     }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AdminState, Adopted, IdCursor, Plan, RealEntry, RealPlan, SchedulingTable, ServiceEntry, TableError,
-    rings::{Heat, in_line, shares},
+    rings::{Edits, Heat, claims, in_line, shares},
 };
 use crate::{
     ring::{RealIds, Ring},
@@ -155,7 +155,7 @@ impl SchedulingTable {
             Some(saved) if ids.claim(saved.id) => saved.id,
             _ => ids.hand_out().map_err(|max| TableError::TooManyServices { max })?,
         };
-        Ok(ServiceEntry::new(id, Arc::new(Ring::blank(self.ring_slots))))
+        Ok(ServiceEntry::new(id, self.blank.clone()))
     }
 
     /// The ids that stand for the same server as when the slots were written.
@@ -168,22 +168,33 @@ impl SchedulingTable {
     }
 
     fn edit_all_rings(&mut self, known: &RealIds, heat: &Heat, now_ms: u64) {
-        // Services with the same reals and weights have the same first filling, and share it.
-        let mut fillings: HashMap<Vec<(u16, u32)>, Arc<Ring>> = HashMap::new();
         let cluster = self.cluster.clone();
+        let timeouts = self.idle_timeouts_ms();
+        let (mut purged, mut edits) = (Edits::default(), Edits::default());
+        // Services with the same reals and weights have the same first filling, and share it, also with those that have been left with it.
+        let mut fillings: HashMap<_, Arc<Ring>> = HashMap::new();
+        let mut blank = Vec::new();
         for service in cluster.services() {
             let Some(entry) = self.services.get_mut(&service.name) else { continue };
-            if let Some(ring) = entry.ring.without_strangers(known, now_ms) {
-                entry.ring = Arc::new(ring);
-            }
+            purged.make(&mut entry.ring, (), |ring| ring.without_strangers(known, now_ms));
             let shares = shares(&cluster, &self.reals, service, &entry.plan);
-            let edit = |ring: &Arc<Ring>| in_line(ring, &shares, heat, now_ms).map_or_else(|| ring.clone(), Arc::new);
-            entry.ring = if entry.ring.is_blank() {
-                let key = shares.iter().map(|share| (share.real, share.weight)).collect();
-                fillings.entry(key).or_insert_with(|| edit(&entry.ring)).clone()
-            } else {
-                edit(&entry.ring)
-            };
+            let kind = (claims(&shares), timeouts.get(&entry.id).copied());
+            if entry.ring.is_blank() {
+                blank.push((service, kind));
+                continue;
+            }
+            edits.make(&mut entry.ring, kind.clone(), |ring| in_line(ring, &shares, heat, now_ms));
+            fillings.entry(kind).or_insert_with(|| entry.ring.clone());
+        }
+        for (service, kind) in blank {
+            let Some(entry) = self.services.get_mut(&service.name) else { continue };
+            let shares = shares(&cluster, &self.reals, service, &entry.plan);
+            let was = entry.ring.clone();
+            edits.make(&mut entry.ring, kind.clone(), |ring| in_line(ring, &shares, heat, now_ms));
+            let shared = fillings.entry(kind).or_insert_with(|| entry.ring.clone());
+            if **shared == *entry.ring && !Arc::ptr_eq(&was, &entry.ring) {
+                entry.ring = shared.clone();
+            }
         }
     }
 }
@@ -200,7 +211,7 @@ struct Ids<'a> {
 impl<'a> Ids<'a> {
     fn new(cursor: &'a mut IdCursor, kept: impl Iterator<Item = u32>, earlier: impl Iterator<Item = u32>) -> Self {
         let used: BTreeSet<u32> = kept.collect();
-        let avoid = used.iter().copied().chain(earlier).collect();
+        let avoid = used.iter().copied().chain(earlier).filter(|id| cursor.covers(*id)).collect();
         Self { cursor, used, avoid }
     }
 

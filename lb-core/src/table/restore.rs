@@ -6,7 +6,7 @@
 //! recognised there by its address, a service by VIP, protocol and ports. Then the saved id is used if it is free.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -149,8 +149,13 @@ pub(super) struct Adopted {
 
 impl Adopted {
     fn of(rows: &Rows, ring_slots: u32, now_ms: u64) -> Self {
-        let ring = |(&id, slots): (&u32, &Arc<[Slot]>)| Some((id, Arc::new(Ring::adopted(slots, ring_slots, now_ms)?)));
-        let rings = rows.rings.iter().filter_map(ring).collect();
+        // Services that share a ring in the maps go on sharing it.
+        let mut known: HashMap<*const Slot, Option<Arc<Ring>>> = HashMap::new();
+        let mut ring = |slots: &Arc<[Slot]>| {
+            let adopt = || Ring::adopted(slots, ring_slots, now_ms).map(Arc::new);
+            known.entry(slots.as_ptr()).or_insert_with(adopt).clone()
+        };
+        let rings = rows.rings.iter().filter_map(|(&id, slots)| Some((id, ring(slots)?))).collect();
         Self { rows: rows.clone(), rings, confirmed: BTreeSet::new() }
     }
 
@@ -253,7 +258,7 @@ impl SchedulingTable {
                 adopted.confirmed.insert(name.clone());
                 ring.clone()
             }
-            None => Arc::new(Ring::blank(self.ring_slots)),
+            None => self.blank.clone(),
         };
         self.services.insert(name, ServiceEntry::new(id, ring));
     }

@@ -1,6 +1,13 @@
 //! The rings of the table's services, brought in line with weights and plan.
+//!
+//! Services whose rings are equal share one, and go on sharing it while all of them are given the same change: an edit is made once for
+//! the same ring and the same shares. A ring is never changed in place, so no service gets another's change.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
 
 use super::{RealEntry, SchedulingTable, ServicePlan};
 use crate::{
@@ -19,12 +26,11 @@ impl SchedulingTable {
     pub(super) fn edit_rings(&mut self, which: impl Fn(&Service) -> bool, cooled: RealIds, now_ms: u64) {
         let cluster = self.cluster.clone();
         let heat = Heat { hot: self.hot_ids(), cooled };
+        let mut edits = Edits::default();
         for service in cluster.services().iter().filter(|service| which(service)) {
             let Some(entry) = self.services.get_mut(&service.name) else { continue };
             let shares = shares(&cluster, &self.reals, service, &entry.plan);
-            if let Some(ring) = in_line(&entry.ring, &shares, &heat, now_ms) {
-                entry.ring = Arc::new(ring);
-            }
+            edits.make(&mut entry.ring, claims(&shares), |ring| in_line(ring, &shares, &heat, now_ms));
         }
     }
 
@@ -32,18 +38,77 @@ impl SchedulingTable {
         self.reals.values().filter(|entry| entry.plan.hot).map(|entry| entry.id).collect()
     }
 
-    /// Puts new rings in place of those for which `change` gives one; returns the sum of what it counts.
-    pub(super) fn change_rings(&mut self, change: impl Fn(u32, &Ring) -> Option<(u32, Ring)>) -> u32 {
-        let mut total = 0;
+    /// Puts new rings in place of those for which `change` gives one; returns the sum of what it counts. It is asked once for services
+    /// that share a ring and of which `kind` says the same.
+    pub(super) fn change_rings<K: Copy + Eq + Hash>(
+        &mut self,
+        kind: impl Fn(u32) -> K,
+        change: impl Fn(K, &Ring) -> Option<(u32, Ring)>,
+    ) -> u32 {
+        let (mut total, mut edits) = (0, Edits::default());
         for entry in self.services.values_mut() {
-            if let Some((count, ring)) = change(entry.id, &entry.ring) {
-                entry.ring = Arc::new(ring);
-                total += count;
-            }
+            let kind = kind(entry.id);
+            let counted = edits.make(&mut entry.ring, kind, |ring| change(kind, ring));
+            total += counted.unwrap_or_default();
         }
         self.generation += u64::from(total > 0);
         total
     }
+}
+
+/// What changing a ring gives: the new one, and what there is to say of the change.
+pub(super) trait Edited<T> {
+    fn split(self) -> (Ring, T);
+}
+
+impl Edited<()> for Ring {
+    fn split(self) -> (Self, ()) {
+        (self, ())
+    }
+}
+
+impl<T> Edited<T> for (T, Ring) {
+    fn split(self) -> (Ring, T) {
+        (self.1, self.0)
+    }
+}
+
+/// A ring as it was, which is kept so that none that is made later can have its address; and what has become of it.
+type Made<T> = (Arc<Ring>, Option<(Arc<Ring>, T)>);
+
+/// Changes that have been made of rings, by ring and kind of change: who shares a ring and is to get the same shares the outcome.
+pub(super) struct Edits<K, T> {
+    made: HashMap<(*const Ring, K), Made<T>>,
+}
+
+impl<K, T> Default for Edits<K, T> {
+    fn default() -> Self {
+        Self { made: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, T: Copy> Edits<K, T> {
+    /// Changes a ring as `edit` says, or as it said for the same ring and kind before. Returns what it says of the change; none where there
+    /// is none.
+    pub(super) fn make<E: Edited<T>>(
+        &mut self,
+        ring: &mut Arc<Ring>,
+        kind: K,
+        edit: impl FnOnce(&Ring) -> Option<E>,
+    ) -> Option<T> {
+        let (_, made) = self.made.entry((Arc::as_ptr(ring), kind)).or_insert_with(|| {
+            let made = edit(ring).map(Edited::split).map(|(next, said)| (Arc::new(next), said));
+            (ring.clone(), made)
+        });
+        let (next, said) = made.as_ref()?;
+        *ring = next.clone();
+        Some(*said)
+    }
+}
+
+/// What decides an edit of a ring: real ids and weights, in the order of names.
+pub(super) fn claims(shares: &[Share<'_>]) -> Vec<(u16, u32)> {
+    shares.iter().map(|share| (share.real, share.weight)).collect()
 }
 
 /// The claims on a service's ring, sorted by name.

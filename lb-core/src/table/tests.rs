@@ -18,6 +18,7 @@ mod checkpoint;
 mod nat;
 mod plan;
 mod restart;
+mod sharing;
 
 const VIP: &str = "192.0.2.1";
 

@@ -126,17 +126,17 @@ impl Dataplane {
         Ok(sweep)
     }
 
-    /// Forgets the flows of a service whose ring is gone: a later service with its ports must not be given them.
-    pub(super) fn forget_service(&mut self, service: u32) -> Result<(), DataplaneError> {
+    /// Forgets the flows of services whose rings are gone: later services with their ports must not be given them.
+    pub(super) fn forget_services(&mut self, services: &HashSet<u32>) -> Result<(), DataplaneError> {
         let mut over = Vec::new();
         each(self.maps.fds.flows.as_fd(), map::FLOWS, |key: &FlowKey, flow: &FlowValue| {
-            over.extend((u32::from(flow.service) == service).then_some(*key));
+            over.extend(services.contains(&flow.service.into()).then_some(*key));
             true
         })?;
         delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &over)?;
         over.clear();
         each(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, |key: &FlowKey, half: &HalfOpenValue| {
-            over.extend((u32::from(half.service) == service).then_some(*key));
+            over.extend(services.contains(&half.service.into()).then_some(*key));
             true
         })?;
         delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &over)?;

@@ -29,12 +29,14 @@ impl Maps {
             return gone(self.services.remove(key), map::SERVICES);
         }
         self.clear_row(row)?;
-        gone(self.services.remove(key), map::SERVICES)?;
-        self.index_services()
+        // Who wants the row gets it when all that goes has gone: until then it is found without the index.
+        self.index_is_due = true;
+        gone(self.services.remove(key), map::SERVICES)
     }
 
     /// Gives the index's free rows to services that want them.
     pub(super) fn index_services(&mut self) -> Result<(), DataplaneError> {
+        self.index_is_due = false;
         let services: Vec<_> = self
             .services
             .iter()

@@ -28,11 +28,11 @@ mod test_run;
 mod trace;
 mod wanted;
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, path::PathBuf};
+use std::{os::fd::OwnedFd, path::PathBuf};
 
 use aya::{
     Ebpf,
-    maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, lpm_trie::LpmTrie},
+    maps::{Array, HashMap, MapData, PerCpuArray, lpm_trie::LpmTrie},
     programs::Xdp,
 };
 use lb_common::{
@@ -53,8 +53,6 @@ pub use repeat::Repeated;
 pub use test_run::Verdict;
 pub use trace::{Tracer, captured};
 pub use wanted::WantedNeighbours;
-
-use sys::MappedArray;
 
 /// How to load the program.
 #[derive(Clone, Debug)]
@@ -108,7 +106,6 @@ struct Maps {
     services: HashMap<MapData, ServiceKey, ServiceValue>,
     service_index: Array<MapData, IndexedService>,
     port_ranges: LpmTrie<MapData, PortRangeKey, ServiceValue>,
-    rings: ArrayOfMaps<MapData, MapData>,
     service_options: Array<MapData, ServiceOptions>,
     guards: Array<MapData, Guard>,
     access: LpmTrie<MapData, AccessKey, u32>,
@@ -127,8 +124,10 @@ struct Maps {
     drops: PerCpuArray<MapData, u64>,
     events: PerCpuArray<MapData, u64>,
     abi: Array<MapData, u32>,
-    /// By service: its ring.
-    mapped: BTreeMap<u32, MappedArray>,
+    /// The maps that services have in `rings`.
+    ring_maps: ring::Rings,
+    /// Services have gone from the index, and others may want their rows.
+    index_is_due: bool,
     fds: MapFds,
 }
 

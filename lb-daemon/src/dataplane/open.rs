@@ -1,7 +1,6 @@
 //! Loads the program, with new maps or with those that are pinned.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -16,6 +15,7 @@ use lb_common::{ABI_VERSION, map};
 
 use super::{
     Adoption, Dataplane, DataplaneError, MapFds, Maps, Options, attach, log,
+    ring::Rings,
     shape::{self, Found},
 };
 
@@ -47,7 +47,7 @@ impl Dataplane {
         if adoption == Adoption::Adopted {
             // An lbd that ended between two writes has left a service out.
             maps.index_services()?;
-            maps.map_rings(&maps.service_ids()?)?;
+            maps.find_rings(&maps.service_ids()?)?;
         } else {
             // Written last: maps without it are unfinished, and the next lbd replaces them.
             maps.abi.set(0, ABI_VERSION, 0).map_err(|source| DataplaneError::Map {
@@ -160,7 +160,6 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         services: take(ebpf, map::SERVICES)?,
         service_index: take(ebpf, map::SERVICE_INDEX)?,
         port_ranges: take(ebpf, map::PORT_RANGES)?,
-        rings: take(ebpf, map::RINGS)?,
         service_options: take(ebpf, map::SERVICE_OPTIONS)?,
         guards: take(ebpf, map::GUARDS)?,
         access: take(ebpf, map::ACCESS)?,
@@ -179,7 +178,8 @@ pub(super) fn take_maps(ebpf: &mut Ebpf) -> Result<Maps, DataplaneError> {
         drops: take(ebpf, map::DROPS)?,
         events: take(ebpf, map::EVENTS)?,
         abi: take(ebpf, map::ABI)?,
-        mapped: BTreeMap::new(),
+        ring_maps: Rings::default(),
+        index_is_due: false,
         fds,
     })
 }

@@ -1,9 +1,8 @@
 //! The rows that the scheduling table decides: read at adoption, and written as `lb_core::rows::diff` lists them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
-    sync::Arc,
 };
 
 use aya::{
@@ -17,7 +16,10 @@ use lb_common::{
 };
 use lb_core::rows::{MapWrite, Rows};
 
-use super::{Dataplane, DataplaneError, Maps};
+use super::{
+    Dataplane, DataplaneError, Maps,
+    ring::{ChangedSlots, NewRing},
+};
 
 impl Dataplane {
     /// What the maps hold. Of the rings only those of services: a ring that a crash has left without its service is
@@ -29,15 +31,7 @@ impl Dataplane {
         let maps = &self.maps;
         let services = collect(maps.services.iter(), map::SERVICES)?;
         let port_ranges = maps.read_port_ranges()?;
-        let mut rings = BTreeMap::new();
-        for value in services.values().chain(port_ranges.values()) {
-            if value.id < MAX_SERVICES
-                && !rings.contains_key(&value.id)
-                && let Some(slots) = maps.read_ring(value.id)
-            {
-                rings.insert(value.id, Arc::from(slots));
-            }
-        }
+        let rings = maps.read_rings(services.values().chain(port_ranges.values()).map(|value| value.id));
         let vips = collect(maps.vips.iter(), map::VIPS)?;
         let service_options = read_array(&maps.service_options, map::SERVICE_OPTIONS, 0..MAX_SERVICES)?;
         Ok(Rows {
@@ -60,7 +54,43 @@ impl Dataplane {
     /// # Errors
     /// An id outside its map, a full map, or the kernel's refusal, naming the map.
     pub fn apply(&mut self, writes: &[MapWrite]) -> Result<(), DataplaneError> {
-        writes.iter().try_for_each(|write| self.write(write))
+        let mut runs = writes.chunk_by(are_made_at_once);
+        let written = runs.try_for_each(|run| self.write_run(run));
+        let indexed = if self.maps.index_is_due { self.maps.index_services() } else { Ok(()) };
+        written.and(indexed)
+    }
+
+    /// How many maps the rings of all services take: equal ones are shared.
+    #[must_use]
+    pub fn rings(&self) -> usize {
+        self.maps.count_rings()
+    }
+
+    /// Makes changes of which [`are_made_at_once`] says that they are, or a single one.
+    fn write_run(&mut self, run: &[MapWrite]) -> Result<(), DataplaneError> {
+        match run {
+            [MapWrite::NewRing { .. }, ..] => self.maps.new_rings(&run.iter().filter_map(new_ring).collect::<Vec<_>>()),
+            [MapWrite::Slots { .. }, ..] => {
+                self.maps.write_slots(&run.iter().filter_map(changed_slots).collect::<Vec<_>>())
+            }
+            [MapWrite::RemoveRing { .. }, ..] => {
+                let services: Vec<u32> = run.iter().filter_map(removed_ring).collect();
+                self.maps.remove_rings(&services)?;
+                self.forget_services(&services.into_iter().collect())
+            }
+            [MapWrite::Guard { .. }, ..] => self.write_guards(run),
+            run => run.iter().try_for_each(|write| self.write(write)),
+        }
+    }
+
+    fn write_guards(&mut self, run: &[MapWrite]) -> Result<(), DataplaneError> {
+        let mut unguarded = HashSet::new();
+        for write in run {
+            let MapWrite::Guard { service, value } = write else { continue };
+            write_guard(&mut self.maps, *service, *value)?;
+            unguarded.extend((*value == Guard::default()).then_some(*service));
+        }
+        if unguarded.is_empty() { Ok(()) } else { self.forget_sources(&unguarded) }
     }
 
     fn write(&mut self, write: &MapWrite) -> Result<(), DataplaneError> {
@@ -68,12 +98,10 @@ impl Dataplane {
         match write {
             MapWrite::Real { id, value } => write_real(maps, self.options.max_reals, *id, value.unwrap_or_default()),
             MapWrite::ServiceOptions { service, value } => write_options(maps, *service, *value),
-            MapWrite::NewRing { service, slots } => maps.new_ring(*service, slots),
-            MapWrite::RemoveRing { service } => {
-                maps.remove_ring(*service)?;
-                self.forget_service(*service)
-            }
-            MapWrite::Slots { service, changes } => maps.write_slots(*service, changes),
+            MapWrite::NewRing { .. }
+            | MapWrite::Slots { .. }
+            | MapWrite::RemoveRing { .. }
+            | MapWrite::Guard { .. } => self.write_run(std::slice::from_ref(write)),
             MapWrite::Vip { key, value: Some(value) } => written(maps.vips.insert(key, value, 0), map::VIPS),
             MapWrite::Vip { key, value: None } => gone(maps.vips.remove(key), map::VIPS),
             MapWrite::Service { key, value: Some(value) } => maps.set_service(key, *value),
@@ -83,10 +111,6 @@ impl Dataplane {
             }
             MapWrite::PortRange { bits, key, value: None } => {
                 gone(maps.port_ranges.remove(&prefix(*bits, *key)), map::PORT_RANGES)
-            }
-            MapWrite::Guard { service, value } => {
-                write_guard(maps, *service, *value)?;
-                if *value == Guard::default() { self.forget_sources(*service) } else { Ok(()) }
             }
             MapWrite::Access { bits, key, value: Some(value) } => {
                 written(maps.access.insert(&Key::new(*bits, *key), value, 0), map::ACCESS)
@@ -118,6 +142,32 @@ impl Dataplane {
         // A real's id is below LIMIT_MAX_REALS, so it fits.
         Ok(rows.into_iter().map(|(id, row)| (id as u16, row)).collect())
     }
+}
+
+/// Rings, slots and guards of many services are written by few calls.
+fn are_made_at_once(one: &MapWrite, next: &MapWrite) -> bool {
+    matches!(
+        (one, next),
+        (MapWrite::NewRing { .. }, MapWrite::NewRing { .. })
+            | (MapWrite::Slots { .. }, MapWrite::Slots { .. })
+            | (MapWrite::RemoveRing { .. }, MapWrite::RemoveRing { .. })
+            | (MapWrite::Guard { .. }, MapWrite::Guard { .. })
+    )
+}
+
+fn new_ring(write: &MapWrite) -> Option<NewRing<'_>> {
+    let MapWrite::NewRing { service, slots, like } = write else { return None };
+    Some(NewRing { service: *service, slots, like: *like })
+}
+
+fn changed_slots(write: &MapWrite) -> Option<ChangedSlots<'_>> {
+    let MapWrite::Slots { service, changes } = write else { return None };
+    Some(ChangedSlots { service: *service, changes })
+}
+
+fn removed_ring(write: &MapWrite) -> Option<u32> {
+    let MapWrite::RemoveRing { service } = write else { return None };
+    Some(*service)
 }
 
 impl Maps {

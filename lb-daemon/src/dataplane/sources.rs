@@ -1,6 +1,6 @@
 //! Sources whose new flows are limited: read, and forgotten with the limit.
 
-use std::os::fd::AsFd;
+use std::{collections::HashSet, os::fd::AsFd};
 
 use lb_common::{SourceKey, SourceValue, map};
 
@@ -18,11 +18,11 @@ impl Dataplane {
         found(self.maps.sources.get(key, 0), map::SOURCES)
     }
 
-    /// Forgets the sources of a service that limits them no more: a later service of its id must not have them.
-    pub(super) fn forget_sources(&self, service: u32) -> Result<(), DataplaneError> {
+    /// Forgets the sources of services that limit them no more: later services of their ids must not have them.
+    pub(super) fn forget_sources(&self, services: &HashSet<u32>) -> Result<(), DataplaneError> {
         let mut over = Vec::new();
         each(self.maps.fds.sources.as_fd(), map::SOURCES, |key: &SourceKey, _: &SourceValue| {
-            over.extend((key.service == service).then_some(*key));
+            over.extend(services.contains(&key.service).then_some(*key));
             true
         })?;
         delete_all(self.maps.fds.sources.as_fd(), map::SOURCES, &over)?;

@@ -17,6 +17,7 @@ mod inside;
 mod interfaces;
 mod listeners;
 mod live;
+mod pace;
 mod pair;
 mod reload;
 mod replies;
@@ -34,7 +35,7 @@ mod watchers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lb_core::api;
@@ -145,6 +146,8 @@ pub struct Engine {
     keeping: Option<Keeping>,
     started_ns: u64,
     loaded_ns: u64,
+    /// How long the last change of the maps took.
+    maps_took: Duration,
 }
 
 /// What the search for next hops says of a real.
@@ -171,15 +174,21 @@ impl Engine {
         let now_ns = forwarder.now_ns();
         let mut troubles = Troubles::default();
         let mut state = StateFile::new(&settings.state_dir);
+        let mut pace = pace::Pace::new();
         let rows = forwarder.rows().context("cannot read what the maps hold")?;
+        pace.step("maps read");
         let now_ms = now_ns / NS_PER_MS;
         let (mut table, learned) = restore(&settings, &rows, now_ms, &mut state, &mut troubles)?;
         let saved_generation = table.generation();
         table.replace(cluster, now_ms).context("cannot take the configuration over")?;
         let balance = Balance::new(&table, monitoring, &learned, now_ms);
         table.set_plan(&balance.plan(&table), now_ms);
+        pace.step("table");
         switch(&mut *forwarder, &rows, &table.rows())
             .map_err(|failed| failed.error.context("cannot write the maps, which go on as they were"))?;
+        pace.step("maps written");
+        let services = table.cluster().services().len();
+        info!("services ({services}) in place in {pace}");
         let (keeping, restored) = checkpoints.map(CheckpointParts::keeping).unzip();
         let interfaces = settings.interfaces.iter().map(|name| Interface::new(name)).collect();
         let mut engine = Self {
@@ -208,6 +217,7 @@ impl Engine {
             keeping,
             started_ns: now_ns,
             loaded_ns: now_ns,
+            maps_took: Duration::ZERO,
         };
         if let Some(restored) = restored.flatten() {
             engine.restore(restored, saved_generation);
@@ -355,7 +365,11 @@ impl Engine {
 
     fn write_maps(&mut self, next: &SchedulingTable) -> anyhow::Result<()> {
         let old = if self.maps_uncertain { self.forwarder.rows()? } else { self.table.rows() };
-        match switch(&mut *self.forwarder, &old, &next.rows()) {
+        let new = next.rows();
+        let began = Instant::now();
+        let switched = switch(&mut *self.forwarder, &old, &new);
+        self.maps_took = began.elapsed();
+        match switched {
             Ok(()) => {
                 self.maps_are_right();
                 Ok(())

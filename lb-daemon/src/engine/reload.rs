@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lb_config::keys;
 use lb_core::api::{ErrorBody, Reloaded};
@@ -10,6 +11,7 @@ use lb_core::pair::Role;
 use tracing::{error, info};
 
 use super::Engine;
+use super::pace::Pace;
 use crate::config::{Config, PairSettings, PathSettings, ReportSettings, Settings};
 use crate::peer;
 
@@ -19,19 +21,25 @@ impl Engine {
     /// # Errors
     /// The file cannot be read or is wrong, or the maps cannot be written. The configuration in use serves on.
     pub fn reload(&mut self) -> Result<Reloaded, ErrorBody> {
-        let result = self.try_reload();
+        let mut pace = Pace::new();
+        let result = self.try_reload(&mut pace);
+        let path = self.config_path.display();
         match &result {
-            Ok(reloaded) if reloaded.changed => info!("reloaded {}", self.config_path.display()),
-            Ok(_) => info!("reloaded {}: nothing has changed", self.config_path.display()),
+            Ok(reloaded) if reloaded.changed => info!("reloaded {path} in {pace}"),
+            Ok(_) => info!("reloaded {path} in {pace}: nothing has changed"),
             Err(body) => error!("reload refused, the configuration in use serves on: {}", body.error),
         }
         result
     }
 
-    fn try_reload(&mut self) -> Result<Reloaded, ErrorBody> {
+    fn try_reload(&mut self, pace: &mut Pace) -> Result<Reloaded, ErrorBody> {
         let config = Config::load(&self.config_path).map_err(|error| self.invalid(error))?;
         let config = config.with_persistent(&self.config_path).map_err(|error| self.invalid(error))?;
+        pace.step("configuration");
+        self.maps_took = Duration::ZERO;
         let reloaded = self.take_over(config)?;
+        pace.step("table and watchers");
+        pace.part("maps", self.maps_took);
         self.keep_what_differs();
         Ok(reloaded)
     }

@@ -324,11 +324,11 @@ fn write_row(rows: &mut Rows, write: &MapWrite) {
     match write.clone() {
         MapWrite::Real { id, value: Some(value) } => drop(rows.reals.insert(id, value)),
         MapWrite::Real { id, value: None } => drop(rows.reals.remove(&id)),
-        MapWrite::NewRing { service, slots } => drop(rows.rings.insert(service, slots)),
+        MapWrite::NewRing { service, slots, like: _ } => drop(rows.rings.insert(service, slots)),
         MapWrite::RemoveRing { service } => drop(rows.rings.remove(&service)),
         MapWrite::Slots { service, changes } => {
             let mut slots = rows.rings[&service].to_vec();
-            changes.into_iter().for_each(|(index, slot)| slots[index as usize] = slot);
+            changes.iter().for_each(|&(index, slot)| slots[index as usize] = slot);
             rows.rings.insert(service, slots.into());
         }
         MapWrite::Vip { key, value: Some(value) } => drop(rows.vips.insert(key, value)),

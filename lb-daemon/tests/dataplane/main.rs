@@ -3,6 +3,8 @@
 mod flow_events;
 mod lease;
 
+mod shared_rings;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -199,7 +201,7 @@ fn what_is_written_is_read_back_and_taken_away_again() {
     assert_eq!(dataplane.rows().unwrap(), rows);
 
     let moved = Slot { real: 0, previous: 1, state: 1, reserved: 0 };
-    dataplane.apply(&[MapWrite::Slots { service: 7, changes: vec![(65_536, moved)] }]).unwrap();
+    dataplane.apply(&[MapWrite::Slots { service: 7, changes: [(65_536, moved)].into() }]).unwrap();
     let read = dataplane.rows().unwrap();
     assert_eq!((read.rings[&7][65_536], read.rings[&7][65_535]), (moved, rows.rings[&7][65_535]));
 

@@ -8,6 +8,7 @@ use std::{
 use lb_common::{NO_REAL, SLOT_CLEAN, Slot};
 
 use super::{SchedulingTable, Translation};
+use crate::table::rings::Edits;
 use crate::{
     checkpoint::{Dictionary, Entry, RealEntry, RingEntry, ServiceEntry, SlotChange},
     ring::{RealIds, Ring},
@@ -36,8 +37,15 @@ impl SchedulingTable {
     ///
     /// To be told the same once more changes nothing, but for the times of exceptions, which are as told.
     pub fn follow(&mut self, entries: &[Entry], dictionary: &mut Dictionary, now_ms: u64) -> Followed {
-        let mut following =
-            Following { table: self, dictionary, now_ms, names: None, newest: None, known: Known::default() };
+        let mut following = Following {
+            table: self,
+            dictionary,
+            now_ms,
+            names: None,
+            newest: None,
+            slots: None,
+            known: Known::default(),
+        };
         entries.iter().for_each(|entry| following.take(entry));
         let Known { strangers, without_flows, changed } = following.known;
         self.generation += u64::from(changed);
@@ -63,13 +71,19 @@ impl SchedulingTable {
         entries.iter().for_each(|entry| dictionary.learn(entry));
         let names = dictionary.translation(self);
         let rings = entries.iter().filter_map(|entry| if let Entry::Ring(ring) = entry { Some(ring) } else { None });
+        let (mut edits, mut newest) = (Edits::default(), None);
         for told in rings {
+            if newest.is_none_or(|newest| !is_same_ring(newest, told)) {
+                edits = Edits::default();
+            }
+            newest = Some(told);
             let name = dictionary.services.get(&told.service).map(|service| service.name.as_str());
             let Some(entry) = name.and_then(|name| self.services.get_mut(name)) else { continue };
-            let exceptions = slots_of(told, now_ms).map(|(index, slot, since_ms)| (index, names.slot(slot), since_ms));
-            if let Some(ring) = entry.ring.recalled(exceptions.filter(|(_, slot, _)| slot.state != SLOT_CLEAN)) {
-                entry.ring = Arc::new(ring);
-            }
+            edits.make(&mut entry.ring, (), |ring| {
+                let exceptions =
+                    slots_of(told, now_ms).map(|(index, slot, since_ms)| (index, names.slot(slot), since_ms));
+                ring.recalled(exceptions.filter(|(_, slot, _)| slot.state != SLOT_CLEAN))
+            });
         }
     }
 }
@@ -83,6 +97,8 @@ struct Following<'a> {
     names: Option<Arc<Translation>>,
     /// The newest whole ring, as told and as it is here. Services often have the same, and then share it.
     newest: Option<(&'a RingEntry, Arc<Ring>)>,
+    /// The newest changes of slots, and what has become of the rings that got them.
+    slots: Option<(&'a [SlotChange], Edits<(), ()>)>,
     known: Known,
 }
 
@@ -105,7 +121,7 @@ impl<'a> Following<'a> {
             Entry::RealGone(_) => {}
         }
         self.dictionary.learn(entry);
-        (self.names, self.newest) = (None, None);
+        (self.names, self.newest, self.slots) = (None, None, None);
     }
 
     fn forget_flows(&mut self, id: u16) {
@@ -154,17 +170,25 @@ impl<'a> Following<'a> {
         self.newest = Some((told, entry.ring.clone()));
     }
 
-    fn take_slots(&mut self, service: u16, changes: &[SlotChange]) {
+    /// Services that share a ring are told the same changes one after the other, and go on sharing it.
+    fn take_slots(&mut self, service: u16, changes: &'a [SlotChange]) {
         let Some(name) = self.service_here(service) else { return };
         let now_ms = self.now_ms;
-        let told = changes.iter().map(|change| (change.index, change.slot, now_ms.saturating_sub(change.age_ms)));
-        if let Some(ring) = self.put_slots(&name, told)
+        let mut told = changes.iter().map(|change| (change.index, change.slot, now_ms.saturating_sub(change.age_ms)));
+        let (newest, mut edits) = self.slots.take().unwrap_or_default();
+        if newest != changes {
+            edits = Edits::default();
+        }
+        let Some(mut ring) = self.table.services.get(&name).map(|entry| entry.ring.clone()) else { return };
+        let edited = edits.make(&mut ring, (), |_| self.put_slots(&name, &mut told).map(Arc::unwrap_or_clone));
+        if edited.is_some()
             && let Some(entry) = self.table.services.get_mut(&name)
         {
             entry.ring = ring;
             self.known.changed = true;
         }
         self.newest = None;
+        self.slots = Some((changes, edits));
     }
 
     /// The ring of a service with these slots of the owner's; none where it is so already.
