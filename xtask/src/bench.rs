@@ -25,6 +25,19 @@ pub enum Bench {
     Checkpoint(Checkpoint),
     /// How much comes through and what it costs, beside forwarding, nftables, HAProxy, nginx and, in a virtual machine, IPVS
     Throughput(Throughput),
+    /// How long the daemon takes for thousands of services, and what memory they take
+    Scale(Scale),
+}
+
+/// How to measure scale.
+#[derive(Args)]
+pub struct Scale {
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// 256 services in place of 4,096: a first look
+    #[arg(long)]
+    quick: bool,
 }
 
 /// How to measure packets.
@@ -130,6 +143,7 @@ pub fn run(root: &Path, bench: &Bench) -> Result<()> {
         Bench::Soak(options) => soak(root, options),
         Bench::Checkpoint(options) => checkpoint(root, options),
         Bench::Throughput(options) => throughput(root, options),
+        Bench::Scale(options) => scale(root, options),
     }
 }
 
@@ -218,6 +232,13 @@ fn throughput(root: &Path, throughput: &Throughput) -> Result<()> {
         command.arg("--only-with");
     }
     run_command(&mut command)
+}
+
+fn scale(root: &Path, scale: &Scale) -> Result<()> {
+    lb_lab::require_root()?;
+    prerequisites::ensure(root, &[Need::Network, Need::Toolchain])?;
+    build_programs(root)?;
+    run_command(&mut bench(root, "lb-bench-scale", &[], scale.json.as_deref(), scale.quick)?)
 }
 
 /// Builds the programs that run in a network of namespaces, for release.
