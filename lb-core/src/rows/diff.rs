@@ -151,9 +151,12 @@ fn new_rings(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     }
 }
 
+/// What leads from one ring to another, by where their slots are.
+type Differences = HashMap<(*const Slot, *const Slot), Arc<[(u32, Slot)]>>;
+
 /// Rings are compared once for all services that share them, before and after.
 fn changed_slots(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
-    let mut known: HashMap<(*const Slot, *const Slot), Arc<[(u32, Slot)]>> = HashMap::new();
+    let mut known = Differences::new();
     for (&service, slots) in &new.rings {
         let Some(was) = old.rings.get(&service).filter(|was| was.len() == slots.len()) else { continue };
         if Arc::ptr_eq(was, slots) {

@@ -72,6 +72,9 @@ pub(super) struct Rings {
 /// Of a map, in the order in which they were made or found.
 type Number = u64;
 
+/// A change, and the services that get it.
+type Alike<'a> = (&'a [(u32, Slot)], Vec<u32>);
+
 impl Maps {
     /// Puts new rings in place. The kernel waits until no packet uses those that they replace.
     pub(super) fn new_rings(&mut self, news: &[NewRing<'_>]) -> Result<(), DataplaneError> {
@@ -135,7 +138,7 @@ impl Maps {
     /// Of each service there is one change. Who shares a map and gets another change than the others, or one that the others do not get,
     /// is given a map first.
     fn write_step(&mut self, step: &[ChangedSlots<'_>]) -> Result<(), DataplaneError> {
-        let mut by_map: BTreeMap<Number, Vec<(&[(u32, Slot)], Vec<u32>)>> = BTreeMap::new();
+        let mut by_map: BTreeMap<Number, Vec<Alike<'_>>> = BTreeMap::new();
         for ChangedSlots { service, changes } in step {
             let number = self.ring_maps.by_service.get(service);
             let number = number.ok_or_else(|| error("find a ring in", MapError::KeyNotFound))?;
