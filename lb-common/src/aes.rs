@@ -101,8 +101,10 @@ pub fn decrypt(schedule: &[u32; AES_SCHEDULE], block: Block) -> Block {
 /// AddRoundKey (FIPS 197 section 5.1.4).
 #[inline(always)]
 fn with_key(schedule: &[u32; AES_SCHEDULE], round: usize, [a, b, c, d]: Block) -> Block {
-    let at = round * WORDS;
-    [a ^ schedule[at], b ^ schedule[at + 1], c ^ schedule[at + 2], d ^ schedule[at + 3]]
+    // SAFETY: a word of the schedule. Volatile: LLVM would else read the first and the last round's words before a loop around a block, and
+    // keep them on BPF's stack, which has no room for them.
+    let word = |at: usize| unsafe { (&raw const schedule[round * WORDS + at]).read_volatile() };
+    [a ^ word(0), b ^ word(1), c ^ word(2), d ^ word(3)]
 }
 
 /// A column after a round, before its key: its rows come from the columns of these words.

@@ -52,16 +52,21 @@ fn four_passes(schedule: &[u32; AES_SCHEDULE], cid: &Cid, length: u32, id_length
     // Of an odd length the byte in the middle is in both: its high bits in the left half, its low ones in the right half.
     let shared = (length & 1) * (BYTE / 2);
     let left_bits = half * BYTE - shared;
-    let (in_left, in_right) = (Bits::first(left_bits), Bits::first(half * BYTE).and(Bits::first(shared).not()));
-    let (mut left, mut right) = (cid.from(1).and(in_left), cid.from(length - half + 1).and(in_right));
-    for pass in [4, 2] {
-        left = left.xor(passed(schedule, right, length, pass).and(in_left));
-        if pass == 2 && id_length * BYTE <= left_bits {
-            return left;
+    // The half that is changed, and the other one, and which bits are theirs.
+    let (mut in_this, mut in_other) = (Bits::first(left_bits), Bits::first(half * BYTE).and(Bits::first(shared).not()));
+    let (mut this, mut other) = (cid.from(1).and(in_this), cid.from(length - half + 1).and(in_other));
+    let last = if id_length * BYTE <= left_bits { 2 } else { 1 };
+    let mut pass = 4;
+    loop {
+        this = this.xor(passed(schedule, other, length, pass).and(in_this));
+        if pass == last {
+            break;
         }
-        right = right.xor(passed(schedule, left, length, pass - 1).and(in_right));
+        (this, other, in_this, in_other) = (other, this, in_other, in_this);
+        pass -= 1;
     }
-    left.or(right.later((length - half) * BYTE))
+    // Where the right half does not matter, the left one was changed last.
+    if last == 2 { this } else { other.or(this.later((length - half) * BYTE)) }
 }
 
 /// What a half is xored with: the other one, encrypted.
