@@ -222,7 +222,7 @@ mod tests {
         let memory = Memory::with(4_096, 65_536, 10_000_000, 1 << 20, 8);
         assert_eq!(
             memory.to_string(),
-            "3.4 GiB of kernel memory (rings of services (4096) 2.0 GiB, flow table 1.3 GiB, reals 24.5 MiB, the rest 21.8 MiB)"
+            "3.4 GiB of kernel memory (rings of services (4096) 2.0 GiB, flow table 1.3 GiB, reals 24.5 MiB, the rest 22.8 MiB)"
         );
         let error = TooMuch { needed: memory, available: 2 << 30, source_of: "MemAvailable".to_owned() };
         let text = error.to_string();
