@@ -134,6 +134,7 @@ fn service(front: &Front) -> Service {
         one_packet: front.extra == Extra::OnePacket,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 

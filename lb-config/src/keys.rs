@@ -21,18 +21,43 @@ pub struct KeyFileError {
     pub problem: String,
 }
 
+/// Bytes of an AES-128 key.
+pub const AES_KEY_SIZE: usize = 16;
+
+/// How to make a file of numbered keys, but for its name.
+const MAKE_KEYS: &str = "echo \"1 $(openssl rand -hex 32)\"";
+/// The same of a file with one AES-128 key.
+const MAKE_AES_KEY: &str = "openssl rand -hex 16";
+
 /// The keys of a key file.
 ///
 /// # Errors
 /// It cannot be read, is no regular file, is owned by another user than root and this process's, can be read or written
 /// by others, is too large, or does not hold keys.
 pub fn read(path: &Path) -> Result<Keys, KeyFileError> {
-    let text = read_text(path).map_err(|problem| KeyFileError { path: path.to_owned(), problem })?;
+    let text = read_text(path, MAKE_KEYS).map_err(|problem| KeyFileError { path: path.to_owned(), problem })?;
     Keys::parse(&text).map_err(|error| KeyFileError { path: path.to_owned(), problem: error.to_string() })
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let cannot_read = |error: io::Error| cannot_read(path, &error);
+/// The AES-128 key of a file that has nothing else: 32 hex digits.
+///
+/// # Errors
+/// As [`read`], or it does not hold such a key.
+pub fn read_aes128(path: &Path) -> Result<[u8; AES_KEY_SIZE], KeyFileError> {
+    let text = read_text(path, MAKE_AES_KEY).and_then(|text| {
+        let problem = || format!("it must hold 32 hex digits and nothing else; make one: {}", make(path, MAKE_AES_KEY));
+        aes128(text.trim()).ok_or_else(problem)
+    });
+    text.map_err(|problem| KeyFileError { path: path.to_owned(), problem })
+}
+
+fn aes128(hex: &str) -> Option<[u8; AES_KEY_SIZE]> {
+    let is_hex = hex.len() == 2 * AES_KEY_SIZE && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(hex, 16).ok()).flatten().map(u128::to_be_bytes)
+}
+
+fn read_text(path: &Path, make: &str) -> Result<String, String> {
+    let cannot_read = |error: io::Error| cannot_read(path, &error, make);
     let file = open(path).map_err(cannot_read)?;
     refuse_unsafe(path, &file.metadata().map_err(cannot_read)?)?;
     let mut bytes = Vec::new();
@@ -67,11 +92,13 @@ fn refuse_unsafe(path: &Path, metadata: &Metadata) -> Result<(), String> {
     Ok(())
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> String {
+fn make(path: &Path, command: &str) -> String {
+    format!("(umask 077; {command} > {})", path.display())
+}
+
+fn cannot_read(path: &Path, error: &io::Error, command: &str) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("{error}; make one: (umask 077; echo \"1 $(openssl rand -hex 32)\" > {})", path.display())
-        }
+        io::ErrorKind::NotFound => format!("{error}; make one: {}", make(path, command)),
         _ => format!("{error}; see that this process may read it"),
     }
 }
@@ -131,6 +158,37 @@ mod tests {
             let expected = "it belongs to user 65534, who could change it; give it to its reader: chown 0 PATH";
             assert_eq!(file.refusal(), expected);
         }
+    }
+
+    #[test]
+    fn an_aes_key_is_32_hex_digits() {
+        let digits = "8f95f09245765f80256934E50C66207F";
+        let key = 0x8f95_f092_4576_5f80_2569_34e5_0c66_207f_u128.to_be_bytes();
+        for text in [digits.to_owned(), format!("{digits}\n"), format!("\n {digits} \n")] {
+            assert_eq!(read_aes128(&KeyFile::new(text.as_bytes(), 0o600).path).unwrap(), key);
+        }
+        let file = KeyFile::new(b"", 0o600);
+        let refusal =
+            || read_aes128(&file.path).unwrap_err().to_string().replace(&file.path.display().to_string(), "PATH");
+        let wrong = "cannot use the key file PATH: it must hold 32 hex digits and nothing else; \
+                     make one: (umask 077; openssl rand -hex 16 > PATH)";
+        for text in [
+            String::new(),
+            digits[1..].to_owned(),
+            format!("0{digits}"),
+            format!("+{}", &digits[1..]),
+            format!("1 {digits}"),
+        ] {
+            std::fs::write(&file.path, &text).unwrap();
+            assert_eq!(refusal(), wrong, "{text:?}");
+        }
+        std::fs::write(&file.path, digits).unwrap();
+        set_permissions(&file.path, Permissions::from_mode(0o640)).unwrap();
+        assert!(refusal().ends_with("(mode 0640); shut them out: chmod 600 PATH"), "{}", refusal());
+        std::fs::remove_file(&file.path).unwrap();
+        let missing = "cannot use the key file PATH: No such file or directory (os error 2); \
+                       make one: (umask 077; openssl rand -hex 16 > PATH)";
+        assert_eq!(refusal(), missing);
     }
 
     #[test]

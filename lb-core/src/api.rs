@@ -103,7 +103,8 @@ pub use paths::{Path, PathCounters, PathKind, PathState, Paths, Quality, Rtt};
 pub use reals::{AdminState, NextHop, Real, RealChanged, RealList, SetAdmin, SetWeight};
 pub use reports::{AgentCheck, Reports, Sender};
 pub use services::{
-    Affinity, Guards, Mode, NewFlowLimit, Ports, Protocol, Service, ServiceList, ServiceReal, SlotStates, SynFlood,
+    Affinity, Guards, Mode, NewFlowLimit, Ports, Protocol, QuicEncoding, Service, ServiceList, ServiceReal, SlotStates,
+    SynFlood,
 };
 pub use simulate::{Fate, FoundBy, Simulation};
 pub use status::{Adoption, AttachMode, Interface, StateFile, Status, Warning};

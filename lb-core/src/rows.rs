@@ -13,8 +13,8 @@ use std::{
 
 use lb_common::{
     AccessKey, FAMILY_V4, FAMILY_V6, Guard, MAX_SOURCE_BITS, NatPortKey, NatReplyValue, NatState, PortRangeKey,
-    REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET, ServiceKey, ServiceOptions,
-    ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    QuicKey, QuicServerKey, QuicValue, REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET,
+    SERVICE_QUIC, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
 };
 
 pub use diff::diff;
@@ -45,6 +45,10 @@ pub struct Rows {
     pub guards: BTreeMap<u32, Guard>,
     /// The map `access`: under how many bits of the key's data count, and the data.
     pub access: HashMap<(u32, AccessKey), u32>,
+    /// The map `quic`.
+    pub quic: HashMap<QuicKey, QuicValue>,
+    /// The map `quic_servers`.
+    pub quic_servers: HashMap<QuicServerKey, u32>,
     /// The row of the map `nat`.
     pub nat: NatState,
     /// The map `nat_ports`.
@@ -130,6 +134,20 @@ pub enum MapWrite {
         /// The new row.
         value: Option<u32>,
     },
+    /// Sets or removes how connection ids of a service are read.
+    Quic {
+        /// Service and config.
+        key: QuicKey,
+        /// The new row.
+        value: Option<QuicValue>,
+    },
+    /// Sets or removes the real that a server id of a service stands for.
+    QuicServer {
+        /// Service and server id.
+        key: QuicServerKey,
+        /// The new row.
+        value: Option<u32>,
+    },
     /// Says which replies there are.
     Nat {
         /// The new row.
@@ -196,6 +214,7 @@ fn flags(service: &Service) -> u8 {
         (SERVICE_GUARDED, service.guards.is_any()),
         (SERVICE_AFFINITY, service.affinity.is_some()),
         (SERVICE_ONE_PACKET, service.one_packet),
+        (SERVICE_QUIC, !service.quic.is_empty()),
     ];
     flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).sum()
 }

@@ -7,6 +7,7 @@ mod check;
 mod guards;
 mod ports;
 mod prefix;
+mod quic;
 mod tunnel;
 
 use std::{
@@ -22,6 +23,10 @@ pub use check::{ClusterError, Problem, Subject, is_name};
 pub use guards::{Guards, MAX_NEW_FLOWS, NewFlowLimit, SynFlood};
 pub use ports::{Ports, PortsError, port_prefixes};
 pub use prefix::{Prefix, PrefixError, leading};
+pub use quic::{
+    MAX_QUIC_CONFIG, MAX_QUIC_ENCODINGS, MAX_QUIC_SERVER_ID, MAX_QUIC_SERVER_IDS, QUIC_CID, QUIC_NONCES, QuicEncoding,
+    QuicLayout, QuicSecret, QuicServerId,
+};
 pub use tunnel::{DEFAULT_GUE_PORT, TUNNEL_SOURCE_V4, TUNNEL_SOURCE_V6, Tunnel};
 
 /// The longest name of a service or real, in bytes.
@@ -41,6 +46,10 @@ pub const MAX_PORT_PREFIXES: usize = lb_common::MAX_PORT_RANGES as usize;
 
 /// Most prefixes that all services together may allow or deny.
 pub const MAX_ACCESS_PREFIXES: usize = lb_common::MAX_ACCESS_PREFIXES as usize;
+/// Most QUIC encodings that all services together may have.
+pub const MAX_QUIC_ROWS: usize = lb_common::MAX_QUIC_ENCODINGS as usize;
+/// Most QUIC server ids that the reals of all services together may have.
+pub const MAX_QUIC_SERVERS: usize = lb_common::MAX_QUIC_SERVERS as usize;
 
 const V4_HEADER: u32 = 20;
 const V6_HEADER: u32 = 40;
@@ -166,6 +175,8 @@ pub struct Member {
     pub port: Option<u16>,
     /// It gets flows only while no real of the service that is not a fallback can: a sorry server.
     pub fallback: bool,
+    /// What stands for it in the connection ids of a QUIC service; at most [`MAX_QUIC_SERVER_IDS`].
+    pub quic_server_ids: Vec<QuicServerId>,
 }
 
 /// A VIP, a protocol and ports, and the reals that serve them.
@@ -189,6 +200,8 @@ pub struct Service {
     pub affinity: Option<Affinity>,
     /// What its packets have to pass.
     pub guards: Guards,
+    /// How its QUIC connection ids name reals; empty: they are not looked at. UDP only.
+    pub quic: Vec<QuicEncoding>,
 }
 
 impl Service {

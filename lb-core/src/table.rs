@@ -18,6 +18,7 @@ mod guards;
 mod ids;
 mod nat;
 mod plan;
+mod quic;
 mod replace;
 mod restore;
 mod rings;
@@ -350,6 +351,7 @@ impl SchedulingTable {
             rows.add_front(service, entry.id);
             rows.rings.insert(entry.id, entry.ring.slots().clone());
             let options = guards::with_affinity(nat::options(service, entry), service, entry.id);
+            let options = quic::with_quic(options, service);
             if options != ServiceOptions::default() {
                 rows.service_options.insert(entry.id, options);
             }
@@ -363,6 +365,7 @@ impl SchedulingTable {
         }
         self.add_nat(&mut rows);
         self.add_guards(&mut rows);
+        self.add_quic(&mut rows);
         rows
     }
 

@@ -61,6 +61,8 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
             maps.guards.insert(*service, *value);
         }
         MapWrite::Access { bits, key, value } => set(&mut maps.access, (*bits, *key), *value),
+        MapWrite::Quic { key, value } => set(&mut maps.quic, *key, *value),
+        MapWrite::QuicServer { key, value } => set(&mut maps.quic_servers, *key, *value),
         MapWrite::Nat { value } => maps.nat = *value,
         MapWrite::NatPort { key, value } => set(&mut maps.nat_ports, *key, *value),
         MapWrite::NatReply { key, value } => set(&mut maps.nat_replies, *key, *value),

@@ -313,6 +313,7 @@ pub fn rows_of(state: &State) -> Rows {
         nat_replies: state.nat_replies.clone(),
         guards: state.guards.clone(),
         access: state.access.iter().map(|((bits, key), value)| ((ACCESS_FIXED_BITS + bits, *key), *value)).collect(),
+        ..Rows::default()
     }
 }
 

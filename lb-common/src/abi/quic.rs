@@ -27,7 +27,7 @@ pub const QUIC_PLAIN: u32 = 7;
 
 /// How connection ids are read. Not to be shown: it has the key.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuicValue {
     /// [`QUIC_CLEAR`], [`QUIC_ONE_PASS`] or [`QUIC_FOUR_PASSES`].
     pub encoding: u8,
@@ -59,6 +59,19 @@ pub struct QuicServerKey {
     pub length: u8,
     /// The server id; zero beyond its length.
     pub id: [u8; MAX_QUIC_SERVER_ID],
+}
+
+/// Without the key's schedule.
+impl core::fmt::Debug for QuicValue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { encoding, offset, server_id_length, nonce_length, schedule: _ } = self;
+        f.debug_struct("QuicValue")
+            .field("encoding", encoding)
+            .field("offset", offset)
+            .field("server_id_length", server_id_length)
+            .field("nonce_length", nonce_length)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for QuicValue {

@@ -72,6 +72,25 @@ pub struct Service {
     /// What its packets have to pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guards: Option<Guards>,
+    /// How its QUIC connection ids name reals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic: Vec<QuicEncoding>,
+}
+
+/// One way in which the connection ids of a QUIC service are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuicEncoding {
+    /// The connection ids' config, 0 to 6; missing where the server id is in the clear at a place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<u8>,
+    /// Bytes before the server id.
+    pub offset: u8,
+    /// Bytes of the server id.
+    pub server_id_length: u8,
+    /// Bytes of the nonce; 0 without config.
+    pub nonce_length: u8,
+    /// It is encrypted.
+    pub encrypted: bool,
 }
 
 /// What makes a client, and how long it is remembered.
@@ -177,6 +196,9 @@ pub struct ServiceReal {
     pub health: Health,
     /// Whether its next hop is known.
     pub next_hop_resolved: bool,
+    /// What stands for it in QUIC connection ids, in hex digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quic_server_ids: Vec<String>,
 }
 
 #[cfg(test)]

@@ -66,6 +66,9 @@ pub struct TracedPacket {
     /// The service; none where none was looked for, or none was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// Its QUIC connection id has named the real: there is no slot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_connection_id: bool,
     /// The flow's slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,

@@ -39,6 +39,7 @@ fn service(name: &str, port: u16, reals: &[&str]) -> Service {
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use lb_common::SLOT_CLEAN;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    service::{Cluster, Guards, Service},
+    service::{Cluster, Guards, QuicEncoding, QuicLayout, QuicSecret, Service},
     table::SchedulingTable,
 };
 
@@ -32,7 +32,7 @@ fn lines(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 fn of_service(service: &Service) -> impl Iterator<Item = String> {
-    let Service { name, vip, protocol, ports, mode, reals, one_packet: _, affinity: _, guards: _ } = service;
+    let Service { name, vip, protocol, ports, mode, reals, one_packet: _, affinity: _, guards: _, quic: _ } = service;
     let members = reals.iter().map(move |member| {
         let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
         let port = member.port.map_or_else(String::new, |port| format!(" {port}"));
@@ -55,7 +55,29 @@ fn of_extras(service: &Service) -> impl Iterator<Item = String> {
     let flood = syn_flood.map(|flood| format!("syn_flood {name} {}", flood.threshold));
     let access = allow.iter().map(move |prefix| format!("allow {name} {prefix}"));
     let access = access.chain(deny.iter().map(move |prefix| format!("deny {name} {prefix}")));
-    one_packet.into_iter().chain(affinity).chain(limit).chain(flood).chain(access)
+    one_packet.into_iter().chain(affinity).chain(limit).chain(flood).chain(access).chain(of_quic(service))
+}
+
+fn of_quic(service: &Service) -> impl Iterator<Item = String> {
+    let Service { name, reals, quic, .. } = service;
+    let encodings = quic.iter().map(move |QuicEncoding { server_id_length, layout }| match layout {
+        QuicLayout::QuicLb { config, nonce_length, key } => {
+            let key = key.as_ref().map_or_else(|| "-".to_owned(), fingerprint);
+            format!("quic {name} {config} {server_id_length} {nonce_length} {key}")
+        }
+        QuicLayout::Plain { offset } => format!("quic {name} plain {offset} {server_id_length}"),
+    });
+    let ids = reals.iter().flat_map(move |member| {
+        member.quic_server_ids.iter().map(move |id| format!("quic_server_id {name} {} {id}", member.real))
+    });
+    encodings.chain(ids)
+}
+
+/// The first eight bytes of the key's own SHA-256: two keys are told apart, and neither is told.
+fn fingerprint(key: &QuicSecret) -> String {
+    let mut hash = Sha256::new();
+    hash.update(key.bytes);
+    format!("{:016x}", first_eight(hash))
 }
 
 /// Whether some slot goes by the flow table.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use lb_common::{
-    AccessKey, Guard, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatState, PortRangeKey, REAL_ALIVE, RealValue,
-    ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
+    AccessKey, Guard, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatState, PortRangeKey, QuicKey, QuicServerKey,
+    REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
 };
 
 use super::{MapWrite, Rows};
@@ -24,6 +24,7 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
     writes.extend(living);
     set_nat_ports(old, new, &mut writes);
+    set_quic(old, new, &mut writes);
     set_options(old, new, &mut writes);
     set_guards(old, new, &mut writes);
     set_nat(old, new, &mut writes);
@@ -36,7 +37,7 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     }
     add_fronts(old, new, &mut writes);
     remove_fronts(old, new, &mut writes);
-    end_affinity(old, new, &mut writes);
+    end_options(old, new, &mut writes);
     remove_targets(old, new, &mut writes);
     writes
 }
@@ -66,14 +67,18 @@ fn is_dying(write: &MapWrite, old: &BTreeMap<u16, RealValue>) -> bool {
 fn set_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for (&service, value) in &new.service_options {
         let was = old.service_options.get(&service).copied().unwrap_or_default();
-        let value = with_affinity_of(&was, *value);
+        let value = with_flags_of(&was, *value);
         if value != was {
             writes.push(MapWrite::ServiceOptions { service, value });
         }
     }
 }
 
-/// A service with affinity has its options for as long as its rows say that it has: what goes, goes in [`end_affinity`].
+/// A service with affinity or QUIC has its options for as long as its rows say that it has: what goes, goes in [`end_options`].
+fn with_flags_of(was: &ServiceOptions, value: ServiceOptions) -> ServiceOptions {
+    with_affinity_of(was, ServiceOptions { quic: was.quic | value.quic, ..value })
+}
+
 fn with_affinity_of(was: &ServiceOptions, value: ServiceOptions) -> ServiceOptions {
     if was.affinity_bits == 0 || value.affinity_bits != 0 {
         return value;
@@ -90,10 +95,10 @@ fn with_affinity_of(was: &ServiceOptions, value: ServiceOptions) -> ServiceOptio
 }
 
 /// Options that [`set_options`] has left more in than there is to be.
-fn end_affinity(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+fn end_options(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for (&service, &value) in &new.service_options {
         let was = old.service_options.get(&service).copied().unwrap_or_default();
-        if with_affinity_of(&was, value) != value {
+        if with_flags_of(&was, value) != value {
             writes.push(MapWrite::ServiceOptions { service, value });
         }
     }
@@ -113,6 +118,25 @@ fn remove_guards(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     writes.extend(guards.map(|&service| MapWrite::Guard { service, value: Guard::default() }));
     for (bits, key) in gone(&old.access, &new.access, access_order) {
         writes.push(MapWrite::Access { bits, key, value: None });
+    }
+}
+
+/// Which reals are named is known before it is read who is.
+fn set_quic(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (key, value) in news(&old.quic_servers, copied(&new.quic_servers), quic_server_order) {
+        writes.push(MapWrite::QuicServer { key, value: Some(value) });
+    }
+    for (key, value) in news(&old.quic, copied(&new.quic), quic_order) {
+        writes.push(MapWrite::Quic { key, value: Some(value) });
+    }
+}
+
+fn remove_quic(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for key in gone(&old.quic, &new.quic, quic_order) {
+        writes.push(MapWrite::Quic { key, value: None });
+    }
+    for key in gone(&old.quic_servers, &new.quic_servers, quic_server_order) {
+        writes.push(MapWrite::QuicServer { key, value: None });
     }
 }
 
@@ -232,6 +256,7 @@ fn remove_gone_vips(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
 fn remove_targets(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     remove_nat(old, new, writes);
     remove_guards(old, new, writes);
+    remove_quic(old, new, writes);
     let options = old.service_options.keys().filter(|id| !new.service_options.contains_key(id));
     writes.extend(options.map(|&service| MapWrite::ServiceOptions { service, value: ServiceOptions::default() }));
     let rings = old.rings.keys().filter(|id| !new.rings.contains_key(id));
@@ -250,6 +275,14 @@ fn remove_nat(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for key in gone(&old.nat_ports, &new.nat_ports, nat_port_order) {
         writes.push(MapWrite::NatPort { key, value: None });
     }
+}
+
+fn quic_order(key: &QuicKey) -> impl Ord + use<> {
+    (key.service, key.config)
+}
+
+fn quic_server_order(key: &QuicServerKey) -> impl Ord + use<> {
+    (key.service, key.length, key.id)
 }
 
 fn nat_port_order(key: &NatPortKey) -> impl Ord + use<> {

@@ -77,7 +77,7 @@ fn any_rows() -> impl Strategy<Value = Rows> {
     )
         .prop_map(
             |(vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies, guarded)| {
-                let (guards, access) = guarded;
+                let (guards, access, quic, quic_servers) = guarded;
                 Rows {
                     vips,
                     services,
@@ -87,6 +87,8 @@ fn any_rows() -> impl Strategy<Value = Rows> {
                     service_options,
                     guards,
                     access,
+                    quic,
+                    quic_servers,
                     nat,
                     nat_ports,
                     nat_replies,
@@ -95,7 +97,8 @@ fn any_rows() -> impl Strategy<Value = Rows> {
         )
 }
 
-type Guarded = (BTreeMap<u32, Guard>, HashMap<(u32, AccessKey), u32>);
+type Guarded =
+    (BTreeMap<u32, Guard>, HashMap<(u32, AccessKey), u32>, HashMap<QuicKey, QuicValue>, HashMap<QuicServerKey, u32>);
 
 fn any_guards() -> impl Strategy<Value = Guarded> {
     let guard = (1..4u32).prop_map(|flags| Guard { flags, ..Guard::default() });
@@ -105,6 +108,16 @@ fn any_guards() -> impl Strategy<Value = Guarded> {
     (
         prop::collection::btree_map(0..5u32, guard, 0..5),
         prop::collection::hash_map((0..4u8, 0..4u8).prop_map(key), 1..3u32, 0..5),
+        prop::collection::hash_map(
+            (0..3u32, 0..3u32).prop_map(|(service, config)| QuicKey { service, config }),
+            (0..3u32).prop_map(|word| QuicValue { schedule: [word; 44], ..QuicValue::default() }),
+            0..5,
+        ),
+        prop::collection::hash_map(
+            (0..3u32, 1..3u8).prop_map(|(service, length)| QuicServerKey { service, length, id: [length; 15] }),
+            1..4u32,
+            0..5,
+        ),
     )
 }
 
@@ -211,6 +224,8 @@ proptest! {
                     old.guards.get(service).copied().unwrap_or_default() != *value
                 }
                 MapWrite::Access { bits, key, value } => old.access.get(&(*bits, *key)) != value.as_ref(),
+                MapWrite::Quic { key, value } => old.quic.get(key) != value.as_ref(),
+                MapWrite::QuicServer { key, value } => old.quic_servers.get(key) != value.as_ref(),
                 MapWrite::Nat { value } => old.nat != *value,
                 MapWrite::NatPort { key, value } => old.nat_ports.get(key) != value.as_ref(),
                 MapWrite::NatReply { key, value } => old.nat_replies.get(key) != value.as_ref(),
@@ -326,6 +341,57 @@ fn what_flags_want_is_there_before_them_and_goes_after() {
             for last in [1, 2, 3] {
                 let stays = lists(old, last) && lists(new, last);
                 assert!(!is_listed_only || !stays || lists(&maps, last), "after {write:?}");
+            }
+        }
+        assert_eq!(maps, *new);
+    }
+}
+
+/// Rows of a service with QUIC connection ids of these configs, whose key is `word`, or without.
+fn with_quic(configs: &[u32], word: u32) -> Rows {
+    let key = ServiceKey { vip: [1; 16], port: 443, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+    let flags = if configs.is_empty() { 0 } else { SERVICE_QUIC };
+    let options = ServiceOptions {
+        fallback: FALLBACK_RESET,
+        quic: configs.iter().map(|config| 1 << config).sum(),
+        ..ServiceOptions::default()
+    };
+    let value = QuicValue { schedule: [word; 44], ..QuicValue::default() };
+    let server = |config: &u32| (QuicServerKey { service: 0, length: 1 + *config as u8, id: [0; 15] }, 1);
+    Rows {
+        services: HashMap::from([(key, ServiceValue { flags, ..ServiceValue::default() })]),
+        rings: ring_of(0, 0, SLOT_CLEAN),
+        service_options: BTreeMap::from([(0, options)]),
+        quic: configs.iter().map(|&config| (QuicKey { service: 0, config }, value)).collect(),
+        quic_servers: configs.iter().map(server).collect(),
+        ..Rows::default()
+    }
+}
+
+#[test]
+fn connection_ids_are_read_from_a_services_first_packet_to_its_last() {
+    let worlds = [
+        Rows::default(),
+        with_quic(&[], 0),
+        with_quic(&[0], 1),
+        with_quic(&[0], 2),
+        with_quic(&[0, 2, 6], 1),
+        with_quic(&[2, 3], 2),
+        with_quic(&[7], 0),
+    ];
+    for (old, new) in worlds.iter().flat_map(|old| worlds.iter().map(move |new| (old, new))) {
+        let mut maps = old.clone();
+        for write in diff(old, new) {
+            apply(&mut maps, &write);
+            if maps.services.values().all(|service| service.flags & SERVICE_QUIC == 0) {
+                continue;
+            }
+            let bits = maps.service_options.get(&0).map_or(0, |options| options.quic);
+            assert!(bits != 0, "after {write:?}");
+            for config in (0..8).filter(|config| bits >> config & 1 != 0) {
+                let server = QuicServerKey { service: 0, length: 1 + config as u8, id: [0; 15] };
+                assert!(maps.quic.contains_key(&QuicKey { service: 0, config }), "after {write:?}");
+                assert!(maps.quic_servers.contains_key(&server), "after {write:?}");
             }
         }
         assert_eq!(maps, *new);

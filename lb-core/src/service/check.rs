@@ -2,6 +2,7 @@
 
 mod extras;
 mod nat;
+mod quic;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,8 +13,9 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    MAX_ACCESS_PREFIXES, MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_NEW_FLOWS, MAX_PORT_PREFIXES, MAX_REALS, MAX_SERVICES,
-    MAX_WEIGHT, Member, Mode, Ports, Prefix, Protocol, Real, Service,
+    MAX_ACCESS_PREFIXES, MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_NEW_FLOWS, MAX_PORT_PREFIXES, MAX_QUIC_ENCODINGS,
+    MAX_QUIC_ROWS, MAX_QUIC_SERVER_IDS, MAX_QUIC_SERVERS, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Member, Mode, Ports,
+    Prefix, Protocol, QuicServerId, Real, Service,
 };
 
 /// The item that an error is about.
@@ -228,6 +230,82 @@ pub enum Problem {
         /// The service's protocol.
         protocol: Protocol,
     },
+    /// Only UDP carries QUIC.
+    #[error("quic is for udp, and this service is {protocol}; remove `quic`")]
+    QuicProtocol {
+        /// The service's protocol.
+        protocol: Protocol,
+    },
+    /// More encodings than configs.
+    #[error("it has {count} tables `quic`, and {MAX_QUIC_ENCODINGS} is the most; remove some")]
+    QuicEncodings {
+        /// How many there are.
+        count: usize,
+    },
+    /// Two encodings have the same config.
+    #[error("config {config} is there twice; give each table `quic` another one, from 0 to 6")]
+    QuicConfigTwice {
+        /// The place of the later one.
+        at: usize,
+        /// The config.
+        config: u8,
+    },
+    /// The encoding without configs is not the only one.
+    #[error("encoding \"plain\" has no config, and goes with no other table `quic`; remove the others, or this one")]
+    QuicPlainAlone {
+        /// Its place.
+        at: usize,
+    },
+    /// Server id and nonce have not lengths that QUIC-LB has.
+    #[error(
+        "a QUIC-LB connection id has a server id of 1 to 15 bytes and a nonce of 4 to 18, both together 19 at most; \
+         give other lengths"
+    )]
+    QuicLength {
+        /// The place of the encoding.
+        at: usize,
+    },
+    /// The server id is not inside the connection id.
+    #[error("a server id of 1 to 15 bytes has to end within the 20 bytes of a connection id; give other numbers")]
+    QuicPlainLength {
+        /// The place of the encoding.
+        at: usize,
+    },
+    /// A real has server ids in a service whose connection ids are not looked at.
+    #[error("the service has no `quic`, which says where connection ids have a server id; add it, or remove these")]
+    QuicServerIdAlone,
+    /// A real has too many server ids.
+    #[error("it has {count} server ids, and {MAX_QUIC_SERVER_IDS} is the most; remove some")]
+    QuicServerIds {
+        /// How many it has.
+        count: usize,
+    },
+    /// No encoding of the service has server ids of this length.
+    #[error("no `quic` of the service has a server_id_length like that of {id}; give it as many bytes as they say")]
+    QuicServerIdLength {
+        /// The server id.
+        id: QuicServerId,
+    },
+    /// A server id stands for two reals, or twice for one.
+    #[error("server id {id} is also that of real {other:?}; a server id stands for one real, so give another")]
+    QuicServerIdTwice {
+        /// The server id.
+        id: QuicServerId,
+        /// Whose it is already.
+        other: String,
+    },
+    /// More encodings than the map holds.
+    #[error("all services together have {count} tables `quic`, and {MAX_QUIC_ROWS} is the most; remove some")]
+    TooManyQuicEncodings {
+        /// How many there are.
+        count: usize,
+    },
+    /// More server ids than the map holds.
+    #[error("the reals of all services have {count} QUIC server ids, and {MAX_QUIC_SERVERS} is the most; remove some")]
+    TooManyQuicServers {
+        /// How many there are.
+        count: usize,
+    },
     /// More reals of services in `nat` mode than the map of replies holds.
     #[error("the nat services have {count} reals together, and {MAX_NAT_MEMBERS} is the most; remove some")]
     TooManyNatMembers {
@@ -252,6 +330,7 @@ pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
     check_services(services, &by_name, &mut found);
     nat::check(services, &by_name, &mut found);
     extras::check(services, &mut found);
+    quic::check(services, &mut found);
     check_overlaps(services, &mut found);
     check_prefix_count(services, &mut found);
     found.errors

@@ -4,6 +4,7 @@ use super::*;
 
 mod extras;
 mod nat;
+mod quic;
 
 fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
     let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), ..Member::default() }).collect();
@@ -18,6 +19,7 @@ fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 

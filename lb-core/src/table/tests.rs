@@ -17,6 +17,7 @@ use crate::{
 mod checkpoint;
 mod nat;
 mod plan;
+mod quic;
 mod restart;
 mod sharing;
 
@@ -39,6 +40,7 @@ fn service(name: &str, port: u16, reals: &[&str]) -> Service {
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 

@@ -107,11 +107,13 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
                 weight: Some(real.weight),
                 port: service.port_of(real),
                 fallback: real.fallback,
+                quic_server_ids: Vec::new(),
             })
             .collect(),
         one_packet: service.one_packet,
         affinity: service.affinity,
         guards: service::Guards::default(),
+        quic: Vec::new(),
     });
     Cluster::new(services.collect(), reals.collect()).err().unwrap_or_default()
 }

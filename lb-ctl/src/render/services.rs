@@ -1,6 +1,6 @@
 //! `lbctl services`, in the shape of `ipvsadm -Ln`: a line for each service, and a `->` line for each of its reals.
 
-use lb_core::api::{AdminState, Health, Ports, Service, ServiceList, ServiceReal};
+use lb_core::api::{AdminState, Health, Ports, QuicEncoding, Service, ServiceList, ServiceReal};
 
 use super::table::{Side, Table};
 use super::{Style, endpoint, short_duration, state};
@@ -60,6 +60,7 @@ fn extras(service: &Service, style: Style) -> String {
             short_duration(affinity.timeout_seconds)
         )
     }));
+    lines.extend(service.quic.iter().map(quic));
     let guards = service.guards.clone().unwrap_or_default();
     let listed = |word, prefixes: &[String]| (!prefixes.is_empty()).then(|| format!("{word}: {}", some(prefixes)));
     lines.extend(listed("allow", &guards.allow).into_iter().chain(listed("deny", &guards.deny)));
@@ -73,6 +74,18 @@ fn extras(service: &Service, style: Style) -> String {
         text += "\n";
     }
     text
+}
+
+/// How connection ids are read.
+fn quic(encoding: &QuicEncoding) -> String {
+    let QuicEncoding { config, offset, server_id_length, nonce_length, encrypted } = encoding;
+    match config {
+        None => format!("quic: server id of {server_id_length} bytes after {offset}, in the clear"),
+        Some(config) => {
+            let how = if *encrypted { "encrypted" } else { "in the clear" };
+            format!("quic config {config}: server id of {server_id_length} bytes, nonce of {nonce_length}, {how}")
+        }
+    }
 }
 
 /// The first of them, and how many more there are.

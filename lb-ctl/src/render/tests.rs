@@ -48,6 +48,7 @@ fn member(name: &str, address: &str, slots: u32) -> ServiceReal {
         admin: AdminState::Enabled,
         health: Health::Up,
         next_hop_resolved: true,
+        quic_server_ids: vec![],
     }
 }
 
@@ -70,6 +71,7 @@ fn service_list() -> ServiceList {
         one_packet: false,
         affinity: None,
         guards: None,
+        quic: vec![],
     };
     let dns = Service {
         name: "dns".into(),
@@ -84,6 +86,26 @@ fn service_list() -> ServiceList {
     };
     let idle = Service { name: "idle".into(), ports: Ports { first: 8000, last: 8099 }, reals: vec![], ..dns.clone() };
     ServiceList { generation: 7, services: vec![web, dns, idle] }
+}
+
+/// With QUIC connection ids of three kinds.
+#[test]
+fn quic_is_shown_with_its_service() {
+    let encoding =
+        |config, encrypted| QuicEncoding { config, offset: 1, server_id_length: 3, nonce_length: 4, encrypted };
+    let mut list = service_list();
+    list.services.truncate(1);
+    list.services[0].quic = vec![encoding(Some(0), true), encoding(Some(6), false), encoding(None, false)];
+    let shown = services(&list, Style::Plain);
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains("quic")).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "quic config 0: server id of 3 bytes, nonce of 4, encrypted",
+            "quic config 6: server id of 3 bytes, nonce of 4, in the clear",
+            "quic: server id of 3 bytes after 1, in the clear"
+        ]
+    );
 }
 
 fn healthy() -> Status {

@@ -46,7 +46,11 @@ fn flow(packet: &TracedPacket) -> String {
 
 /// Slot and real, and where it came in and left.
 fn way(packet: &TracedPacket) -> String {
-    let slot = packet.slot.map(|slot| format!(", slot {slot}")).unwrap_or_default();
+    let slot = match packet.slot {
+        Some(slot) => format!(", slot {slot}"),
+        None if packet.by_connection_id => ", by connection id".to_owned(),
+        None => String::new(),
+    };
     let real = packet.real.as_ref().map(|real| format!(", real {real}")).unwrap_or_default();
     let egress = packet.egress.as_ref().map(|egress| format!(" -> {egress}")).unwrap_or_default();
     format!("{slot}{real}, {}{egress}", packet.ingress)
@@ -73,6 +77,8 @@ mod tests {
             "vip_port":80,"protocol":6,"flags":"S","length":74,"service":"web","slot":31643,"real":"web-1","ingress":"eth0","egress":"eth1"}"#;
         let wanted = "22:03:08.123456     redirect  TCP 203.0.113.7:40000 > 192.0.2.80:80 [S] 74 B, slot 31643, real web-1, eth0 -> eth1";
         assert_eq!(packet(forwarded), wanted);
+        let named = forwarded.replace("\"slot\":31643", "\"by_connection_id\":true");
+        assert_eq!(packet(&named), wanted.replace("slot 31643", "by connection id"));
         let dropped = r#"{"unix_ns":0,"verdict":"drop","reason":"fragment_unknown","client":"2001:db8::7","vip":"2001:db8::80",
             "protocol":17,"flags":"","length":1294,"ingress":"eth0"}"#;
         let wanted = "00:00:00.000000     drop      fragment_unknown: UDP 2001:db8::7 > 2001:db8::80 1294 B, eth0";

@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use lb_common::{DropReason, Event, TraceEvent, TraceFilter};
+use lb_common::{DropReason, Event, NO_SLOT, TraceEvent, TraceFilter};
 use lb_core::api::{DEFAULT_TRACE_SECONDS, MAX_TRACE_COUNT, MAX_TRACE_SECONDS, TraceLine, TraceVerdict, TracedPacket};
 use lb_core::rows::{address_bytes, address_of};
 use serde::Deserialize;
@@ -204,9 +204,10 @@ fn read(tracer: &mut Tracer, names: &TraceNames, frames: bool, left: &mut u64) -
 fn packet(event: &TraceEvent, names: &TraceNames, frames: bool) -> Option<TracedPacket> {
     let family = event.key.service.family;
     let port = |port: u16| (event.has_ports != 0).then_some(port);
-    let slot = (event.has_slot != 0).then_some(event.slot);
-    let service = slot.and_then(|_| names.services.get(&event.service.into()).cloned());
-    let real = slot.and_then(|_| names.reals.get(&event.real));
+    let found = (event.has_slot != 0).then_some(event);
+    let service = found.and_then(|event| names.services.get(&event.service.into()).cloned());
+    let real = found.and_then(|event| names.reals.get(&event.real));
+    let slot = found.map(|event| event.slot);
     let verdict = verdict(event.action);
     let interface = |index: u32| name(&names.interfaces, index);
     let egress = match verdict {
@@ -226,7 +227,8 @@ fn packet(event: &TraceEvent, names: &TraceNames, frames: bool) -> Option<Traced
         flags: flags(event.tcp_flags),
         length: event.length,
         service,
-        slot,
+        by_connection_id: slot == Some(NO_SLOT),
+        slot: slot.filter(|slot| *slot != NO_SLOT),
         real: real.map(|real| real.name.clone()),
         ingress: interface(event.ingress_ifindex),
         egress,

@@ -64,6 +64,17 @@ pub const MAX_ARGUMENTS: usize = 64;
 pub const MAX_ACCESS_PREFIXES: usize = lb_core::service::MAX_ACCESS_PREFIXES;
 /// What the `rate` and `burst` of a `service.new_flow_limit` can be.
 pub const NEW_FLOWS_RANGE: RangeInclusive<u32> = 1..=lb_core::service::MAX_NEW_FLOWS;
+/// What `service.quic.config` can be.
+pub const QUIC_CONFIG_RANGE: RangeInclusive<u32> = 0..=lb_core::service::MAX_QUIC_CONFIG as u32;
+/// What `service.quic.server_id_length` can be.
+pub const QUIC_SERVER_ID_RANGE: RangeInclusive<u32> = 1..=lb_core::service::MAX_QUIC_SERVER_ID as u32;
+/// What `service.quic.nonce_length` can be.
+pub const QUIC_NONCE_RANGE: RangeInclusive<u32> =
+    *lb_core::service::QUIC_NONCES.start() as u32..=*lb_core::service::QUIC_NONCES.end() as u32;
+/// What `service.quic.offset` can be.
+pub const QUIC_OFFSET_RANGE: RangeInclusive<u32> = 0..=lb_core::service::QUIC_CID as u32 - 1;
+/// Most `service.reals.quic_server_ids` of a real.
+pub const MAX_QUIC_SERVER_IDS: usize = lb_core::service::MAX_QUIC_SERVER_IDS;
 /// What `service.syn_flood.threshold` can be.
 pub const SYN_FLOOD_RANGE: RangeInclusive<u32> = 1..=100_000_000;
 /// The `prefix` of a `service.new_flow_limit` for an IPv6 VIP unless the file says otherwise: what a host has as a rule.

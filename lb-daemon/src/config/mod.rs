@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use lb_config::logging::LogLevel;
-use lb_config::{ConfigError, Problems, read_file};
+use lb_config::{ConfigError, Problems, keys as key_files, read_file};
 use lb_core::monitoring::Monitoring;
 use lb_core::service::Cluster;
 
@@ -136,20 +136,42 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or it is wrong; the error's text shows everything that is.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(path, &read_file(path)?, &group_id)
+        Self::parse_on(path, &read_file(path)?, &Host::THIS)
     }
 
-    /// Checks a file's text. `path` is for messages only; `group_id` finds a group of the host by its name.
+    /// Checks a file's text. `path` is for messages only; `group_id` finds a group of the host by its name. Keys of QUIC services are not read: they
+    /// are zero.
     ///
     /// # Errors
     /// The text is wrong.
     pub fn parse(path: &Path, source: &str, group_id: &dyn Fn(&str) -> Option<u32>) -> Result<Self, ConfigError> {
+        Self::parse_on(path, source, &Host { group_id, quic_key: &|_| Ok([0; key_files::AES_KEY_SIZE]) })
+    }
+
+    fn parse_on(path: &Path, source: &str, host: &Host<'_>) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
         let raw = raw::read(source, &mut problems);
-        let config = validate::validate(raw, group_id, &mut problems);
+        let config = validate::validate(raw, host, &mut problems);
         let origin = Origin { file: source.to_owned(), ..Origin::default() };
         problems.refuse(path, source, config.map(|config| Self { origin, ..config }))
     }
+}
+
+/// What a configuration asks its host for.
+struct Host<'a> {
+    /// The id of a group by its name.
+    group_id: &'a dyn Fn(&str) -> Option<u32>,
+    /// The key in the file of a QUIC service.
+    quic_key: validate::ReadKey<'a>,
+}
+
+impl Host<'static> {
+    /// The one that this process is on.
+    const THIS: Self = Self { group_id: &group_id, quic_key: &quic_key };
+}
+
+fn quic_key(file: &Path) -> Result<[u8; key_files::AES_KEY_SIZE], String> {
+    key_files::read_aes128(file).map_err(|error| error.to_string())
 }
 
 fn group_id(name: &str) -> Option<u32> {

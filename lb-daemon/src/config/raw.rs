@@ -8,6 +8,7 @@ mod extras;
 mod http;
 mod load;
 mod pair;
+mod quic;
 mod text;
 mod tunnel;
 
@@ -23,6 +24,7 @@ pub(super) use self::extras::RawExtras;
 pub(super) use self::http::RawHttp;
 pub(super) use self::load::{RawReports, RawScheduler};
 pub(super) use self::pair::{RawHooks, RawPair, RawPath, RawTiming, RawTrack, RawVipGroup, RawWay};
+pub(super) use self::quic::{RawLayout, RawQuic};
 pub(super) use self::tunnel::RawTunnel;
 use super::{AttachMode, FLOW_IDLE_TIMEOUT_RANGE, FLOWS_RANGE, LogLevel, MONITOR_INTERVAL_RANGE, REALS_RANGE, keys};
 

@@ -6,6 +6,7 @@ mod fuzz;
 mod http;
 mod monitoring;
 mod pair;
+mod quic;
 mod tunnel;
 
 use std::fs::File;
@@ -190,7 +191,9 @@ fn unknown_keys() {
     assert_eq!(with("port =", "ports ="), ["12:1 `port` is missing | add a line like this: port = 80", PORTS]);
     assert_eq!(
         with("weight = 20", "wait = 20"),
-        ["18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`, `port`, `fallback`"]
+        [
+            "18:35 an entry of `reals` has no key `wait` | its keys are `name`, `weight`, `port`, `fallback`, `quic_server_ids`"
+        ]
     );
 }
 

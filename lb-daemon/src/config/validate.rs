@@ -4,6 +4,7 @@ mod checkpoint;
 mod cluster;
 mod monitoring;
 mod pair;
+mod quic;
 mod tunnel;
 
 use std::net::SocketAddr;
@@ -16,8 +17,10 @@ use super::raw::{RawConfig, RawHttp, RawReports};
 use super::{
     AttachMode, CheckpointSettings, Config, DEFAULT_BPF_DIR, DEFAULT_FLOW_IDLE_TIMEOUT, DEFAULT_KEY_FILE,
     DEFAULT_LISTEN, DEFAULT_MONITOR_INTERVAL, DEFAULT_RATE_LIMIT, DEFAULT_REALS, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR,
-    Group, Limits, LogLevel, MAX_INTERFACES, Origin, PairSettings, ReportSettings, SOCKET_NAME, Settings,
+    Group, Host, Limits, LogLevel, MAX_INTERFACES, Origin, PairSettings, ReportSettings, SOCKET_NAME, Settings,
 };
+
+pub(super) use quic::ReadKey;
 
 /// Longest path of a unix socket, in bytes: `sun_path` without its final zero.
 const MAX_SOCKET_PATH: usize = 107;
@@ -28,11 +31,7 @@ const MAX_INTERFACE_NAME: usize = 15;
 ///
 /// Services and reals are checked together only when each of them could be read: otherwise one wrong line would be
 /// followed by errors about everything that refers to it.
-pub(super) fn validate(
-    raw: RawConfig,
-    group_id: &dyn Fn(&str) -> Option<u32>,
-    problems: &mut Problems,
-) -> Option<Config> {
+pub(super) fn validate(raw: RawConfig, host: &Host<'_>, problems: &mut Problems) -> Option<Config> {
     let all_read = problems.is_empty();
     let limits = Limits {
         reals: raw.max_reals.unwrap_or(DEFAULT_REALS),
@@ -41,13 +40,13 @@ pub(super) fn validate(
     if all_read && raw.reals.len() > limits.reals as usize {
         problems.add(too_many_reals(&raw, limits.reals));
     }
-    let cluster = if all_read { cluster::cluster(&raw, problems) } else { None };
+    let cluster = if all_read { cluster::cluster(&raw, host.quic_key, problems) } else { None };
     let tunnel = tunnel::tunnel(&raw.tunnel, problems);
     let cluster = cluster.map(|cluster| cluster.with_gateways(pair::gateways(&raw)).with_tunnel(tunnel));
     let monitoring = if all_read { monitoring::monitoring(&raw, problems) } else { None };
     let pair = if all_read { pair::pair(&raw, problems) } else { None };
     let checkpoint = if all_read { checkpoint::checkpoint(&raw, pair.as_ref(), problems) } else { None };
-    let settings = settings(raw, pair, checkpoint, limits, group_id, problems);
+    let settings = settings(raw, pair, checkpoint, limits, host.group_id, problems);
     Some(Config { cluster: cluster?, monitoring: monitoring?, settings, origin: Origin::default() })
 }
 

@@ -43,6 +43,8 @@ impl Dataplane {
             service_options,
             guards: read_array(&maps.guards, map::GUARDS, 0..MAX_SERVICES)?,
             access: maps.read_access()?,
+            quic: collect(maps.quic.iter(), map::QUIC)?,
+            quic_servers: collect(maps.quic_servers.iter(), map::QUIC_SERVERS)?,
             nat: self.maps.read_nat()?,
             nat_ports: collect(maps.nat_ports.iter(), map::NAT_PORTS)?,
             nat_replies: collect(maps.nat_replies.iter(), map::NAT_REPLIES)?,
@@ -118,6 +120,12 @@ impl Dataplane {
             MapWrite::Access { bits, key, value: None } => {
                 gone(maps.access.remove(&Key::new(*bits, *key)), map::ACCESS)
             }
+            MapWrite::Quic { key, value: Some(value) } => written(maps.quic.insert(key, value, 0), map::QUIC),
+            MapWrite::Quic { key, value: None } => gone(maps.quic.remove(key), map::QUIC),
+            MapWrite::QuicServer { key, value: Some(real) } => {
+                written(maps.quic_servers.insert(key, real, 0), map::QUIC_SERVERS)
+            }
+            MapWrite::QuicServer { key, value: None } => gone(maps.quic_servers.remove(key), map::QUIC_SERVERS),
             MapWrite::Nat { value } => written(maps.nat.set(0, value, 0), map::NAT),
             MapWrite::NatPort { key, value: Some(port) } => {
                 written(maps.nat_ports.insert(key, port, 0), map::NAT_PORTS)

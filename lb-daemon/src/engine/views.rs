@@ -7,7 +7,9 @@ use std::time::Duration;
 use lb_common::{DropReason, Event, FLOW_FIN, FLOW_RST, FlowKey, FlowValue, TrafficCounters};
 use lb_core::api;
 use lb_core::rows::{address_bytes, address_of};
-use lb_core::service::{Guards, Member, Mode, NewFlowLimit, Ports, Prefix, Protocol, Service};
+use lb_core::service::{
+    Guards, Member, Mode, NewFlowLimit, Ports, Prefix, Protocol, QuicEncoding, QuicLayout, Service,
+};
 use lb_core::table::{AdminState, MemberView, NextHop, RealView, ServiceView};
 
 use super::{Engine, explain};
@@ -108,6 +110,7 @@ impl Engine {
                 api::Affinity { prefix: affinity.prefix, timeout_seconds: timeout.as_secs_f64() }
             }),
             guards: service.guards.is_any().then(|| self.guards_view(service)),
+            quic: service.quic.iter().map(quic_view).collect(),
         })
     }
 
@@ -303,6 +306,24 @@ fn member_view(
         admin: api_admin_state(view.admin),
         health,
         next_hop_resolved: resolved.contains(&view.id),
+        quic_server_ids: member.quic_server_ids.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Without the key.
+fn quic_view(encoding: &QuicEncoding) -> api::QuicEncoding {
+    let server_id_length = encoding.server_id_length;
+    match &encoding.layout {
+        QuicLayout::QuicLb { config, nonce_length, key } => api::QuicEncoding {
+            config: Some(*config),
+            offset: 1,
+            server_id_length,
+            nonce_length: *nonce_length,
+            encrypted: key.is_some(),
+        },
+        QuicLayout::Plain { offset } => {
+            api::QuicEncoding { config: None, offset: *offset, server_id_length, nonce_length: 0, encrypted: false }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use landlock::{
     ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
     RulesetStatus, make_bitflags, path_beneath_rules,
 };
-use lb_core::check::Kind;
+use lb_core::{check::Kind, service::QuicLayout};
 
 use crate::config::{CheckpointPlace, Config, PairSettings, Way};
 
@@ -49,7 +49,7 @@ impl Places {
             settings.checkpoint.as_ref().map(|checkpoint| &checkpoint.key_file),
         ];
         let own = keys.into_iter().flatten().map(PathBuf::as_path).chain([config_path]);
-        let own = own.map(Path::to_path_buf).chain(authorities(config));
+        let own = own.map(Path::to_path_buf).chain(authorities(config)).chain(quic_keys(config));
         let directories = own.filter_map(|file| file.parent().map(Path::to_path_buf));
         let checkpoints = settings.checkpoint.as_ref().map(|checkpoint| match &checkpoint.place {
             CheckpointPlace::Own(directory) | CheckpointPlace::Shared(directory) => directory,
@@ -68,6 +68,14 @@ fn authorities(config: &Config) -> impl Iterator<Item = PathBuf> {
     checks.filter_map(|check| match &check.kind {
         Kind::Https(_, tls) => tls.ca_file.clone(),
         _ => None,
+    })
+}
+
+fn quic_keys(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let encodings = config.cluster.services().iter().flat_map(|service| &service.quic);
+    encodings.filter_map(|encoding| match &encoding.layout {
+        QuicLayout::QuicLb { key, .. } => Some(key.as_ref()?.file.clone()),
+        QuicLayout::Plain { .. } => None,
     })
 }
 

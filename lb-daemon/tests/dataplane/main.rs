@@ -2,6 +2,7 @@
 
 mod flow_events;
 mod lease;
+mod quic;
 
 mod shared_rings;
 
@@ -16,13 +17,15 @@ use std::{
 use lb_common::{
     ABI_VERSION, ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIXED_BITS, AccessKey, FALLBACK_RESET, FAMILY_V4, FAMILY_V6,
     FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, GUARD_ACCESS, GUARD_RATE, Guard, HalfOpenValue, MODE_DSR, NAT_REPLIES,
-    NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue,
-    ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash, service_row, slot_of,
+    NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, QuicKey, QuicServerKey, QuicValue, REAL_ALIVE,
+    REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash,
+    service_row, slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
 
 const VIP: [u8; 4] = [203, 0, 113, 10];
+const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
@@ -86,6 +89,11 @@ fn rows() -> Rows {
             (access(24, [198, 51, 100, 0]), ACCESS_ALLOW),
             (access(32, [198, 51, 100, 9]), ACCESS_DENY),
         ]),
+        quic: HashMap::from([(
+            QuicKey { service: 7, config: 2 },
+            QuicValue { encoding: 1, offset: 1, server_id_length: 8, nonce_length: 8, schedule: [5; 44] },
+        )]),
+        quic_servers: HashMap::from([(QuicServerKey { service: 7, length: 8, id: [3; 15] }, 1)]),
         nat: NatState { flags: NAT_REPLIES },
         nat_ports: HashMap::from([(NatPortKey { service: 7, real: 1 }, 8_080)]),
         nat_replies: HashMap::from([(

@@ -1,17 +1,21 @@
-//! Services with flags (docs/reference/forwarding.md section 13): guards, one packet, affinity. All of it is out of line: a packet gets here only
+//! Services with flags (docs/reference/forwarding.md sections 13 and 14): guards, QUIC, one packet, affinity. All of it is out of line: a packet gets here only
 //! where its service has a flag.
 
+use aya_ebpf::bindings::xdp_md;
 use lb_common::{
-    DropReason, Event, FAMILY_V4, FlowKey, NO_REAL, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET, SLOT_CLEAN,
-    ServiceOptions, Slot, one_packet_hash, slot_of,
+    DropReason, Event, FAMILY_V4, FlowKey, NO_REAL, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET,
+    SERVICE_QUIC, SLOT_CLEAN, ServiceOptions, Slot, one_packet_hash, slot_of,
 };
 
 use super::{
     count::{drop, event},
-    flow, guard,
+    flow,
+    frame::Frame,
+    guard,
     header::{TCP_ACK, TCP_SYN},
     maps::{self, RINGS, SERVICE_COUNTERS, SERVICE_OPTIONS},
     packet::{Packet, flow_hash, key_words, service_end, set_key},
+    quic::{self, Place},
 };
 
 /// In what a function here gives for a real: it is none, but what has become of the packet.
@@ -21,14 +25,14 @@ pub const OTHER_SLOT: u8 = SERVICE_AFFINITY | SERVICE_ONE_PACKET;
 
 /// The real of a packet whose service has `flags`; see [`OUTCOME`].
 #[inline(always)]
-pub fn real(packet: &mut Packet, flags: u8) -> u32 {
-    flags_real(packet, u32::from(flags))
+pub fn real(frame: Frame, packet: &mut Packet, flags: u8) -> u32 {
+    flags_real(frame.0, packet, u32::from(flags))
 }
 
 /// As [`real`]. Global.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flags_real(packet: *mut Packet, flags: u32) -> u32 {
+extern "C" fn flags_real(ctx: *mut xdp_md, packet: *mut Packet, flags: u32) -> u32 {
     // SAFETY: the caller has it on its stack, and does not look at it meanwhile.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return NO_REAL.into() };
     let mut flood = false;
@@ -38,6 +42,14 @@ extern "C" fn flags_real(packet: *mut Packet, flags: u32) -> u32 {
             return said;
         }
         flood = said != 0;
+    }
+    if has(flags, SERVICE_QUIC) {
+        let real = quic::named(Frame(ctx), packet.service, Place::of(packet));
+        if real != NO_REAL {
+            event(Event::QuicRouted);
+            return real.into();
+        }
+        event(Event::QuicUnrouted);
     }
     if has(flags, SERVICE_ONE_PACKET) {
         return one_packet(packet);

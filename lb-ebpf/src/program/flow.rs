@@ -239,7 +239,7 @@ fn next_state(state: u16, tcp_flags: u8) -> u16 {
 }
 
 #[inline(always)]
-fn alive(real: u16) -> bool {
+pub fn alive(real: u16) -> bool {
     flags(real) & REAL_ALIVE != 0
 }
 

@@ -24,6 +24,7 @@ mod maps;
 mod nat;
 pub mod node;
 mod packet;
+mod quic;
 mod reset;
 mod service;
 mod tell;
@@ -47,7 +48,7 @@ pub fn run(ctx: *mut xdp_md) -> u32 {
     let frame = Frame(ctx);
     let mut traced = false;
     if !node::serves_untraced() {
-        traced = node::traces() && trace::begin(ctx) && trace::foretell();
+        traced = node::traces() && trace::begin(ctx) && trace::foretell(ctx);
         let outcome = node::outcome(ctx);
         if outcome != node::FORWARD {
             return verdict(outcome, traced);
@@ -106,7 +107,7 @@ fn network(frame: Frame, bounds: Bounds, l3: usize, ether_type: u16) -> u32 {
     };
     packet.service = service.id;
     packet.mode = service.mode;
-    let real = if service.flags == 0 { real(packet, v4) } else { flags::real(packet, service.flags) };
+    let real = if service.flags == 0 { real(packet, v4) } else { flags::real(frame, packet, service.flags) };
     if real & flags::OUTCOME != 0 {
         return real;
     }

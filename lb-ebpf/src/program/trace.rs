@@ -9,7 +9,8 @@ use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output},
 };
 use lb_common::{
-    FAMILY_V4, FlowKey, NO_REAL, SERVICE_AFFINITY, SERVICE_ONE_PACKET, SLOT_CLEAN, TraceEvent, TraceFilter, slot_of,
+    FAMILY_V4, FlowKey, NO_REAL, NO_SLOT, SERVICE_AFFINITY, SERVICE_ONE_PACKET, SERVICE_QUIC, SLOT_CLEAN, TraceEvent,
+    TraceFilter, slot_of,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     ipv4, ipv6,
     maps::{self, RINGS, TRACE_EVENTS, TRACE_FILTER, TRACE_PACKET},
     packet::{Class, Packet, flow_hash, key_words},
+    quic::{self, Place},
     service,
 };
 
@@ -59,10 +61,20 @@ pub extern "C" fn begin(ctx: *mut xdp_md) -> bool {
 /// [`begin`], so that their stacks do not add up.
 #[unsafe(export_name = "trace_foretell")]
 #[inline(never)]
-pub extern "C" fn foretell() -> bool {
+pub extern "C" fn foretell(ctx: *mut xdp_md) -> bool {
     let Some(event) = TRACE_PACKET.get_ptr_mut(0) else { return false };
     // SAFETY: as in `begin`.
     let event = unsafe { &mut *event };
+    if event.reserved != 0 {
+        let place = Place { udp: event.real.into(), end: event.reserved };
+        event.reserved = 0;
+        event.real = quic::named(Frame(ctx), event.service.into(), place);
+        if event.real != NO_REAL {
+            event.has_slot = 1;
+            event.slot = NO_SLOT;
+            return true;
+        }
+    }
     event.real = real(event);
     true
 }
@@ -120,10 +132,16 @@ fn note(frame: Frame, packet: &mut Packet, class: Class, event: &mut TraceEvent)
     }
     let v4 = packet.key.service.family == FAMILY_V4;
     let Ok(service) = service::find(&packet.key, v4) else { return };
+    event.service = service.id as u16;
+    if service.flags & SERVICE_QUIC != 0 {
+        // For `foretell`, which has more of the stack left: there both are what they are named for.
+        let Place { udp, end } = Place::of(packet);
+        event.real = udp as u16;
+        event.reserved = end;
+    }
     if service.flags & SERVICE_ONE_PACKET != 0 {
         return;
     }
-    event.service = service.id as u16;
     event.has_slot = 1;
     event.slot = if service.flags & SERVICE_AFFINITY == 0 {
         slot_of(flow_hash(&packet.key, v4))

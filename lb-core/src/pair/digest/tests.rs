@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    service::{Affinity, Guards, Member, Mode, NewFlowLimit, Ports, Protocol, Real, SynFlood},
+    service::{
+        Affinity, Guards, Member, Mode, NewFlowLimit, Ports, Protocol, QuicEncoding, QuicServerId, Real, SynFlood,
+    },
     table::TableOptions,
     testing::page::{blocks, fields},
 };
@@ -24,6 +26,7 @@ fn web() -> Service {
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 
@@ -38,6 +41,7 @@ fn mail() -> Service {
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
+        quic: Vec::new(),
     }
 }
 
@@ -139,7 +143,26 @@ fn what_few_services_have_counts_where_they_have_it() {
     let prefix = |text: &str| vec![text.parse().unwrap()];
     let guarded = |guards| Service { guards, ..tcp() };
     let limit = |rate| Some(NewFlowLimit { rate, burst: 1, prefix: 32 });
+    let lb = |config, nonce_length, key: Option<u8>| {
+        let key = key.map(|byte| QuicSecret { file: format!("/{nonce_length}").into(), bytes: [byte; 16] });
+        QuicEncoding { server_id_length: 2, layout: QuicLayout::QuicLb { config, nonce_length, key } }
+    };
+    let plain = |offset| QuicEncoding { server_id_length: 2, layout: QuicLayout::Plain { offset } };
+    let quic = |encoding, id: Option<&str>| {
+        let mut service = Service { protocol: Protocol::Udp, quic: vec![encoding], ..tcp() };
+        service.reals[0].quic_server_ids = id.and_then(QuicServerId::parse).into_iter().collect();
+        service
+    };
     let variants = [
+        quic(lb(0, 4, None), None),
+        quic(lb(1, 4, None), None),
+        quic(lb(0, 5, None), None),
+        quic(lb(0, 4, Some(1)), None),
+        quic(lb(0, 4, Some(2)), None),
+        quic(plain(4), None),
+        quic(plain(5), None),
+        quic(plain(5), Some("0a0b")),
+        quic(plain(5), Some("0a0c")),
         tcp(),
         Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None }), ..tcp() },
         Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000) }), ..tcp() },
@@ -152,5 +175,20 @@ fn what_few_services_have_counts_where_they_have_it() {
         guarded(Guards { syn_flood: Some(SynFlood { threshold: 1 }), ..Guards::default() }),
     ];
     let digests: BTreeSet<u64> = variants.into_iter().map(digest).collect();
-    assert_eq!(digests.len(), 10);
+    assert_eq!(digests.len(), 19);
+}
+
+/// Where it is on a node does not matter.
+#[test]
+fn keys_of_quic_count_and_are_not_told() {
+    let line = |file: &str, byte: u8| {
+        let key = Some(QuicSecret { file: file.into(), bytes: [byte; 16] });
+        let encoding =
+            QuicEncoding { server_id_length: 3, layout: QuicLayout::QuicLb { config: 2, nonce_length: 4, key } };
+        of_quic(&Service { quic: vec![encoding], ..web() }).collect::<Vec<_>>()
+    };
+    // printf '\\252%.0s' {1..16} | sha256sum
+    assert_eq!(line("/a", 0xaa), ["quic web 2 3 4 bc1443a0d17aab2d"]);
+    assert_eq!(line("/a", 0xaa), line("/b", 0xaa));
+    assert_ne!(line("/a", 0xaa), line("/a", 0xab));
 }

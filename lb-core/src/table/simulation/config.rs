@@ -138,6 +138,7 @@ impl Config {
             one_packet: false,
             affinity: None,
             guards: Guards::default(),
+            quic: Vec::new(),
         }
     }
 }

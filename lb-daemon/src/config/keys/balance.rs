@@ -9,7 +9,8 @@ use super::super::{
     CHECK_TIMEOUT_RANGE, DEAD_BAND_PERCENT_RANGE, DEFAULT_FALL, DEFAULT_KEY_FILE, DEFAULT_RATE_LIMIT, DEFAULT_RISE,
     EXPIRE_RANGE, FLOOR_PERCENT_RANGE, FLOW_IDLE_TIMEOUT_RANGE, HOLD_AFTER_RANGE, HOT_ABOVE_PERCENT_RANGE,
     MAX_ACCESS_PREFIXES, MAX_ARGUMENTS, MAX_CHECK_TEXT, MAX_CHECKS_OF_SERVICE, MAX_DATAGRAM, MAX_HOST_LENGTH,
-    MAX_LISTEN, MAX_STATUSES, MAX_WEIGHT, MONITOR_INTERVAL_RANGE, NEW_FLOWS_RANGE, RATE_LIMIT_RANGE, RISE_FALL_RANGE,
+    MAX_LISTEN, MAX_QUIC_SERVER_IDS, MAX_STATUSES, MAX_WEIGHT, MONITOR_INTERVAL_RANGE, NEW_FLOWS_RANGE,
+    QUIC_CONFIG_RANGE, QUIC_NONCE_RANGE, QUIC_OFFSET_RANGE, QUIC_SERVER_ID_RANGE, RATE_LIMIT_RANGE, RISE_FALL_RANGE,
     SCHEDULER_INTERVAL_RANGE, SLOW_START_RANGE, SMOOTHING_RANGE, STEP_PERCENT_RANGE, SYN_FLOOD_RANGE,
 };
 use super::{Absent, Key, Literal, Text, Value, boolean, duration, integer, names, text};
@@ -164,7 +165,7 @@ const AGENT_CHECK_KEYS: [Key; 2] = [
 pub const AGENT_CHECK: TableKeys =
     TableKeys { title: "`agent_check`", prefix: "real.agent_check.", keys: &names(&AGENT_CHECK_KEYS) };
 
-pub(super) const SERVICE_KEYS: [Key; 15] = [
+pub(super) const SERVICE_KEYS: [Key; 16] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("vip", Value::Address, Absent::Required),
     Key::new("protocol", Value::Words(&["tcp", "udp", "sctp"]), Absent::Required),
@@ -180,6 +181,7 @@ pub(super) const SERVICE_KEYS: [Key; 15] = [
     Key::new("affinity", Value::Table(&AFFINITY_KEYS), Absent::None),
     Key::new("new_flow_limit", Value::Table(&NEW_FLOW_LIMIT_KEYS), Absent::None),
     Key::new("syn_flood", Value::Table(&SYN_FLOOD_KEYS), Absent::None),
+    Key::new("quic", Value::Tables(&QUIC_KEYS), Absent::None),
 ];
 
 const PREFIXES: Value = Value::List { of: &Value::Text(PREFIX), count: 1..=MAX_ACCESS_PREFIXES };
@@ -209,6 +211,23 @@ const SYN_FLOOD_KEYS: [Key; 1] = [Key::new("threshold", Value::Integer(SYN_FLOOD
 pub const SYN_FLOOD: TableKeys =
     TableKeys { title: "`syn_flood`", prefix: "service.syn_flood.", keys: &names(&SYN_FLOOD_KEYS) };
 
+const QUIC_KEYS: [Key; 6] = [
+    Key::new("encoding", Value::Words(&["quic-lb", "plain"]), text("quic-lb")),
+    Key::new("config", Value::Integer(QUIC_CONFIG_RANGE), integer(0)),
+    Key::new("server_id_length", Value::Integer(QUIC_SERVER_ID_RANGE), Absent::Required),
+    Key::new("nonce_length", Value::Integer(QUIC_NONCE_RANGE), Absent::RequiredFor("quic-lb")),
+    Key::new("key_file", Value::Path { example: "/etc/understudy/quic.key" }, Absent::None),
+    Key::new("offset", Value::Integer(QUIC_OFFSET_RANGE), integer(1)),
+];
+
+/// Keys of a `[[service.quic]]`. Which of them it can have depends on its encoding.
+pub const QUIC: TableKeys =
+    TableKeys { title: "`[[service.quic]]`", prefix: "service.quic.", keys: &names(&QUIC_KEYS) };
+
+/// What stands for a real in connection ids.
+const QUIC_SERVER_ID: Text =
+    Text { what: "hex digits of 1 to 15 bytes", length: 2..=30, pattern: "^([0-9A-Fa-f]{2})+$", example: "0a" };
+
 /// A block of addresses.
 pub(super) const PREFIX: Text = Text {
     what: "an address, a slash and how many of its leading bits count",
@@ -234,11 +253,16 @@ const MEMBERS: Value =
 /// Keys of a `[[service]]`.
 pub const SERVICE: TableKeys = TableKeys { title: "`[[service]]`", prefix: "service.", keys: &names(&SERVICE_KEYS) };
 
-const MEMBER_KEYS: [Key; 4] = [
+const MEMBER_KEYS: [Key; 5] = [
     Key::new("name", Value::Name, Absent::Required),
     Key::new("weight", Value::Integer(0..=MAX_WEIGHT), Absent::Derived("the `real.weight`")),
     Key::new("port", Value::Integer(1..=65_535), Absent::Derived("the service's port")),
     Key::new("fallback", Value::Boolean, boolean(false)),
+    Key::new(
+        "quic_server_ids",
+        Value::List { of: &Value::Text(QUIC_SERVER_ID), count: 1..=MAX_QUIC_SERVER_IDS },
+        Absent::None,
+    ),
 ];
 
 /// Keys of an entry of a service's `reals`.

@@ -15,7 +15,7 @@ use lb_config::ConfigError;
 use lb_core::api::{ConfigItem, ConfigItemKind};
 use toml::{Table, Value};
 
-use super::{Config, group_id};
+use super::{Config, Host};
 
 pub use file::{LIVE_FILE, LiveFile, LiveFileError};
 
@@ -196,7 +196,7 @@ impl Config {
     pub fn with_live(path: &Path, file: &str, live: Live) -> Result<Self, ConfigError> {
         let origin = Origin { file: file.to_owned(), live, unfit: None };
         let path = if origin.live.is_empty() { path.to_owned() } else { together(path) };
-        let config = Self::parse(&path, &origin.text(), &group_id)?;
+        let config = Self::parse_on(&path, &origin.text(), &Host::THIS)?;
         Ok(Self { origin, ..config })
     }
 }

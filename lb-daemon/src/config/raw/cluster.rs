@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, array, integer, string, type_name, word};
 use lb_core::monitoring::{AllDown, Scheduling};
-use lb_core::service::{Mode, Ports, Protocol};
+use lb_core::service::{Mode, Ports, Protocol, QuicServerId};
 
 use super::super::{MAX_WEIGHT, MONITOR_INTERVAL_RANGE, keys};
 use super::extras::{RawExtras, extras};
+use super::quic::server_ids;
 
 /// A `[[real]]`.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub(in crate::config) struct RawMember {
     pub(in crate::config) weight: Option<Spanned<u32>>,
     pub(in crate::config) port: Option<Spanned<u16>>,
     pub(in crate::config) fallback: bool,
+    pub(in crate::config) quic_server_ids: Vec<Spanned<QuicServerId>>,
 }
 
 pub(super) fn real(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawReal> {
@@ -145,14 +147,15 @@ fn members(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<RawMemb
 fn member(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawMember> {
     if !matches!(value.get_ref(), DeValue::Table(_)) {
         let real = string("reals", value, "[\"web1\", { name = \"web2\", weight = 50 }]", problems)?;
-        return Some(RawMember { real, weight: None, port: None, fallback: false });
+        return Some(RawMember { real, weight: None, port: None, fallback: false, quic_server_ids: Vec::new() });
     }
     let table = Table::from_value(&keys::MEMBER, value, problems)?;
     let real = table.required_string("name", "\"web2\"", problems);
     let weight = table.integer("weight", 0..=MAX_WEIGHT, problems);
     let port = table.get("port").and_then(|value| port(value, problems));
     let fallback = table.boolean("fallback", problems).unwrap_or(false);
-    Some(RawMember { real: real?, weight, port, fallback })
+    let quic_server_ids = server_ids(&table, problems);
+    Some(RawMember { real: real?, weight, port, fallback, quic_server_ids })
 }
 
 fn port(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Spanned<u16>> {

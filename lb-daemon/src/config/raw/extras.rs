@@ -7,7 +7,11 @@ use lb_config::{Diagnostic, Problems, Spanned, Table};
 use lb_core::service::Prefix;
 
 use super::super::{FLOW_IDLE_TIMEOUT_RANGE, NEW_FLOWS_RANGE, SYN_FLOOD_RANGE, keys};
-use super::text::prefix;
+use super::{
+    each,
+    quic::{RawQuic, quic},
+    text::prefix,
+};
 
 /// The most bits that an address has.
 const ADDRESS_BITS: u32 = 128;
@@ -23,6 +27,7 @@ pub(in crate::config) struct RawExtras {
     pub(in crate::config) affinity: Option<Spanned<RawAffinity>>,
     pub(in crate::config) new_flow_limit: Option<Spanned<RawNewFlowLimit>>,
     pub(in crate::config) syn_flood: Option<Spanned<u32>>,
+    pub(in crate::config) quic: Vec<RawQuic>,
 }
 
 /// A service's `affinity`.
@@ -51,6 +56,7 @@ pub(super) fn extras(service: &Table<'_, '_>, problems: &mut Problems) -> RawExt
             .table("new_flow_limit", &keys::NEW_FLOW_LIMIT, problems)
             .and_then(|table| new_flow_limit(&table, problems)),
         syn_flood: service.table("syn_flood", &keys::SYN_FLOOD, problems).and_then(|table| threshold(&table, problems)),
+        quic: each(service, "quic", quic, problems),
     }
 }
 

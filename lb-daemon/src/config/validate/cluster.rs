@@ -4,19 +4,22 @@ use std::ops::Range;
 
 use lb_config::{Diagnostic, Problems, Spanned, suggestion};
 use lb_core::service::{
-    Affinity, Cluster, ClusterError, Guards, Member, NewFlowLimit, Prefix, Problem, Real, Service, Subject, SynFlood,
+    Affinity, Cluster, ClusterError, Guards, Member, NewFlowLimit, Prefix, Problem, QuicEncoding, QuicServerId, Real,
+    Service, Subject, SynFlood,
 };
 
 use super::super::DEFAULT_SOURCE_PREFIX_V6;
 use super::super::raw::{RawConfig, RawExtras, RawMember, RawReal, RawService};
+use super::quic::ReadKey;
 
-pub(super) fn cluster(raw: &RawConfig, problems: &mut Problems) -> Option<Cluster> {
+pub(super) fn cluster(raw: &RawConfig, read_key: ReadKey<'_>, problems: &mut Problems) -> Option<Cluster> {
     let reals = raw.reals.iter().map(|real| Real {
         name: real.name.get_ref().clone(),
         address: *real.address.get_ref(),
         weight: real.weight.as_ref().map_or(lb_core::service::DEFAULT_WEIGHT, |weight| *weight.get_ref()),
     });
-    match Cluster::new(raw.services.iter().map(service).collect(), reals.collect()) {
+    let services = raw.services.iter().map(|raw| service(raw, quic(raw, read_key, problems)));
+    match Cluster::new(services.collect(), reals.collect()) {
         Ok(cluster) => Some(cluster),
         Err(errors) => {
             for error in errors {
@@ -27,7 +30,12 @@ pub(super) fn cluster(raw: &RawConfig, problems: &mut Problems) -> Option<Cluste
     }
 }
 
-fn service(raw: &RawService) -> Service {
+/// Those whose key cannot be had are left out: that is an error already.
+fn quic(raw: &RawService, read_key: ReadKey<'_>, problems: &mut Problems) -> Vec<QuicEncoding> {
+    raw.extras.quic.iter().filter_map(|raw| super::quic::encoding(raw, read_key, problems)).collect()
+}
+
+fn service(raw: &RawService, quic: Vec<QuicEncoding>) -> Service {
     Service {
         name: raw.name.get_ref().clone(),
         vip: *raw.vip.get_ref(),
@@ -42,11 +50,13 @@ fn service(raw: &RawService) -> Service {
                 weight: member.weight.as_ref().map(|weight| *weight.get_ref()),
                 port: member.port.as_ref().map(|port| *port.get_ref()),
                 fallback: member.fallback,
+                quic_server_ids: member.quic_server_ids.iter().map(|id| id.get_ref().clone()).collect(),
             })
             .collect(),
         one_packet: raw.extras.one_packet.unwrap_or(false),
         affinity: affinity(raw),
         guards: guards(raw),
+        quic,
     }
 }
 
@@ -142,6 +152,13 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
         Problem::OnePacketAffinity | Problem::OnePacketProtocol { .. } => {
             service.extras.one_packet_span.clone().unwrap_or_else(|| service.name.span())
         }
+        Problem::QuicConfigTwice { at, .. }
+        | Problem::QuicPlainAlone { at }
+        | Problem::QuicLength { at }
+        | Problem::QuicPlainLength { at } => place_of_quic(service, *at),
+        Problem::QuicProtocol { .. } | Problem::QuicEncodings { .. } | Problem::TooManyQuicEncodings { .. } => {
+            place_of_quic(service, 0)
+        }
         Problem::NoReals | Problem::TooManyNatMembers { .. } => service.reals_span.clone(),
         _ => service.name.span(),
     }
@@ -151,6 +168,10 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
 fn place_of_prefix(service: &RawService, wanted: &Prefix) -> Range<usize> {
     let mut all = service.extras.allow.iter().chain(&service.extras.deny);
     all.rfind(|prefix| prefix.get_ref() == wanted).map_or_else(|| service.name.span(), Spanned::span)
+}
+
+fn place_of_quic(service: &RawService, at: usize) -> Range<usize> {
+    service.extras.quic.get(at).map_or_else(|| service.name.span(), |quic| quic.span.clone())
 }
 
 fn place_of_table(service: &RawService, name: &str) -> Range<usize> {
@@ -169,8 +190,18 @@ fn place_in_member(member: &RawMember, problem: &Problem) -> Range<usize> {
         Problem::MemberPort | Problem::PortZero | Problem::SameReplies { .. } => {
             member.port.as_ref().map_or(member.real.span(), Spanned::span)
         }
+        Problem::QuicServerIdLength { id } | Problem::QuicServerIdTwice { id, .. } => place_of_server_id(member, id),
+        Problem::QuicServerIdAlone | Problem::QuicServerIds { .. } => {
+            member.quic_server_ids.first().map_or(member.real.span(), Spanned::span)
+        }
         _ => member.real.span(),
     }
+}
+
+/// Where the server id is, the last time.
+fn place_of_server_id(member: &RawMember, wanted: &QuicServerId) -> Range<usize> {
+    let id = member.quic_server_ids.iter().rfind(|id| id.get_ref() == wanted);
+    id.map_or(member.real.span(), Spanned::span)
 }
 
 fn with_suggestion(raw: &RawConfig, error: &ClusterError, mut diagnostic: Diagnostic) -> Diagnostic {

@@ -14,6 +14,18 @@ const BLOCKS: &[(&str, &str)] = &[
     ("check exec", "[[check]]\nname = \"own\"\ntype = \"exec\"\ncommand = [\"/bin/true\"]\n"),
     ("real", "[[real]]\nname = \"web1\"\naddress = \"192.0.2.11\"\n"),
     (
+        "service quic",
+        "[[service]]\nname = \"quic\"\nvip = \"198.51.100.1\"\nprotocol = \"udp\"\nport = 443\nmode = \"dsr\"\n\
+         reals = [{ name = \"web1\" }]\n",
+    ),
+    ("service.quic", "[[service.quic]]\nserver_id_length = 1\nnonce_length = 4\n"),
+    (
+        "service quic plain",
+        "[[service]]\nname = \"quic-plain\"\nvip = \"198.51.100.1\"\nprotocol = \"udp\"\nport = 444\nmode = \"dsr\"\n\
+         reals = [\"web1\"]\n",
+    ),
+    ("service.quic plain", "[[service.quic]]\nencoding = \"plain\"\nserver_id_length = 1\n"),
+    (
         "service",
         "[[service]]\nname = \"web\"\nvip = \"198.51.100.1\"\nprotocol = \"tcp\"\nport = 80\nmode = \"dsr\"\n\
          reals = [\"web1\"]\nchecks = [\"plain\", \"web\", \"secure\", \"datagram\", \"hex\", \"own\"]\n",
@@ -40,6 +52,7 @@ const OF_TYPES: &[(&str, &str)] = &[
     ("check.expect_hex", "check udp"),
     ("check.command", "check exec"),
     ("check.via", "check http"),
+    ("service.quic.offset", "service.quic plain"),
     ("pair.path.device", "pair.path serial"),
     ("pair.path.baud", "pair.path serial"),
 ];
@@ -55,6 +68,7 @@ pub(super) fn with(name: &str, value: &str) -> String {
     match name {
         "check.type" => return file() + &check_of(value),
         "pair.path.type" => return file() + &path_of(value),
+        "service.quic.encoding" if value == "\"plain\"" => return file(),
         _ => {}
     }
     match table {
@@ -65,6 +79,9 @@ pub(super) fn with(name: &str, value: &str) -> String {
         "service.reals" if key == "port" => {
             let ported = changed("service.reals", &format!("[{{ name = \"web1\", port = {value} }}]"));
             ported.replace("mode = \"dsr\"", "mode = \"nat\"")
+        }
+        "service.reals" if key == "quic_server_ids" => {
+            file().replace("[{ name = \"web1\" }]", &format!("[{{ name = \"web1\", {key} = {value} }}]"))
         }
         "service.reals" if key == "name" => changed("service.reals", &format!("[{{ name = {value} }}]")),
         "service.reals" => changed("service.reals", &format!("[{{ name = \"web1\", {key} = {value} }}]")),
