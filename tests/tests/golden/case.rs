@@ -258,5 +258,10 @@ pub fn tx_bytes(frame: Vec<u8>) -> Expect {
 
 /// Sent out of another interface, as this.
 pub fn redirect(packet: &Packet, ifindex: u32) -> Expect {
-    Expect { frame: Some(packet.bytes()), redirect: Some(ifindex), ..Expect::new(Verdict::Redirect) }
+    redirect_bytes(packet.bytes(), ifindex)
+}
+
+/// Sent out of another interface, as these bytes.
+pub fn redirect_bytes(frame: Vec<u8>, ifindex: u32) -> Expect {
+    Expect { frame: Some(frame), redirect: Some(ifindex), ..Expect::new(Verdict::Redirect) }
 }
