@@ -12,6 +12,7 @@ mod icmp;
 mod lease;
 mod link;
 mod nat;
+mod prefixes;
 mod quic;
 mod resets;
 mod sctp;
@@ -66,6 +67,10 @@ const GROUPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("one packet", flags::one_packet::cases),
     ("affinity", flags::affinity::cases),
     ("flood", flags::flood::cases),
+    ("prefixes, addresses", prefixes::addresses::cases),
+    ("prefixes, services", prefixes::services::cases),
+    ("prefixes, messages", prefixes::messages::cases),
+    ("prefixes, nodes", prefixes::nodes::cases),
     ("quic, headers", quic::headers::cases),
     ("quic, configs", quic::configs::cases),
     ("quic, encodings", quic::encodings::cases),
@@ -196,6 +201,26 @@ fn clients_that_stay_with_a_real() {
 #[test]
 fn syn_floods() {
     check("flood", &flags::flood::cases());
+}
+
+#[test]
+fn addresses_of_prefixes() {
+    check("prefixes, addresses", &prefixes::addresses::cases());
+}
+
+#[test]
+fn services_of_prefixes() {
+    check("prefixes, services", &prefixes::services::cases());
+}
+
+#[test]
+fn messages_and_fragments_for_prefixes() {
+    check("prefixes, messages", &prefixes::messages::cases());
+}
+
+#[test]
+fn nodes_with_prefixes() {
+    check("prefixes, nodes", &prefixes::nodes::cases());
 }
 
 #[test]
