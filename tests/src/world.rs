@@ -1,8 +1,7 @@
 //! Fills a [`State`] the way a test thinks of it: VIPs, services, reals, slots, flows.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use lb_common::{
     AccessKey, FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, GUE_PORT, HalfOpenValue, MAX_QUIC_SERVER_ID, NAT_VIP_PREFIXES,
@@ -93,7 +92,7 @@ impl State {
 
     /// Gives a service a ring of which every slot is `slot`.
     pub fn fill_ring(&mut self, service: u32, slot: Slot) {
-        self.rings.insert(service, uniform_ring(slot));
+        self.rings.insert(service, vec![slot; RING_SLOTS as usize].into());
     }
 
     /// Changes the one slot of a service's ring that a flow falls into. The service must have a ring.
@@ -129,18 +128,6 @@ impl State {
         let value = HalfOpenValue { began_ns: 1, slot: index_of(&key), real, service: service as u16 };
         self.effects.half_open.insert(key, value);
     }
-}
-
-/// A ring of which every slot is the same. Equal ones are one, while they are in use: thousands of states have them.
-fn uniform_ring(slot: Slot) -> Arc<[Slot]> {
-    static RINGS: LazyLock<Mutex<HashMap<Slot, Weak<[Slot]>>>> = LazyLock::new(Mutex::default);
-    let mut rings = RINGS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(ring) = rings.get(&slot).and_then(Weak::upgrade) {
-        return ring;
-    }
-    let ring: Arc<[Slot]> = vec![slot; RING_SLOTS as usize].into();
-    rings.insert(slot, Arc::downgrade(&ring));
-    ring
 }
 
 /// A slot whose flows all go to `real`.

@@ -40,7 +40,7 @@ const MODEL_ALONE: &str = "UNDERSTUDY_MODEL_ALONE";
 /// So many failing cases are shown in full.
 const SHOWN: usize = 5;
 
-/// Each group is made when it is asked for: the states of all cases at once are most of a gigabyte.
+/// Each group is made when it is asked for, and goes before the next: the states of all cases at once are several hundred megabytes.
 const GROUPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("forward", forward::cases),
     ("services", forward::service_cases),
