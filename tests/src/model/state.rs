@@ -139,10 +139,9 @@ impl State {
         if self.nat.flags & NAT_VIP_PREFIXES == 0 {
             return None;
         }
-        (0..=128).rev().find_map(|bits| {
-            let key = VipPrefixKey { family, reserved: [0; 3], address: first_bits(&address, bits) };
-            self.vip_prefixes.get(&(bits, key)).map(|row| (row.value, row.vip))
-        })
+        let fits = |(bits, key): &VipPrefixEntry| key.family == family && key.address == first_bits(&address, *bits);
+        let longest = self.vip_prefixes.iter().filter(|(entry, _)| fits(entry)).max_by_key(|((bits, _), _)| *bits);
+        longest.map(|(_, row)| (row.value, row.vip))
     }
 
     /// The row of a service's options.
