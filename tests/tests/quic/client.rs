@@ -97,8 +97,8 @@ impl Open<'_> {
     /// Ends it, and waits until the other end knows.
     pub fn close(self) -> Result<()> {
         self.connection.close(0_u8.into(), b"");
-        let idle = timeout(ANSWER_LIMIT, self.endpoint.wait_idle());
-        self.world.runtime.block_on(async { idle.await }).context("the connection does not end")
+        let idle = async { timeout(ANSWER_LIMIT, self.endpoint.wait_idle()).await };
+        self.world.runtime.block_on(idle).context("the connection does not end")
     }
 }
 
