@@ -137,7 +137,7 @@ fn one_pass(key: &[u8; BLOCK], cid: &[u8; QUIC_CID]) -> Vec<u8> {
 fn four_passes(key: &[u8; BLOCK], hidden: &[u8]) -> Vec<u8> {
     let n = hidden.len();
     let half = n.div_ceil(2);
-    let is_odd = n % 2 != 0;
+    let is_odd = !n.is_multiple_of(2);
     let (mut left, mut right) = (hidden[..half].to_vec(), hidden[n - half..].to_vec());
     let trim = |left: &mut [u8], right: &mut [u8]| {
         if is_odd {

@@ -40,8 +40,11 @@ const MODEL_ALONE: &str = "UNDERSTUDY_MODEL_ALONE";
 /// So many failing cases are shown in full.
 const SHOWN: usize = 5;
 
+/// A name, and what makes the cases.
+type Group = (&'static str, fn() -> Vec<Case>);
+
 /// Each group is made when it is asked for, and goes before the next: the states of all cases at once are several hundred megabytes.
-const GROUPS: &[(&str, fn() -> Vec<Case>)] = &[
+const GROUPS: &[Group] = &[
     ("forward", forward::cases),
     ("services", forward::service_cases),
     ("link", link::cases),
