@@ -4,7 +4,7 @@
 mod quic;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use lb_lab::{Network, Plan, wait_for};
@@ -21,13 +21,22 @@ const NEW: usize = 40;
 /// The client's addresses that are not its first one.
 const FIRST_ADDRESS: u8 = 180;
 
-/// An address of the client that it gets for a move.
-fn other_address(number: u8) -> IpAddr {
-    Ipv4Addr::new(192, 0, 2, FIRST_ADDRESS + number).into()
+/// An address that the client gets for a move, beside its first one of the same family.
+fn other_address(own: IpAddr, number: u8) -> IpAddr {
+    match own {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, FIRST_ADDRESS + number).into(),
+        IpAddr::V6(own) => Ipv6Addr::from(u128::from(own) + 0x1000 + u128::from(number)).into(),
+    }
 }
 
 fn with_addresses(network: &Network) -> Result<()> {
-    (0..MOVES).try_for_each(|number| network.client.add_address("eth0", other_address(number), 24))
+    for own in network.plan.client_addresses() {
+        for number in 0..MOVES {
+            let length = if own.is_ipv4() { 24 } else { 64 };
+            network.client.add_address("eth0", other_address(own, number), length)?;
+        }
+    }
+    Ok(())
 }
 
 /// No balancer in between: servers make connection ids of their own, and connections go on wherever the client is.
@@ -45,7 +54,7 @@ fn connections_migrate_without_a_balancer() {
         let mut connection = client.connect(SocketAddr::new(own, 0)).unwrap();
         assert_eq!(connection.ask().unwrap().real, real_name(1));
         for number in 0..MOVES {
-            connection.move_to(&client, SocketAddr::new(other_address(number), 0)).unwrap();
+            connection.move_to(&client, SocketAddr::new(other_address(own, number), 0)).unwrap();
             let answer = connection.ask().unwrap();
             assert_eq!(
                 (answer.real.as_str(), answer.seen_at),
@@ -123,7 +132,7 @@ impl Scene {
     }
 
     fn address_for(&self, number: u8) -> IpAddr {
-        if self.service.is_ipv4() { other_address(number) } else { self.own().ip() }
+        other_address(self.own().ip(), number)
     }
 }
 
