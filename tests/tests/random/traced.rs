@@ -14,7 +14,7 @@ use lb_tests::world::address_of;
 
 use crate::{frames, prefixes, world};
 
-const ROUNDS: u64 = 16;
+const ROUNDS: u64 = 32;
 const FRAMES: u64 = 1_500;
 const SEED: u64 = 0x7472_6163;
 /// So many packets must have been traced, and so many foretold.
