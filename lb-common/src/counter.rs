@@ -61,6 +61,8 @@ counters! {
         AccessDenied = 16, "access_denied";
         /// A SYN of a source that has begun too many flows of the service (`new_flow_limit`).
         RateLimited = 17, "rate_limited";
+        /// No service claims it, and its VIP is a whole prefix, whose addresses are none of the host's.
+        NoService = 18, "no_service";
     }
 }
 

@@ -1,20 +1,21 @@
 //! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    ACCESS_FIXED_BITS, FlowEvent, FlowKey, FragmentKey, NodeState, SourceValue, TraceEvent, TraceFilter,
-    TrafficCounters, WantedNeighbour,
+    ACCESS_FIXED_BITS, FlowEvent, FlowKey, FragmentKey, NodeState, QuicKey, QuicServerKey, QuicValue, SourceValue,
+    TraceEvent, TraceFilter, TrafficCounters, VipPrefixValue, WantedNeighbour,
 };
 use lb_core::rows::{Rows, diff};
 use lb_daemon::dataplane::{AttachMode, Dataplane, FlowEvents, LeaseMap, Options, Tracer, WantedNeighbours};
 
 use crate::cpu;
 use crate::kernel::{Kernel, WAY_LINK};
-use crate::model::{COARSE_NOW, Effects, HEADROOM, Limits, Outcome, State, Verdict};
+use crate::model::{COARSE_NOW, Effects, HEADROOM, Limits, Outcome, State, Verdict, VipPrefixEntry};
 use crate::packet::{show, show_difference};
 
 /// The interface that the kernel takes a frame to come in by where nothing else is said: loopback.
@@ -42,6 +43,7 @@ pub struct Harness {
     tracer: Tracer,
     limits: Limits,
     rows: Rows,
+    routed: Routed,
     cpu: usize,
     /// CLOCK_MONOTONIC_COARSE when the state was put in: the model's [`COARSE_NOW`].
     clock: u64,
@@ -94,6 +96,7 @@ impl Harness {
             tracer,
             limits,
             rows,
+            routed: Routed::default(),
             cpu,
             clock: 0,
             may_have_sources: false,
@@ -120,6 +123,7 @@ impl Harness {
         let rows = rows_of(state);
         self.dataplane.apply(&diff(&self.rows, &rows)).context("putting the state into the maps")?;
         self.rows = rows;
+        self.install_routed(Routed::of(state)).context("putting the state into the maps")?;
         self.services = state.services.values().chain(state.port_ranges.values()).map(|service| service.id).collect();
         self.services.sort_unstable();
         self.services.dedup();
@@ -142,6 +146,20 @@ impl Harness {
 
     fn asks_for_sources(&self) -> bool {
         !self.rows.guards.is_empty()
+    }
+
+    fn install_routed(&mut self, routed: Routed) -> Result<()> {
+        for (key, value) in changes(&self.routed.quic, &routed.quic) {
+            self.dataplane.put_quic(&key, value.as_ref())?;
+        }
+        for (key, real) in changes(&self.routed.quic_servers, &routed.quic_servers) {
+            self.dataplane.put_quic_server(&key, real)?;
+        }
+        for ((bits, key), value) in changes(&self.routed.vip_prefixes, &routed.vip_prefixes) {
+            self.dataplane.put_vip_prefix(bits, &key, value.as_ref())?;
+        }
+        self.routed = routed;
+        Ok(())
     }
 
     /// What this CPU has counted decides where a packet goes that goes by itself.
@@ -291,6 +309,31 @@ impl Keys {
     pub fn note(&mut self, state: &State) {
         self.flows.extend(state.last_place.map(|(key, _)| key));
     }
+}
+
+/// Rows that are no part of [`Rows`].
+#[derive(Default)]
+struct Routed {
+    quic: HashMap<QuicKey, QuicValue>,
+    quic_servers: HashMap<QuicServerKey, u32>,
+    vip_prefixes: HashMap<VipPrefixEntry, VipPrefixValue>,
+}
+
+impl Routed {
+    fn of(state: &State) -> Self {
+        Self {
+            quic: state.quic.iter().map(|(key, row)| (*key, row.value())).collect(),
+            quic_servers: state.quic_servers.clone(),
+            vip_prefixes: state.vip_prefixes.clone(),
+        }
+    }
+}
+
+/// The rows that differ, with what they become.
+fn changes<K: Copy + Eq + Hash, V: Copy + PartialEq>(from: &HashMap<K, V>, to: &HashMap<K, V>) -> Vec<(K, Option<V>)> {
+    let gone = from.keys().filter(|key| !to.contains_key(key)).map(|key| (*key, None));
+    let new = to.iter().filter(|(key, value)| from.get(key) != Some(value)).map(|(key, value)| (*key, Some(*value)));
+    gone.chain(new).collect()
 }
 
 /// A time by a clock that shows `to` where another shows `from`.

@@ -9,6 +9,8 @@ pub mod kernel;
 pub mod model;
 pub mod packet;
 pub mod pair;
+pub mod quic_lb;
+pub mod schedule;
 pub mod scheduling;
 pub mod stage;
 pub mod traffic;

@@ -49,6 +49,8 @@ struct Service {
     fallbacks: Vec<String>,
     /// The port at which the reals serve, where that is another.
     real_port: Option<u16>,
+    /// By real: its QUIC server id, in hexadecimal digits.
+    server_ids: BTreeMap<String, String>,
     lines: Vec<String>,
 }
 
@@ -58,7 +60,8 @@ impl Service {
         let port = self.real_port.map(|port| format!(", port = {port}")).unwrap_or_default();
         let member = |real: &String| {
             let fallback = if self.fallbacks.contains(real) { ", fallback = true" } else { "" };
-            format!("{{ name = {real:?}{port}{fallback} }}")
+            let id = self.server_ids.get(real).map(|id| format!(", quic_server_ids = [{id:?}]")).unwrap_or_default();
+            format!("{{ name = {real:?}{port}{fallback}{id} }}")
         };
         format!("[{}]", self.reals.iter().map(member).collect::<Vec<_>>().join(", "))
     }
@@ -107,8 +110,8 @@ impl Config {
     pub fn service<S: AsRef<str>>(mut self, name: &str, vip: SocketAddr, kind: Kind, reals: &[S]) -> Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
         let (protocol, mode) = kind.words();
-        let (name, fallbacks, lines) = (name.to_string(), Vec::new(), Vec::new());
-        self.services.push(Service { name, vip, protocol, mode, reals, fallbacks, real_port: None, lines });
+        let (name, fallbacks, lines, server_ids) = (name.to_string(), Vec::new(), Vec::new(), BTreeMap::new());
+        self.services.push(Service { name, vip, protocol, mode, reals, fallbacks, real_port: None, server_ids, lines });
         self
     }
 
@@ -117,6 +120,15 @@ impl Config {
     pub fn at_port(mut self, port: u16) -> Config {
         if let Some(service) = self.services.last_mut() {
             service.real_port = Some(port);
+        }
+        self
+    }
+
+    /// Gives reals of the service that was added last QUIC server ids, in hexadecimal digits.
+    #[must_use]
+    pub fn server_ids(mut self, ids: BTreeMap<String, String>) -> Config {
+        if let Some(service) = self.services.last_mut() {
+            service.server_ids = ids;
         }
         self
     }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use lb_common::{
-    AccessKey, FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, GUE_PORT, HalfOpenValue, NO_REAL, PortRangeKey, REAL_ALIVE,
-    REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN, SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, ServiceValue, Slot,
-    SourceKey, SourceValue, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    AccessKey, FAMILY_V4, FAMILY_V6, FlowKey, FlowValue, GUE_PORT, HalfOpenValue, MAX_QUIC_SERVER_ID, NAT_VIP_PREFIXES,
+    NO_REAL, PortRangeKey, QuicKey, QuicServerKey, REAL_ALIVE, REAL_RESOLVED, RING_SLOTS, RealValue, SLOT_CLEAN,
+    SLOT_MARKED, SLOT_REMEMBERS, ServiceKey, ServiceValue, Slot, SourceKey, SourceValue, VIP_HAS_PORT_RANGES, VipKey,
+    VipPrefixKey, VipValue,
 };
 
-use crate::model::{State, flow_hash, second_hash, slot_of};
+use crate::model::{QuicRow, State, flow_hash, second_hash, slot_of};
 
 /// The ports of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,21 +27,54 @@ impl State {
     /// Adds a service, and its VIP where it is new. It has no ring yet.
     pub fn add_service(&mut self, id: u32, vip: IpAddr, protocol: u8, ports: Ports, mode: u8) {
         let (address, family) = address_of(vip);
-        let value = ServiceValue { id, mode, ..ServiceValue::default() };
+        let flags = self.add_ports(id, vip, protocol, ports, mode);
         let vip_value = self.vips.entry(VipKey { address, family, reserved: [0; 3] }).or_insert(VipValue { flags: 0 });
+        vip_value.flags |= flags;
+    }
+
+    /// Adds a service of a whole prefix, given by its first address and length, and the prefix where it is new. It has no ring yet.
+    pub fn add_prefix_service(&mut self, id: u32, prefix: (IpAddr, u32), protocol: u8, ports: Ports, mode: u8) {
+        let flags = self.add_ports(id, prefix.0, protocol, ports, mode);
+        self.add_prefix(prefix, flags);
+    }
+
+    /// Adds a VIP that is a whole prefix, given by its first address and length, and these flags to those that it may have.
+    pub fn add_prefix(&mut self, (first, bits): (IpAddr, u32), flags: u32) {
+        let (address, family) = address_of(first);
+        let row = self.vip_prefixes.entry((bits, VipPrefixKey { family, reserved: [0; 3], address })).or_default();
+        row.vip = address;
+        row.value.flags |= flags;
+        self.nat.flags |= NAT_VIP_PREFIXES;
+    }
+
+    /// Adds a service to the ports of an address, and returns the flags that its VIP has for it.
+    fn add_ports(&mut self, id: u32, vip: IpAddr, protocol: u8, ports: Ports, mode: u8) -> u32 {
+        let (vip, family) = address_of(vip);
+        let value = ServiceValue { id, mode, ..ServiceValue::default() };
         let blocks = match ports {
             Ports::Single(port) => {
-                self.services.insert(ServiceKey { vip: address, port, protocol, family }, value);
-                return;
+                self.services.insert(ServiceKey { vip, port, protocol, family }, value);
+                return 0;
             }
             Ports::Range(first, last) => port_blocks(first, last),
             Ports::Any => port_blocks(0, u16::MAX),
         };
-        vip_value.flags |= VIP_HAS_PORT_RANGES;
         for (bits, port) in blocks {
-            let key = PortRangeKey { vip: address, family, protocol, port: port.to_be_bytes() };
+            let key = PortRangeKey { vip, family, protocol, port: port.to_be_bytes() };
             self.port_ranges.insert((bits, key), value);
         }
+        VIP_HAS_PORT_RANGES
+    }
+
+    /// Has a service's connection ids of a config read by this row.
+    pub fn add_quic(&mut self, service: u32, config: u32, row: QuicRow) {
+        self.quic.insert(QuicKey { service, config }, row);
+        self.service_options.entry(service).or_default().quic |= 1 << config;
+    }
+
+    /// Gives a real a server id of a service.
+    pub fn add_quic_server(&mut self, service: u32, id: &[u8], real: u32) {
+        self.quic_servers.insert(quic_server_key(service, id), real);
     }
 
     /// Sets the flags of a service in all its rows.
@@ -159,6 +193,14 @@ pub fn flow_key(client: (IpAddr, u16), vip: (IpAddr, u16), protocol: u8) -> Flow
 #[must_use]
 pub fn source_key(service: u32, address: IpAddr) -> SourceKey {
     SourceKey { service, address: address_of(address).0 }
+}
+
+/// The key of a server id, which has 15 bytes at most.
+#[must_use]
+pub fn quic_server_key(service: u32, id: &[u8]) -> QuicServerKey {
+    let mut bytes = [0; MAX_QUIC_SERVER_ID];
+    bytes[..id.len()].copy_from_slice(id);
+    QuicServerKey { service, length: id.len() as u8, id: bytes }
 }
 
 /// The slot that a flow falls into.

@@ -20,6 +20,7 @@ mod open;
 mod programs;
 mod repeat;
 mod ring;
+mod routed;
 mod rows;
 mod shape;
 mod sources;

@@ -35,6 +35,9 @@ pub(super) fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::RateLimited => {
             "New connections of a source that begins more than the service's new_flow_limit lets it."
         }
+        DropReason::NoService => {
+            "No service claims the packet, and its VIP is a whole prefix: the host has no such address. Clients that use other ports or protocols, and scanners, make for some."
+        }
         DropReason::Standby => "The peer answers for the VIPs, or nobody does: `lbctl pair` says which, and why.",
         DropReason::LeaseExpired => {
             "This node served, and lbd did not renew its lease: it was stopped or stalled, or it could not tell whether its peer serves."

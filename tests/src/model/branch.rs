@@ -476,4 +476,54 @@ branches! {
     FloodNoSyn,
     /// Step 4: a SYN that leaves nothing behind.
     FloodUnnoted,
+    // Section 14.
+    /// Step 1: a long header.
+    QuicLongHeader,
+    /// Step 1: a short header.
+    QuicShortHeader,
+    /// Step 1: a long header and too few bytes.
+    QuicLongHeaderCut,
+    /// Step 1: a short header, or none, and too few bytes.
+    QuicShortHeaderCut,
+    /// Step 2: the service's connection ids are plain.
+    QuicPlain,
+    /// Step 2: a config of the service.
+    QuicConfigKnown,
+    /// Step 2: no config of the service.
+    QuicConfigUnknown,
+    /// Step 2: no row.
+    QuicRowMissing,
+    /// Step 3: a row that is never written.
+    QuicRowBroken,
+    /// Step 3: the connection id is too short.
+    QuicLengthShort,
+    /// Step 4: in the clear.
+    QuicClear,
+    /// Step 4: one pass.
+    QuicOnePass,
+    /// Step 4: one pass, and not a block.
+    QuicOnePassLength,
+    /// Step 4: four passes over halves of whole bytes.
+    QuicFourPassesEven,
+    /// Step 4: four passes over halves that share a byte.
+    QuicFourPassesOdd,
+    /// Step 4: four passes over too many bytes or too few.
+    QuicFourPassesLength,
+    /// Step 4: another encoding.
+    QuicEncodingUnknown,
+    /// Step 5: nobody has the server id.
+    QuicServerUnknown,
+    /// Step 5: the real is not alive.
+    QuicServerDead,
+    /// Step 5: to the real that is named.
+    QuicRouted,
+    // Section 15.
+    /// An address of a prefix.
+    PrefixMatch,
+    /// An address of none.
+    PrefixMiss,
+    /// A packet for an address of a prefix that no service claims.
+    PrefixNoService,
+    /// Prefixes are not looked at.
+    PrefixesOff,
 }

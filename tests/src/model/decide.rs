@@ -55,7 +55,8 @@ impl State {
         let service = self.service(&key.service).ok_or(End::PassForVip)?;
         let syn = packet.protocol == PROTOCOL_TCP && is_syn(flags);
         self.guard(&key, service, syn)?;
-        let Some(real) = self.real_of(key, service, flags, now) else {
+        let named = self.quic_real(packet, service);
+        let Some(real) = named.or_else(|| self.real_of(key, service, flags, now)) else {
             self.saw(Branch::RingMissing);
             return Err(End::Drop(DropReason::NoRing));
         };

@@ -12,6 +12,7 @@ mod icmp;
 mod nat;
 mod node;
 mod parse;
+mod quic;
 mod quote;
 mod reply;
 mod reset;
@@ -28,11 +29,12 @@ pub use effects::Effects;
 pub use guard::COARSE_NOW;
 pub use hash::{flow_hash, one_packet_hash, second_hash, slot_of};
 pub use node::JIFFIES;
-pub use state::{AccessEntry, HEADROOM, Limits, State};
+pub use quic::QuicRow;
+pub use state::{AccessEntry, HEADROOM, Limits, State, VipPrefixEntry};
 pub use trace::{Traced, TracedReal};
 pub use ways::{Leads, Only, Route, WAY_IFINDEX, WAY_MAC, Ways};
 
-use lb_common::{DropReason, Event};
+use lb_common::{DropReason, Event, VipKey};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,9 +115,21 @@ impl State {
         }
     }
 
+    /// Section 15: whether a packet for a VIP is for an address of a prefix.
+    fn is_of_prefix(&mut self, frame: &[u8]) -> bool {
+        let destination = parse::link(self, frame).ok().and_then(|link| parse::destination(frame, &link));
+        destination
+            .is_some_and(|(address, family)| !self.vips.contains_key(&VipKey { address, family, reserved: [0; 3] }))
+    }
+
     fn end(&mut self, end: End, frame: &[u8]) -> Outcome {
         let verdict = match end {
             End::Pass | End::NoVip => Verdict::Pass,
+            End::PassForVip if self.is_of_prefix(frame) => {
+                self.saw(Branch::PrefixNoService);
+                self.effects.drops[DropReason::NoService as usize] += 1;
+                Verdict::Drop
+            }
             End::PassForVip => {
                 self.event(Event::VipPassed);
                 Verdict::Pass

@@ -68,7 +68,7 @@ impl State {
         node
     }
 
-    fn for_vip(&self, ethertype: u16, left: &[u8]) -> Option<Branch> {
+    fn for_vip(&mut self, ethertype: u16, left: &[u8]) -> Option<Branch> {
         match ethertype {
             0x0800 if left.len() >= 20 && left[0] >> 4 == 4 => {
                 self.is_vip(address(&left[16..20]), FAMILY_V4).then_some(Branch::SilentV4)

@@ -140,6 +140,15 @@ pub(super) fn link(state: &mut State, frame: &[u8]) -> Result<Link, End> {
     }
 }
 
+/// The destination of a packet for a VIP, and its family.
+pub(super) fn destination(frame: &[u8], link: &Link) -> Option<([u8; 16], u8)> {
+    let left = &frame[link.end..];
+    match link.ethertype {
+        0x0800 => Some((address(left.get(16..20)?), FAMILY_V4)),
+        _ => Some((address(left.get(24..40)?), FAMILY_V6)),
+    }
+}
+
 /// Section 2.
 fn parse_v4<'a>(state: &mut State, frame: &'a [u8], ip: usize, to: To) -> Result<Packet<'a>, End> {
     let left = &frame[ip..];

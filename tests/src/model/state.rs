@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lb_common::{
-    AccessKey, Event, FlowEvent, FlowKey, Guard, NatPortKey, NatReplyValue, NatState, NodeState, PortRangeKey,
-    REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey,
-    VipValue, WantedNeighbour,
+    AccessKey, Event, FlowEvent, FlowKey, Guard, NAT_VIP_PREFIXES, NatPortKey, NatReplyValue, NatState, NodeState,
+    PortRangeKey, QuicKey, QuicServerKey, REAL_ALIVE, REAL_HOT, RealValue, ServiceKey, ServiceOptions, ServiceValue,
+    Slot, VIP_HAS_PORT_RANGES, VipKey, VipPrefixKey, VipPrefixValue, VipValue, WantedNeighbour,
 };
 
-use super::{Branch, Effects, Ways};
+use super::guard::first_bits;
+use super::{Branch, Effects, QuicRow, Ways};
 
 /// Bytes before a frame that a header can be put into, where a test does not take them away.
 pub const HEADROOM: usize = 192;
@@ -31,6 +32,9 @@ pub type PortRangeEntry = (u32, PortRangeKey);
 /// A row of `access`: how many of the address's leading bits count, and the key.
 pub type AccessEntry = (u32, AccessKey);
 
+/// A row of `vip_prefixes`: how many of the address's leading bits count, and the key.
+pub type VipPrefixEntry = (u32, VipPrefixKey);
+
 /// The maps, and what a frame finds around itself.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -42,6 +46,8 @@ pub struct State {
     pub node: NodeState,
     /// `vips`.
     pub vips: HashMap<VipKey, VipValue>,
+    /// `vip_prefixes`.
+    pub vip_prefixes: HashMap<VipPrefixEntry, VipPrefixValue>,
     /// `services`.
     pub services: HashMap<ServiceKey, ServiceValue>,
     /// `port_ranges`.
@@ -54,6 +60,10 @@ pub struct State {
     pub guards: BTreeMap<u32, Guard>,
     /// `access`.
     pub access: HashMap<AccessEntry, u32>,
+    /// `quic`, with the keys themselves.
+    pub quic: HashMap<QuicKey, QuicRow>,
+    /// `quic_servers`.
+    pub quic_servers: HashMap<QuicServerKey, u32>,
     /// `nat`.
     pub nat: NatState,
     /// `nat_ports`.
@@ -85,12 +95,15 @@ impl State {
             headroom: HEADROOM,
             node: NodeState::default(),
             vips: HashMap::new(),
+            vip_prefixes: HashMap::new(),
             services: HashMap::new(),
             port_ranges: HashMap::new(),
             rings: BTreeMap::new(),
             service_options: BTreeMap::new(),
             guards: BTreeMap::new(),
             access: HashMap::new(),
+            quic: HashMap::new(),
+            quic_servers: HashMap::new(),
             nat: NatState::default(),
             nat_ports: HashMap::new(),
             nat_replies: HashMap::new(),
@@ -104,8 +117,31 @@ impl State {
         }
     }
 
-    pub(super) fn is_vip(&self, address: [u8; 16], family: u8) -> bool {
-        self.vips.contains_key(&VipKey { address, family, reserved: [0; 3] })
+    /// Whether an address is in `vips`, or (section 15) of a prefix.
+    pub(super) fn is_vip(&mut self, address: [u8; 16], family: u8) -> bool {
+        if self.vips.contains_key(&VipKey { address, family, reserved: [0; 3] }) {
+            return true;
+        }
+        if self.nat.flags & NAT_VIP_PREFIXES == 0 {
+            self.saw(Branch::PrefixesOff);
+            return false;
+        }
+        let found = self.vip_row(address, family).is_some();
+        self.saw(if found { Branch::PrefixMatch } else { Branch::PrefixMiss });
+        found
+    }
+
+    /// A VIP's row, and the VIP in the keys of its services.
+    fn vip_row(&self, address: [u8; 16], family: u8) -> Option<(VipValue, [u8; 16])> {
+        if let Some(value) = self.vips.get(&VipKey { address, family, reserved: [0; 3] }) {
+            return Some((*value, address));
+        }
+        if self.nat.flags & NAT_VIP_PREFIXES == 0 {
+            return None;
+        }
+        let fits = |(bits, key): &VipPrefixEntry| key.family == family && key.address == first_bits(&address, *bits);
+        let longest = self.vip_prefixes.iter().filter(|(entry, _)| fits(entry)).max_by_key(|((bits, _), _)| *bits);
+        longest.map(|(_, row)| (row.value, row.vip))
     }
 
     /// The row of a service's options.
@@ -137,18 +173,19 @@ impl State {
         Some(self.reals.get(&id).copied().unwrap_or_default())
     }
 
-    /// Section 4, "Service".
-    pub(super) fn service(&mut self, key: &ServiceKey) -> Option<ServiceValue> {
-        if let Some(service) = self.services.get(key).copied() {
+    /// Section 4, "Service", for a packet to an address and port.
+    pub(super) fn service(&mut self, to: &ServiceKey) -> Option<ServiceValue> {
+        let (value, vip) = self.vip_row(to.vip, to.family).unwrap_or((VipValue::default(), to.vip));
+        let key = ServiceKey { vip, ..*to };
+        if let Some(service) = self.services.get(&key).copied() {
             self.saw(Branch::ServiceSinglePort);
             return Some(service);
         }
-        let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
-        if self.vips.get(&vip).is_none_or(|value| value.flags & VIP_HAS_PORT_RANGES == 0) {
+        if value.flags & VIP_HAS_PORT_RANGES == 0 {
             self.saw(Branch::ServiceMiss);
             return None;
         }
-        let found = self.longest_port_match(key);
+        let found = self.longest_port_match(&key);
         self.saw(if found.is_some() { Branch::ServicePortRange } else { Branch::ServiceMissRanges });
         found
     }

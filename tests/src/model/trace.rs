@@ -1,13 +1,13 @@
-//! Section 11, and section 13 about it: the slot of a packet that is traced.
+//! Section 11, and sections 13 and 14 about it: the slot of a packet that is traced.
 
-use lb_common::{FlowKey, PROTOCOL_TCP, SLOT_CLEAN, ServiceKey};
+use lb_common::{FlowKey, NO_SLOT, PROTOCOL_TCP, SLOT_CLEAN, ServiceKey};
 
 use super::decide::is_syn;
 use super::guard::is_one_packet;
 use super::parse::{self, Content, be16};
 use super::{End, State};
 
-/// What the record of a packet says, of one that section 4 is for, and that has a service with a ring.
+/// What the record of a packet says, of one that section 4 is for, and that has a service with a ring or names its real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traced {
     /// The service.
@@ -49,6 +49,9 @@ impl State {
         let key = FlowKey { client: packet.source, service, client_port: be16(ports, 0), reserved: 0 };
         let Some(service) = self.service(&key.service) else { return Ok(None) };
         let traced = Traced { service: service.id, flags: service.flags, slot: None };
+        if let Some(real) = self.quic_real(&packet, service) {
+            return Ok(Some(Traced { slot: Some((NO_SLOT, TracedReal::Is(real))), ..traced }));
+        }
         if is_one_packet(service) {
             return Ok(Some(traced));
         }

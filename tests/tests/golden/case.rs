@@ -3,10 +3,11 @@
 //! What an expectation does not name must not change.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lb_common::{
     DropReason, Event, FLOW_EVENT_FORGOTTEN, FLOW_OPEN, FlowEvent, FlowKey, FlowValue, FragmentKey, FragmentValue,
-    HalfOpenValue, SourceKey, SourceValue, TrafficCounters, WantedNeighbour,
+    HalfOpenValue, Slot, SourceKey, SourceValue, TrafficCounters, WantedNeighbour,
 };
 use lb_tests::model::{Effects, State, Verdict, WAY_IFINDEX};
 use lb_tests::packet::Packet;
@@ -30,8 +31,24 @@ pub struct Step {
 }
 
 /// Starts a case.
-pub fn case(name: impl Into<String>, state: State) -> Case {
+pub fn case(name: impl Into<String>, mut state: State) -> Case {
+    state.rings.values_mut().for_each(share);
     Case { name: name.into(), state, steps: Vec::new(), reads_at_end: false, ingress: super::world::INGRESS }
+}
+
+/// Rings are half a megabyte each, and many cases have the same: they are one, while they are in use.
+fn share(ring: &mut Arc<[Slot]>) {
+    static RINGS: Mutex<Vec<Weak<[Slot]>>> = Mutex::new(Vec::new());
+    // Others have it already.
+    if Arc::strong_count(ring) > 1 {
+        return;
+    }
+    let mut rings = RINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    rings.retain(|known| known.strong_count() > 0);
+    match rings.iter().filter_map(Weak::upgrade).find(|known| known == ring) {
+        Some(known) => *ring = known,
+        None => rings.push(Arc::downgrade(ring)),
+    }
 }
 
 /// Starts a case in a changed world.
@@ -258,5 +275,10 @@ pub fn tx_bytes(frame: Vec<u8>) -> Expect {
 
 /// Sent out of another interface, as this.
 pub fn redirect(packet: &Packet, ifindex: u32) -> Expect {
-    Expect { frame: Some(packet.bytes()), redirect: Some(ifindex), ..Expect::new(Verdict::Redirect) }
+    redirect_bytes(packet.bytes(), ifindex)
+}
+
+/// Sent out of another interface, as these bytes.
+pub fn redirect_bytes(frame: Vec<u8>, ifindex: u32) -> Expect {
+    Expect { frame: Some(frame), redirect: Some(ifindex), ..Expect::new(Verdict::Redirect) }
 }

@@ -9,8 +9,8 @@ use lb_tests::packet::{
     Udp,
 };
 
-use crate::replies;
 use crate::world::{CLIENT_PORTS, CLIENTS, FIRST_CLIENT_PORT, FRAGMENT_IDS, FRONTS, client, family_of, vip};
+use crate::{prefixes, quic, replies};
 
 /// The longest frame that BPF_PROG_TEST_RUN takes, less the headroom's metadata.
 const LONGEST: usize = 3_200;
@@ -168,7 +168,16 @@ fn flow_packet(rng: &mut Rng) -> Packet {
     };
     let source_port = if rng.u8(..40) == 0 { rng.u16(..) } else { client_port(rng) };
     let header = transport(rng, front.protocol, source_port, destination_port);
-    let packet = ip(rng, source, front.vip).layer(header);
+    let destination = front.destination(rng);
+    let packet = ip(rng, source, destination).layer(header);
+    payload(rng, packet, front.protocol)
+}
+
+/// Bytes behind a transport header.
+fn payload(rng: &mut Rng, packet: Packet, protocol: u8) -> Packet {
+    if protocol == PROTOCOL_UDP && rng.u8(..5) != 0 {
+        return packet.layer(Layer::Data(quic::datagram(rng)));
+    }
     let length = length(rng);
     packet.payload(length)
 }
@@ -178,7 +187,8 @@ fn fragment(rng: &mut Rng) -> Packet {
     let source = client(family_of(front.vip), rng.u16(..CLIENTS));
     let source_port = client_port(rng);
     let header = transport(rng, front.protocol, source_port, front.port);
-    fragment_of(rng, source, front.vip, header)
+    let destination = front.destination(rng);
+    fragment_of(rng, source, destination, header)
 }
 
 /// A fragment of a packet with this transport header, which a first fragment has.
@@ -206,7 +216,8 @@ pub fn fragment_of(rng: &mut Rng, source: IpAddr, destination: IpAddr, transport
         }
     }
     if is_first {
-        packet = packet.layer(transport);
+        let packet = packet.layer(transport);
+        return payload(rng, packet, own);
     }
     let length = length(rng);
     packet.payload(length)
@@ -216,12 +227,18 @@ pub fn fragment_of(rng: &mut Rng, source: IpAddr, destination: IpAddr, transport
 fn icmp_error(rng: &mut Rng) -> Packet {
     let front = &FRONTS[rng.usize(..FRONTS.len())];
     let family = family_of(front.vip);
-    let source = if rng.u8(..20) == 0 { vip(family, rng.u8(..3)) } else { front.vip };
+    let to = front.destination(rng);
+    let source = if rng.u8(..20) == 0 { any_vip(rng, family) } else { to };
     let port = if rng.u8(..20) == 0 { rng.u16(..) } else { front.port };
     let (from, destination) = (router(rng, family), client(family, rng.u16(..CLIENTS)));
     let destination_port = client_port(rng);
     let quoted = quoted(rng, (source, port), (destination, destination_port), front.protocol);
-    error_about(rng, from, front.vip, &quoted)
+    error_about(rng, from, to, &quoted)
+}
+
+/// A VIP, an address of a prefix, or none.
+fn any_vip(rng: &mut Rng, family: u8) -> IpAddr {
+    if rng.u8(..3) == 0 { prefixes::any_address(rng, family) } else { vip(family, rng.u8(..3)) }
 }
 
 /// Some router.
@@ -276,7 +293,7 @@ fn echo(rng: &mut Rng) -> Packet {
     let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
     let code = u8::from(rng.u8(..12) == 0);
     let (checksum, rest) = (Some(rng.u16(..)), rng.u32(..).to_be_bytes());
-    let destination = vip(family, rng.u8(..2));
+    let destination = any_vip(rng, family);
     let mut packet = ip(rng, client(family, 0), destination);
     if family == FAMILY_V6 && rng.u8(..10) == 0 {
         packet = extension(rng, packet);
@@ -294,13 +311,15 @@ fn other_icmp(rng: &mut Rng) -> Packet {
     let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
     let icmp = Icmp { kind: rng.u8(..), code: rng.u8(..2), checksum: Some(0), rest: [0; 4] };
     let layer = if family == FAMILY_V4 { Layer::Icmp(icmp) } else { Layer::Icmp6(icmp) };
-    ip(rng, client(family, 0), vip(family, 0)).layer(layer).payload(rng.usize(..80))
+    let destination = any_vip(rng, family);
+    ip(rng, client(family, 0), destination).layer(layer).payload(rng.usize(..80))
 }
 
 fn other_protocol(rng: &mut Rng) -> Packet {
     let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
     let protocol = [rng.u8(..), 1, 58, 59, 4, 41, 47, 50, 51, 132][rng.usize(..10)];
-    let packet = ip(rng, client(family, 0), vip(family, 0));
+    let destination = any_vip(rng, family);
+    let packet = ip(rng, client(family, 0), destination);
     let packet = match family {
         FAMILY_V4 => packet.edit_v4(|header| header.protocol = Some(protocol)),
         _ => packet.edit_v6(|header| header.next_header = Some(protocol)),
@@ -325,7 +344,7 @@ pub fn extension(rng: &mut Rng, packet: Packet) -> Packet {
 
 /// For a VIP or not, and mostly a request.
 fn arp(rng: &mut Rng) -> Packet {
-    let (IpAddr::V4(sender), IpAddr::V4(target)) = (client(FAMILY_V4, 0), vip(FAMILY_V4, rng.u8(..3))) else {
+    let (IpAddr::V4(sender), IpAddr::V4(target)) = (client(FAMILY_V4, 0), any_vip(rng, FAMILY_V4)) else {
         return Packet::ethernet(ETHERTYPE_ARP);
     };
     let operation = if rng.u8(..4) == 0 { rng.u16(..4) } else { 1 };
@@ -334,9 +353,9 @@ fn arp(rng: &mut Rng) -> Packet {
 
 /// A neighbour solicitation for a VIP or not, to a VIP or to others.
 fn solicitation(rng: &mut Rng) -> Packet {
-    let IpAddr::V6(target) = vip(FAMILY_V6, rng.u8(..3)) else { return Packet::ethernet(ETHERTYPE_ARP) };
+    let IpAddr::V6(target) = any_vip(rng, FAMILY_V6) else { return Packet::ethernet(ETHERTYPE_ARP) };
     let to: IpAddr = match rng.u8(..3) {
-        0 => vip(FAMILY_V6, rng.u8(..3)),
+        0 => any_vip(rng, FAMILY_V6),
         _ => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, target.segments()[7]).into(),
     };
     let mut packet = ip(rng, client(FAMILY_V6, 0), to);
@@ -351,7 +370,8 @@ fn extension_headers(rng: &mut Rng) -> Packet {
     let fronts: Vec<_> = FRONTS.iter().filter(|front| family_of(front.vip) == FAMILY_V6).collect();
     let front = fronts[rng.usize(..fronts.len())];
     let source = client(FAMILY_V6, rng.u16(..CLIENTS));
-    let mut packet = ip(rng, source, front.vip);
+    let destination = front.destination(rng);
+    let mut packet = ip(rng, source, destination);
     for _ in 0..rng.usize(..9) {
         packet = extension(rng, packet);
         if rng.u8(..6) == 0 {

@@ -6,12 +6,14 @@
 //! after each frame, so that the message is about the first frame that differs.
 //!
 //! `UNDERSTUDY_RANDOM_ROUNDS=N` runs N rounds, `UNDERSTUDY_RANDOM_SEED=S` begins with seed S, and both together go
-//! through other rounds than CI does or one again.
+//! through other rounds than CI does or one again. `UNDERSTUDY_MODEL_ALONE=1` leaves the program out, and shows what the frames reach.
 
 mod coverage;
 mod flags;
 mod frames;
 mod nat;
+mod prefixes;
+mod quic;
 mod replies;
 mod traced;
 mod world;
@@ -50,6 +52,7 @@ const TURN: u32 = 20;
 
 const SEED_VARIABLE: &str = "UNDERSTUDY_RANDOM_SEED";
 const ROUNDS_VARIABLE: &str = "UNDERSTUDY_RANDOM_ROUNDS";
+const MODEL_ALONE: &str = "UNDERSTUDY_MODEL_ALONE";
 
 #[test]
 fn the_program_does_what_the_model_does() {
@@ -59,14 +62,18 @@ fn the_program_does_what_the_model_does() {
     };
     let next = AtomicU64::new(0);
     let work = || -> Result<Coverage> {
-        let mut harness = Harness::load(world::LIMITS)?;
+        let mut harness = std::env::var_os(MODEL_ALONE).is_none().then(|| Harness::load(world::LIMITS)).transpose()?;
         let mut coverage = Coverage::default();
         loop {
             let round = next.fetch_add(1, Ordering::Relaxed);
             if round >= rounds {
                 return Ok(coverage);
             }
-            run_round(&mut harness, first.wrapping_add(round), &mut coverage)?;
+            let seed = first.wrapping_add(round);
+            match &mut harness {
+                Some(harness) => run_round(harness, seed, &mut coverage)?,
+                None => run_alone(seed, &mut coverage),
+            }
         }
     };
     let results: Vec<Result<Coverage>> = thread::scope(|scope| {
@@ -96,6 +103,26 @@ fn from_environment(variable: &str, otherwise: u64) -> Result<u64> {
         Ok(text) => text.parse().with_context(|| format!("{variable}={text}")),
         Err(_) => Ok(otherwise),
     }
+}
+
+/// What the model makes of the round's frames.
+fn run_alone(seed: u64, coverage: &mut Coverage) {
+    let mut rng = Rng::with_seed(seed);
+    let mut model = world::random_state(&mut rng);
+    let mut frames = Frames::default();
+    for number in 0..FRAMES {
+        let frame = frames.next(&mut rng);
+        let ingress = if rng.u32(..BY_LINK) == 0 { WAY_IFINDEX } else { LOOPBACK };
+        if rng.u32(..TURN) == 0 {
+            model.node = world::random_node(&mut rng);
+        }
+        model.headroom = if ingress == LOOPBACK && rng.u32(..TIGHT) == 0 { 0 } else { HEADROOM };
+        coverage.saw(model.forward(&frame, ingress, number).verdict);
+        if rng.u32(..READ) == 0 {
+            (model.unread, model.wanted) = Default::default();
+        }
+    }
+    coverage.add_state(&model);
 }
 
 fn run_round(harness: &mut Harness, seed: u64, coverage: &mut Coverage) -> Result<()> {

@@ -55,7 +55,7 @@ fn add_options(rng: &mut Rng, state: &mut State, front: &Front) {
 /// A row for a port of the real, or for all of them. Services share reals, so that one row may take the place of another.
 fn add_reply(rng: &mut Rng, state: &mut State, front: &Front, real: u16) {
     let always = front.port == NAT_PORT;
-    if front.protocol == PROTOCOL_SCTP || !always && rng.u8(..3) != 0 {
+    if front.protocol == PROTOCOL_SCTP || front.prefix.is_some() || !always && rng.u8(..3) != 0 {
         return;
     }
     let port = if always { REAL_PORT } else { [0, 0, NAT_PORT, 8_003, 53][rng.usize(..5)] };
@@ -75,7 +75,8 @@ fn add_reply(rng: &mut Rng, state: &mut State, front: &Front, real: u16) {
 fn add_fragments(rng: &mut Rng, state: &mut State) {
     for family in [FAMILY_V4, FAMILY_V6] {
         for real in reals_of(family) {
-            let front = &FRONTS[rng.usize(..FRONTS.len())];
+            let fronts: Vec<_> = FRONTS.iter().filter(|front| front.prefix.is_none()).collect();
+            let front = fronts[rng.usize(..fronts.len())];
             let key = FragmentKey {
                 source: address_of(real_address(real)).0,
                 destination: address_of(client(family, rng.u16(..CLIENTS))).0,

@@ -9,6 +9,7 @@ use lb_tests::world::address_of;
 
 use crate::frames::{client_port, error_about, fragment_of, ip, length, quoted, router, transport};
 use crate::nat::{ALL_CLIENTS, REAL_PORT, REAL_PORTS, UNKNOWN_CLIENT};
+use crate::prefixes;
 use crate::world::{CLIENTS, NAT_PORT, client, family_of, real_address, reals_of, vip};
 
 /// A real's packet, whole.
@@ -73,8 +74,11 @@ fn real(rng: &mut Rng, family: u8) -> IpAddr {
     if rng.u8(..30) == 0 { router(rng, family) } else { real_address(rng.u16(reals_of(family))) }
 }
 
-/// A client that the kernel has a way to, mostly.
+/// A client that the kernel has a way to, mostly; or one of a prefix.
 fn any_client(rng: &mut Rng, family: u8) -> IpAddr {
+    if rng.u8(..12) == 0 {
+        return prefixes::any_address(rng, family);
+    }
     let all = if rng.u8(..3) == 0 { ALL_CLIENTS } else { CLIENTS };
     client(family, rng.u16(..all))
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use fastrand::Rng;
 use lb_common::{
-    DropReason, Event, FAMILY_V4, FAMILY_V6, NODE_SOLO, NODE_TRACES, NodeState, SERVICE_GUARDED, TraceEvent,
-    TraceFilter,
+    DropReason, Event, FAMILY_V4, FAMILY_V6, FlowKey, NO_SLOT, NODE_SOLO, NODE_TRACES, NodeState, SERVICE_GUARDED,
+    ServiceKey, TraceEvent, TraceFilter, VipKey,
 };
 use lb_core::simulate::{Decision, Fate, Known, decide, keys};
 use lb_tests::harness::{Harness, LOOPBACK, SHORTEST_FRAME, rows_of};
@@ -12,9 +12,9 @@ use lb_tests::model::{COARSE_NOW, Outcome, State, Traced, TracedReal, Verdict};
 use lb_tests::packet::{ACK, FIN, RST, SYN, show};
 use lb_tests::world::address_of;
 
-use crate::{frames, world};
+use crate::{frames, prefixes, world};
 
-const ROUNDS: u64 = 16;
+const ROUNDS: u64 = 32;
 const FRAMES: u64 = 1_500;
 const SEED: u64 = 0x7472_6163;
 /// So many packets must have been traced, and so many foretold.
@@ -88,7 +88,10 @@ fn run_round(harness: &mut Harness, seed: u64, seen: &mut Seen) -> Result<()> {
 /// All packets for one of the VIPs, or those for one port or from one client.
 fn filter(rng: &mut Rng) -> TraceFilter {
     let family = if rng.bool() { FAMILY_V4 } else { FAMILY_V6 };
-    let (vip, family) = address_of(world::vip(family, rng.u8(..2)));
+    let (vip, family) = match rng.u8(..4) {
+        0 => address_of(prefixes::any_address(rng, family)),
+        _ => address_of(world::vip(family, rng.u8(..2))),
+    };
     let mut filter = TraceFilter { vip, family, ..TraceFilter::default() };
     if rng.u8(..4) == 0 {
         filter.port = [80, 8_003][rng.usize(..2)];
@@ -128,9 +131,12 @@ fn check_slot(expected: &Traced, event: &TraceEvent, said: &str) {
     }
 }
 
-/// What a simulation says of the packet; it knows neither FIN nor RST.
+/// What a simulation says of the packet; it knows neither FIN nor RST, nor what follows the ports, nor prefixes.
 fn foretold(before: &State, expected: &Traced, event: &TraceEvent) -> Option<Decision> {
-    let is_ordinary = event.tcp_flags & (FIN | RST) == 0;
+    let is_named = expected.slot.is_some_and(|(slot, _)| slot == NO_SLOT);
+    let FlowKey { service: ServiceKey { vip, family, .. }, .. } = event.key;
+    let is_single = before.vips.contains_key(&VipKey { address: vip, family, reserved: [0; 3] });
+    let is_ordinary = event.tcp_flags & (FIN | RST) == 0 && is_single && !is_named;
     let rows = rows_of(before);
     let keys = keys(&rows, &event.key);
     let known = Known {

@@ -15,10 +15,11 @@ use lb_tests::harness::LOOPBACK;
 use lb_tests::model::{JIFFIES, Limits, State, WAY_IFINDEX};
 use lb_tests::world::{Ports, address_of, clean, flow_key, real};
 
-use crate::{flags, nat};
+use crate::prefixes::Prefix;
+use crate::{flags, nat, prefixes, quic};
 
 /// Sizes of the maps; the flow table is small enough to run full.
-pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 128, flow_events_size: 4_096 };
+pub const LIMITS: Limits = Limits { max_reals: 32, max_flows: 256, flow_events_size: 4_096 };
 
 /// Client addresses of a family.
 pub const CLIENTS: u16 = 3;
@@ -47,6 +48,15 @@ pub struct Front {
     /// The mode; of some it is random.
     mode: Option<u8>,
     pub has_ring: bool,
+    /// The prefix whose services it is of, where its VIP is one.
+    pub prefix: Option<Prefix>,
+}
+
+impl Front {
+    /// An address that packets for the service go to.
+    pub fn destination(&self, rng: &mut Rng) -> IpAddr {
+        self.prefix.map_or(self.vip, |prefix| prefix.any_address(rng, family_of(self.vip)))
+    }
 }
 
 /// Every service, IPv4 and IPv6.
@@ -62,6 +72,12 @@ fn fronts_of(family: u8) -> Vec<Front> {
         port,
         mode,
         has_ring,
+        prefix: None,
+    };
+    let of_prefix = |offset, prefix: Prefix, protocol, ports, port| Front {
+        vip: prefix.of(family).0,
+        prefix: Some(prefix),
+        ..front(offset, 0, protocol, ports, port, None, true)
     };
     let single = Ports::Single;
     vec![
@@ -80,6 +96,11 @@ fn fronts_of(family: u8) -> Vec<Front> {
         front(12, 0, PROTOCOL_SCTP, single(80), 80, Some(MODE_DSR), true),
         front(13, 0, PROTOCOL_SCTP, single(83), 83, Some(MODE_GUE), true),
         front(14, 1, PROTOCOL_SCTP, Ports::Any, 99, None, true),
+        of_prefix(15, Prefix::Wide, PROTOCOL_TCP, single(80), 80),
+        of_prefix(16, Prefix::Wide, PROTOCOL_UDP, Ports::Any, 53),
+        of_prefix(17, Prefix::Wide, PROTOCOL_TCP, Ports::Range(8_000, 8_010), 8_003),
+        of_prefix(18, Prefix::Narrow, PROTOCOL_TCP, single(80), 80),
+        of_prefix(19, Prefix::Narrow, PROTOCOL_UDP, single(443), 443),
     ]
 }
 
@@ -123,8 +144,11 @@ pub fn random_state(rng: &mut Rng) -> State {
         state.reals.insert(id, random_real(rng, id));
     }
     for front in FRONTS.iter() {
-        let mode = front.mode.unwrap_or_else(|| random_mode(rng, front.protocol));
-        state.add_service(front.id, front.vip, front.protocol, front.ports, mode);
+        let mode = front.mode.unwrap_or_else(|| random_mode(rng, front));
+        match front.prefix.map(|prefix| prefix.of(family_of(front.vip))) {
+            Some(prefix) => state.add_prefix_service(front.id, prefix, front.protocol, front.ports, mode),
+            None => state.add_service(front.id, front.vip, front.protocol, front.ports, mode),
+        }
         if rng.bool() {
             state
                 .service_options
@@ -138,13 +162,15 @@ pub fn random_state(rng: &mut Rng) -> State {
     random_fragments(rng, &mut state);
     nat::add(rng, &mut state);
     flags::add(rng, &mut state);
+    prefixes::add(rng, &mut state);
+    quic::add(rng, &mut state);
     state
 }
 
-/// SCTP has not the mode `nat`.
-fn random_mode(rng: &mut Rng, protocol: u8) -> u8 {
+/// SCTP has not the mode `nat`, nor have prefixes.
+fn random_mode(rng: &mut Rng, front: &Front) -> u8 {
     let modes = [MODE_DSR, MODE_IPIP, MODE_GUE, MODE_NAT];
-    modes[rng.usize(..if protocol == PROTOCOL_SCTP { 3 } else { 4 })]
+    modes[rng.usize(..if front.protocol == PROTOCOL_SCTP || front.prefix.is_some() { 3 } else { 4 })]
 }
 
 /// What a node is to the VIPs: serving, most often. Its lease ends long ago or in a long time, since jiffies cannot be set.
@@ -216,7 +242,7 @@ fn random_flows(rng: &mut Rng, state: &mut State, front: &Front, mode: u8) {
     let without = if rng.u8(..8) == 0 { 80 } else { 4 };
     for n in 0..CLIENTS {
         for port in FIRST_CLIENT_PORT..FIRST_CLIENT_PORT + CLIENT_PORTS {
-            let key = flow_key((client(family, n), port), (front.vip, front.port), front.protocol);
+            let key = flow_key((client(family, n), port), (front.destination(rng), front.port), front.protocol);
             let (mut real, previous) = (pick_real(rng, family, mode), pick_real(rng, family, mode));
             if rng.u8(..100) < without {
                 real = NO_REAL;
@@ -255,13 +281,13 @@ fn random_fragments(rng: &mut Rng, state: &mut State) {
             let family = family_of(front.vip);
             let key = FragmentKey {
                 source: address_of(client(family, rng.u16(..CLIENTS))).0,
-                destination: address_of(front.vip).0,
+                destination: address_of(front.destination(rng)).0,
                 id: rng.u32(..FRAGMENT_IDS),
                 protocol: if family == FAMILY_V4 { front.protocol } else { 0 },
                 family,
                 reserved: 0,
             };
-            let mode = random_mode(rng, front.protocol);
+            let mode = random_mode(rng, front);
             let real = pick_real(rng, family, mode);
             state.effects.fragments.insert(key, FragmentValue { service: front.id, real, mode, reserved: 0 });
         }

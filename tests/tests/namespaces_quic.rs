@@ -1,0 +1,211 @@
+//! QUIC connections whose clients move to other addresses and ports, to servers whose connection ids say which one they are of. Needs
+//! root.
+
+mod quic;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+use lb_lab::{Network, Plan, wait_for};
+use lb_tests::stage::{Config, Kind, LIMIT, Stage, real_name, real_names, real_names_v6};
+use quic::{Client, Encoding, Tls, World};
+
+const PORT: u16 = 4433;
+/// Connections of a test.
+const CONNECTIONS: usize = 6;
+/// Each of them moves so often.
+const MOVES: u8 = 3;
+/// New connections after which every one of three equal reals must have got one: the chance that one has not is below 10^-6.
+const NEW: usize = 40;
+/// The client's addresses that are not its first one.
+const FIRST_ADDRESS: u8 = 180;
+
+/// An address that the client gets for a move, beside its first one of the same family.
+fn other_address(own: IpAddr, number: u8) -> IpAddr {
+    match own {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, FIRST_ADDRESS + number).into(),
+        IpAddr::V6(own) => Ipv6Addr::from(u128::from(own) + 0x1000 + u128::from(number)).into(),
+    }
+}
+
+fn with_addresses(network: &Network) -> Result<()> {
+    for own in network.plan.client_addresses() {
+        for number in 0..MOVES {
+            let length = if own.is_ipv4() { 24 } else { 64 };
+            network.client.add_address("eth0", other_address(own, number), length)?;
+        }
+    }
+    Ok(())
+}
+
+/// No balancer in between: servers make connection ids of their own, and connections go on wherever the client is.
+#[test]
+fn connections_migrate_without_a_balancer() {
+    let world = World::new().unwrap();
+    let network = Network::build(Plan { vips: 1, ..Plan::default() }).unwrap();
+    with_addresses(&network).unwrap();
+    for (port, encoding) in (PORT..).zip(Encoding::ALL) {
+        let tls = Tls::make().unwrap();
+        let address = SocketAddr::new(network.plan.real_addresses(1)[0], port);
+        let server = world.serve(&network.reals[1], 1, address, encoding, &tls).unwrap();
+        let client = Client { world: &world, namespace: network.client.handle(), service: address, tls: &tls };
+        let [own, _] = network.plan.client_addresses();
+        let mut connection = client.connect(SocketAddr::new(own, 0)).unwrap();
+        assert_eq!(connection.ask().unwrap().real, real_name(1));
+        for number in 0..MOVES {
+            connection.move_to(&client, SocketAddr::new(other_address(own, number), 0)).unwrap();
+            let answer = connection.ask().unwrap();
+            assert_eq!(
+                (answer.real.as_str(), answer.seen_at),
+                (real_name(1).as_str(), connection.local()),
+                "{encoding:?}"
+            );
+        }
+        assert!(server.issued() > 1, "{encoding:?}: the client moves to connection ids of its own");
+        assert_eq!(server.strays(), 0);
+    }
+}
+
+/// Servers on all reals, and the balancer with their ids.
+struct Scene {
+    stage: Stage,
+    world: World,
+    tls: Tls,
+    servers: Vec<quic::Server>,
+    service: SocketAddr,
+}
+
+impl Scene {
+    fn set(encoding: Encoding, family: usize) -> Result<Scene> {
+        let plan = Plan { vips: 1, ..Plan::default() };
+        let service = SocketAddr::new(plan.vip_addresses(0)[family], PORT);
+        let stage = Stage::set(plan, |network| {
+            let reals = if family == 0 { real_names(3) } else { real_names_v6(3) };
+            let keys = encoding.key_file(network.run.dir()).expect("a file in the run's directory");
+            let config = Config::of(network).service("quic", service, Kind::UdpDsr, &reals);
+            let ids = reals.iter().zip(0..).map(|(real, index)| (real.clone(), encoding.server_id_text(index)));
+            config.line(&format!("quic = [{}]", encoding.table(keys.as_deref()))).server_ids(ids.collect())
+        })?;
+        with_addresses(&stage.network)?;
+        let (world, tls) = (World::new()?, Tls::make()?);
+        let serve = |index: u8| world.serve(&stage.network.reals[usize::from(index)], index, service, encoding, &tls);
+        let servers = (0..3).map(serve).collect::<Result<_>>()?;
+        Ok(Scene { stage, world, tls, servers, service })
+    }
+
+    fn client(&self) -> Client<'_> {
+        let namespace = self.stage.network.client.handle();
+        Client { world: &self.world, namespace, service: self.service, tls: &self.tls }
+    }
+
+    /// The client's own address in the service's family, any port.
+    fn own(&self) -> SocketAddr {
+        let [v4, v6] = self.stage.network.plan.client_addresses();
+        SocketAddr::new(if self.service.is_ipv4() { v4 } else { v6 }, 0)
+    }
+
+    /// An address and port of the client from which new connections go to another real than this one.
+    fn where_flows_go_elsewhere(&self, address: IpAddr, real: &str) -> Result<SocketAddr> {
+        for _ in 0..NEW {
+            let connection = self.client().connect(SocketAddr::new(address, 0))?;
+            let (answered, local) = (connection.ask()?.real, connection.local());
+            connection.close()?;
+            if answered != real {
+                return Ok(local);
+            }
+        }
+        anyhow::bail!("{NEW} new connections from {address} have all gone to {real}")
+    }
+
+    fn new_connections(&self) -> Result<BTreeSet<String>> {
+        let one = |_| {
+            let connection = self.client().connect(self.own())?;
+            Ok(connection.ask()?.real)
+        };
+        (0..NEW).map(one).collect()
+    }
+
+    /// Packets at servers that their connection ids do not name.
+    fn strays(&self) -> usize {
+        self.servers.iter().map(quic::Server::strays).sum()
+    }
+
+    fn address_for(&self, number: u8) -> IpAddr {
+        other_address(self.own().ip(), number)
+    }
+}
+
+fn connections_stay(encoding: Encoding, family: usize) -> Result<()> {
+    let scene = Scene::set(encoding, family)?;
+    assert_eq!(scene.new_connections()?.len(), 3, "new connections go to all reals");
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let connection = scene.client().connect(scene.own())?;
+        let real = connection.ask()?.real;
+        open.push((connection, real));
+    }
+    for number in 0..MOVES {
+        for (connection, real) in &mut open {
+            let to = scene.where_flows_go_elsewhere(scene.address_for(number), real)?;
+            connection.move_to(&scene.client(), to)?;
+            let answer = connection.ask().with_context(|| format!("moved to {to}, of {real}"))?;
+            assert_eq!((&answer.real, answer.seen_at), (&*real, to), "a connection keeps its real");
+        }
+    }
+    assert!(scene.stage.count("quic_routed")? > 0);
+
+    // A real that is drained keeps its connections, also those that move. (Its slots remember it: UDP has no SYN, so a new flow may be an
+    // old one of its own for as long as `flow_idle_timeout`.)
+    let drained = open[0].1.clone();
+    scene.stage.lbd.lbctl(&["drain", &configured(&drained, family)])?;
+    for (connection, real) in &mut open {
+        let to = scene.where_flows_go_elsewhere(scene.address_for(0), real)?;
+        connection.move_to(&scene.client(), to)?;
+        assert_eq!(connection.ask().context("after the drain")?.real, *real);
+    }
+    assert_eq!(scene.strays(), 0, "packets have come to a real that their connection id does not name");
+    scene.stage.expect_no_drops()?;
+
+    // A real that is no more: its connections' packets go to others, who know nothing of them, and new ones work.
+    scene.stage.lbd.lbctl(&["disable", &configured(&drained, family)])?;
+    let (orphan, _) = open.swap_remove(0);
+    let lost = orphan.ask_in_vain();
+    wait_for("packets of the disabled real at others", LIMIT, || Ok((scene.strays() > 0).then_some(())))?;
+    drop(lost);
+    assert!(!scene.new_connections()?.contains(&drained));
+    for (connection, real) in open.iter().filter(|(_, real)| *real != drained) {
+        assert_eq!(connection.ask().context("after another real has gone")?.real, *real);
+    }
+    Ok(())
+}
+
+/// The name of a real in the configuration: by its IPv6 address it has another.
+fn configured(real: &str, family: usize) -> String {
+    if family == 0 { real.to_owned() } else { format!("{real}-v6") }
+}
+
+#[test]
+fn connections_stay_by_ids_in_the_clear() {
+    connections_stay(Encoding::Clear, 0).unwrap();
+}
+
+#[test]
+fn connections_stay_by_ids_of_one_pass() {
+    connections_stay(Encoding::OnePass, 0).unwrap();
+}
+
+#[test]
+fn connections_stay_by_ids_of_four_passes() {
+    connections_stay(Encoding::FourPasses, 0).unwrap();
+}
+
+#[test]
+fn connections_stay_by_ids_of_four_passes_and_ipv6() {
+    connections_stay(Encoding::FourPasses, 1).unwrap();
+}
+
+#[test]
+fn connections_stay_by_plain_ids() {
+    connections_stay(Encoding::Plain, 0).unwrap();
+}
