@@ -59,7 +59,7 @@ fn real(frame: Frame, service: u32, place: Place) -> Option<u16> {
     let row = unsafe { QUIC.get(&key) }?;
     let server = server_key(service, row, cid, length)?;
     // SAFETY: the value is copied at once.
-    let real = unsafe { QUIC_SERVERS.get(&server) }.copied()? as u16;
+    let real = u16::try_from(unsafe { QUIC_SERVERS.get(&server) }.copied()?).ok()?;
     if flow::alive(real) { Some(real) } else { None }
 }
 
