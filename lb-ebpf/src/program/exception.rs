@@ -18,11 +18,7 @@ use super::{
 /// The verdict on a packet of any class but [`Class::FLOW`].
 #[inline(never)]
 pub fn handle(frame: Frame, packet: &mut Packet, l3: usize, class: Class) -> u32 {
-    if service::vip(&packet.key).is_none() {
-        for_others(frame, packet, class)
-    } else {
-        for_vip(frame, packet, l3, class)
-    }
+    if service::is_for_vip(&packet.key) { for_vip(frame, packet, l3, class) } else { for_others(frame, packet, class) }
 }
 
 /// The verdict where the packet is for a VIP. Out of line, so that others do without its part of the stack.
@@ -43,13 +39,13 @@ fn for_vip(frame: Frame, packet: &mut Packet, l3: usize, class: Class) -> u32 {
     if class == Class::ICMP {
         return icmp(frame, packet, l3);
     }
-    pass_for_vip()
+    unclaimed(packet)
 }
 
 /// The verdict on a TCP, UDP or SCTP packet that no service claims.
 #[inline(always)]
 pub fn no_service(frame: Frame, packet: &mut Packet, missing: Missing) -> u32 {
-    if missing == Missing::VIP { for_others(frame, packet, Class::FLOW) } else { pass_for_vip() }
+    if missing == Missing::VIP { for_others(frame, packet, Class::FLOW) } else { unclaimed(packet) }
 }
 
 /// The verdict on a packet that is for no VIP.
@@ -58,9 +54,13 @@ fn for_others(frame: Frame, packet: &mut Packet, class: Class) -> u32 {
     if nat::has_replies() { nat::reply(frame, packet, class) } else { XDP_PASS }
 }
 
-/// The kernel gets what is for a VIP and no service's.
+/// The verdict on what is for a VIP and no service's: the kernel gets it, but for what is for a VIP of a prefix, which the kernel would send back to where it
+/// came from.
 #[inline(always)]
-pub fn pass_for_vip() -> u32 {
+pub fn unclaimed(packet: &Packet) -> u32 {
+    if nat::has_vip_prefixes() && !service::is_single(&packet.key) {
+        return drop(DropReason::NoService);
+    }
     ended(Event::VipPassed, XDP_PASS)
 }
 
@@ -78,7 +78,7 @@ fn later_fragment(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
 
 #[inline(always)]
 fn icmp(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
-    let Some(header) = frame.load::<IcmpHeader>(packet.l4) else { return pass_for_vip() };
+    let Some(header) = frame.load::<IcmpHeader>(packet.l4) else { return unclaimed(packet) };
     let v4 = packet.key.service.family == FAMILY_V4;
     if header.kind == icmp::echo_request(v4) && header.code == 0 && !packet.extended {
         return icmp::answer_echo(frame, packet, l3);
@@ -86,7 +86,7 @@ fn icmp(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
     if icmp::is_error(v4, header.kind) {
         return icmp::follow_flow(frame, packet, l3);
     }
-    pass_for_vip()
+    unclaimed(packet)
 }
 
 /// Whether an ICMP packet reports an error about a packet that the receiver sent.

@@ -5,7 +5,7 @@ use lb_common::{DEFAULT_TTL, DropReason, Event, FAMILY_V4, FAMILY_V6, FlowKey, S
 
 use super::{
     count::{drop, ended},
-    exception::pass_for_vip,
+    exception::unclaimed,
     flags, flow, forward,
     frame::Frame,
     header::{IPV4_OFFSET, IcmpHeader, Ipv4Header, Ipv6Header, address4, address16, fold, swap_macs},
@@ -48,7 +48,7 @@ pub fn is_error(v4: bool, kind: u8) -> bool {
 pub fn answer_echo(frame: Frame, packet: &Packet, l3: usize) -> u32 {
     let done = if packet.key.service.family == FAMILY_V4 { turn4(frame, l3) } else { turn6(frame, l3) };
     if done.is_none() || !swap_macs(frame) {
-        return pass_for_vip();
+        return unclaimed(packet);
     }
     ended(Event::EchoAnswered, XDP_TX)
 }
@@ -92,8 +92,8 @@ fn reply(icmp: &mut IcmpHeader, kind: u8) {
 /// Sends an ICMP error to the real of the flow that it quotes.
 #[inline(always)]
 pub fn follow_flow(frame: Frame, packet: &mut Packet, l3: usize) -> u32 {
-    let Some(key) = quoted_flow(frame, packet) else { return pass_for_vip() };
-    let Ok(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return pass_for_vip() };
+    let Some(key) = quoted_flow(frame, packet) else { return unclaimed(packet) };
+    let Ok(service) = service::find(&key, packet.key.service.family == FAMILY_V4) else { return unclaimed(packet) };
     packet.kind = Kind::ICMP_ERROR;
     packet.service = service.id;
     packet.mode = service.mode;

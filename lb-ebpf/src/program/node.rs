@@ -17,8 +17,8 @@ use super::{
         NeighbourSolicitation, PROTOCOL_ICMPV6, address4, address16,
     },
     ipv6,
-    maps::{NODE, VIPS},
-    nat,
+    maps::NODE,
+    nat, service,
 };
 
 /// No outcome: the frame is for the forwarder.
@@ -176,19 +176,12 @@ fn solicited(frame: Frame, l3: usize, mut next: u8) -> Option<[u32; 4]> {
 
 #[inline(always)]
 fn is_vip4(address: u32) -> bool {
-    is_vip(VipKey { address: address4(address), family: FAMILY_V4, reserved: [0; 3] })
+    service::is_vip(&VipKey { address: address4(address), family: FAMILY_V4, reserved: [0; 3] })
 }
 
 #[inline(always)]
 fn is_vip6(address: [u32; 4]) -> bool {
-    is_vip(VipKey { address: address16(address), family: FAMILY_V6, reserved: [0; 3] })
-}
-
-#[inline(always)]
-#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
-fn is_vip(key: VipKey) -> bool {
-    // SAFETY: only whether there is a value is looked at.
-    unsafe { VIPS.get(&key) }.is_some()
+    service::is_vip(&VipKey { address: address16(address), family: FAMILY_V6, reserved: [0; 3] })
 }
 
 const _: () = {

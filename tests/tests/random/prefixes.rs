@@ -68,11 +68,30 @@ pub fn add(rng: &mut Rng, state: &mut State) {
             state.vips.insert(VipKey { address, family, reserved: [0; 3] }, VipValue { flags });
         }
     }
-    if rng.u8(..8) == 0 {
-        state.nat.flags &= !NAT_VIP_PREFIXES;
-    } else {
-        state.nat.flags |= NAT_VIP_PREFIXES;
+    let on = rng.u8(..8) > 0;
+    state.nat.flags = state.nat.flags & !NAT_VIP_PREFIXES | if on { NAT_VIP_PREFIXES } else { 0 };
+    for family in [FAMILY_V4, FAMILY_V6] {
+        own_services(rng, state, family, on);
     }
+}
+
+/// First addresses of prefixes get services of their own and no others', or they become VIPs by themselves: what is other than
+/// that is not for the program (section 15).
+fn own_services(rng: &mut Rng, state: &mut State, family: u8, on: bool) {
+    for prefix in [Prefix::Wide, Prefix::Narrow] {
+        let (address, family) = address_of(prefix.of(family).0);
+        let value = VipValue { flags: any_flags(rng) };
+        if on {
+            let row = VipPrefixValue { vip: address, value };
+            state.vip_prefixes.insert((bits_of(family), VipPrefixKey { family, reserved: [0; 3], address }), row);
+        } else {
+            state.vips.insert(VipKey { address, family, reserved: [0; 3] }, value);
+        }
+    }
+}
+
+fn any_flags(rng: &mut Rng) -> u32 {
+    [0, VIP_HAS_PORT_RANGES, VIP_HAS_PORT_RANGES, rng.u32(..)][rng.usize(..4)]
 }
 
 /// One more row, or another in the place of one: of any length, with the services of either prefix.
@@ -82,7 +101,6 @@ fn add_row(rng: &mut Rng, state: &mut State, family: u8) {
     let whole = u128::from_be_bytes(address_of(any_address(rng, family)).0);
     let address = (whole & u128::MAX << (128 - bits)).to_be_bytes();
     let prefix = if rng.bool() { Prefix::Wide } else { Prefix::Narrow };
-    let flags = [0, VIP_HAS_PORT_RANGES, VIP_HAS_PORT_RANGES, rng.u32(..)][rng.usize(..4)];
-    let row = VipPrefixValue { vip: address_of(prefix.of(family).0).0, value: VipValue { flags } };
+    let row = VipPrefixValue { vip: address_of(prefix.of(family).0).0, value: VipValue { flags: any_flags(rng) } };
     state.vip_prefixes.insert((bits, VipPrefixKey { family, reserved: [0; 3], address }), row);
 }

@@ -11,8 +11,8 @@ use aya_ebpf::{
     helpers::bpf_redirect,
 };
 use lb_common::{
-    DropReason, Event, MODE_NAT, NAT_REPLIES, NAT_REPLY_RANGES, NO_REAL, NatPortKey, OPTION_REAL_PORTS, RealValue,
-    ServiceKey, ServiceOptions,
+    DropReason, Event, MODE_NAT, NAT_REPLIES, NAT_REPLY_RANGES, NAT_VIP_PREFIXES, NO_REAL, NatPortKey,
+    OPTION_REAL_PORTS, RealValue, ServiceKey, ServiceOptions,
 };
 
 use super::{
@@ -31,6 +31,12 @@ use rewrite::{End, Side};
 #[inline(always)]
 pub fn has_replies() -> bool {
     flags() & NAT_REPLIES != 0
+}
+
+/// Whether whole prefixes are VIPs.
+#[inline(always)]
+pub fn has_vip_prefixes() -> bool {
+    flags() & NAT_VIP_PREFIXES != 0
 }
 
 #[inline(always)]

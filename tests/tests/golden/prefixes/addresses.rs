@@ -173,15 +173,6 @@ fn rows(family: u8) -> Vec<Case> {
             .send(&ranged, to_near(&ranged, dsr_of(RANGE_V4, RANGE_V6)))
             .send(&any, to_near(&any, dsr_of(ANY_V4, ANY_V6)))
             .send(&packet, no_service()),
-        // Services of the packet's own address are not looked for.
-        prefix_case("services of one address", family, |state| {
-            state.add_service(id(60, family), address(family, ONE), TCP, Ports::Single(DSR_PORT), MODE_DSR);
-            state.add_service(id(60, family), address(family, ONE), UDP, Ports::Any, MODE_DSR);
-            state.fill_ring(id(60, family), clean(far(family)));
-            state.vips.retain(|key, _| key.address != address_of(address(family, ONE)).0);
-        })
-        .send(&packet, goes(&packet, family, WIDE_TCP, near(family)))
-        .send(&any, goes(&any, family, WIDE_ANY, near(family))),
         prefix_case("a row with a VIP that has no services", family, no_vip)
             .send(&packet, no_service())
             .send(&any, no_service()),
