@@ -131,6 +131,7 @@ fn service(front: &Front) -> Service {
         ports: Ports::Single(PORT),
         mode: front.mode,
         reals: (1..=REALS).map(member).collect(),
+        vip_prefix: None,
         one_packet: front.extra == Extra::OnePacket,
         affinity: None,
         guards: Guards::default(),

@@ -12,9 +12,10 @@ use std::{
 };
 
 use lb_common::{
-    AccessKey, FAMILY_V4, FAMILY_V6, Guard, MAX_SOURCE_BITS, NatPortKey, NatReplyValue, NatState, PortRangeKey,
-    QuicKey, QuicServerKey, QuicValue, REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET,
-    SERVICE_QUIC, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey, VipValue,
+    AccessKey, FAMILY_V4, FAMILY_V6, Guard, MAX_SOURCE_BITS, NAT_VIP_PREFIXES, NatPortKey, NatReplyValue, NatState,
+    PortRangeKey, QuicKey, QuicServerKey, QuicValue, REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED,
+    SERVICE_ONE_PACKET, SERVICE_QUIC, ServiceKey, ServiceOptions, ServiceValue, Slot, VIP_HAS_PORT_RANGES, VipKey,
+    VipPrefixKey, VipPrefixValue, VipValue,
 };
 
 pub use diff::diff;
@@ -31,6 +32,8 @@ use crate::{
 pub struct Rows {
     /// The map `vips`.
     pub vips: HashMap<VipKey, VipValue>,
+    /// The map `vip_prefixes`: under how many leading bits of the address count, and the key's data.
+    pub vip_prefixes: HashMap<(u32, VipPrefixKey), VipPrefixValue>,
     /// The map `services`.
     pub services: HashMap<ServiceKey, ServiceValue>,
     /// The map `port_ranges`: under the port's leading bits that the entry fixes (0 to 16), and the key's data.
@@ -94,6 +97,15 @@ pub enum MapWrite {
         key: VipKey,
         /// The new row.
         value: Option<VipValue>,
+    },
+    /// Sets or removes a VIP that is a whole prefix.
+    VipPrefix {
+        /// How many leading bits of the address count.
+        bits: u32,
+        /// The first address.
+        key: VipPrefixKey,
+        /// The new row.
+        value: Option<VipPrefixValue>,
     },
     /// Sets or removes a service of a single port.
     Service {
@@ -183,7 +195,7 @@ impl Rows {
     /// Adds what leads a packet to the service: its VIP, and its port or ports.
     pub(crate) fn add_front(&mut self, service: &Service, id: u32) {
         let value = ServiceValue { id, mode: service.mode.number(), flags: flags(service), ..ServiceValue::default() };
-        let vip = self.vips.entry(vip_key(service.vip)).or_default();
+        let vip = self.vip_of(service);
         if !matches!(service.ports, Ports::Single(_)) {
             vip.flags |= VIP_HAS_PORT_RANGES;
         }
@@ -193,6 +205,16 @@ impl Rows {
             }
             Front::Blocks(keys) => self.port_ranges.extend(keys.into_iter().map(|key| (key, value))),
         }
+    }
+
+    /// The row of the service's VIP.
+    fn vip_of(&mut self, service: &Service) -> &mut VipValue {
+        let Some(length) = service.vip_prefix else { return self.vips.entry(vip_key(service.vip)).or_default() };
+        self.nat.flags |= NAT_VIP_PREFIXES;
+        let (vip, family) = address_bytes(service.vip);
+        let key = VipPrefixKey { family, reserved: [0; 3], address: vip };
+        let row = VipPrefixValue { vip, value: VipValue::default() };
+        &mut self.vip_prefixes.entry((length.into(), key)).or_insert(row).value
     }
 
     /// The service id to which all rows of a service's front lead; `None` when one is missing or they differ.

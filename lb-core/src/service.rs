@@ -9,6 +9,7 @@ mod ports;
 mod prefix;
 mod quic;
 mod tunnel;
+mod vip_prefix;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ pub use quic::{
     QuicLayout, QuicSecret, QuicServerId,
 };
 pub use tunnel::{DEFAULT_GUE_PORT, TUNNEL_SOURCE_V4, TUNNEL_SOURCE_V6, Tunnel};
+pub use vip_prefix::{MIN_VIP_PREFIX_V4, MIN_VIP_PREFIX_V6};
 
 /// The longest name of a service or real, in bytes.
 pub const MAX_NAME_LENGTH: usize = 64;
@@ -184,8 +186,11 @@ pub struct Member {
 pub struct Service {
     /// Its identity: 1 to [`MAX_NAME_LENGTH`] of the characters `A-Za-z0-9._-`.
     pub name: String,
-    /// The address that clients use.
+    /// The address that clients use; the first of them in a service of a whole prefix.
     pub vip: IpAddr,
+    /// How many leading bits of `vip` count, where all addresses with them are the VIP: from [`MIN_VIP_PREFIX_V4`] or
+    /// [`MIN_VIP_PREFIX_V6`] to one less than an address has. Not in [`Mode::Nat`].
+    pub vip_prefix: Option<u8>,
     /// The transport protocol.
     pub protocol: Protocol,
     /// The ports that clients use.

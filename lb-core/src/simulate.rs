@@ -1,4 +1,4 @@
-//! What the XDP program would do with a packet (docs/reference/forwarding.md, sections 4, 5, 9 and 13), without a packet and
+//! What the XDP program would do with a packet (docs/reference/forwarding.md, sections 4, 5, 9, 13 and 15), without a packet and
 //! without the changes that one makes to the flow table. Of whole TCP, UDP and SCTP packets that fit every tunnel.
 
 #[cfg(test)]
@@ -8,10 +8,11 @@ use std::net::IpAddr;
 
 use lb_common::{
     ACCESS_DENY, ACCESS_FIXED_BITS, AccessKey, DropReason, Event, FALLBACK_RESET, FLOW_OPEN, FlowKey, FlowValue,
-    GUARD_ACCESS, GUARD_FLOOD, GUARD_LISTED_ONLY, GUARD_RATE, Guard, HalfOpenValue, MODE_GUE, MODE_IPIP, NO_REAL,
-    PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RealValue, SERVICE_AFFINITY, SERVICE_GUARDED,
-    SERVICE_ONE_PACKET, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot, SourceKey, SourceValue, VipKey,
-    flow_hash, hash::one_packet_hash, second_hash, slot_of,
+    GUARD_ACCESS, GUARD_FLOOD, GUARD_LISTED_ONLY, GUARD_RATE, Guard, HalfOpenValue, MODE_GUE, MODE_IPIP,
+    NAT_VIP_PREFIXES, NO_REAL, PROTOCOL_TCP, PortRangeKey, REAL_ALIVE, REAL_HOT, REAL_RESOLVED, RealValue,
+    SERVICE_AFFINITY, SERVICE_GUARDED, SERVICE_ONE_PACKET, SLOT_CLEAN, SLOT_MARKED, ServiceKey, ServiceValue, Slot,
+    SourceKey, SourceValue, VIP_HAS_PORT_RANGES, VipKey, VipPrefixKey, VipValue, flow_hash, hash::one_packet_hash,
+    second_hash, slot_of,
 };
 
 use crate::{
@@ -82,7 +83,8 @@ pub struct Decision {
 #[must_use]
 pub fn keys(rows: &Rows, key: &FlowKey) -> Keys {
     let plain = Keys { flow: *key, source: None, ring: None };
-    let Some(service) = service_of(rows, &key.service) else { return plain };
+    let service = lookup(rows, &key.service).and_then(|found| service_of(rows, &found));
+    let Some(service) = service else { return plain };
     let guard = guard_of(rows, service).filter(|guard| guard.flags & GUARD_RATE != 0);
     let source = guard.map(|guard| SourceKey {
         service: service.id,
@@ -128,11 +130,10 @@ pub fn decide(rows: &Rows, key: &FlowKey, syn: bool, known: &Known) -> Decision 
         real: NO_REAL,
         fate: Fate::NoService,
     };
-    let vip = VipKey { address: key.service.vip, family: key.service.family, reserved: [0; 3] };
-    if !rows.vips.contains_key(&vip) {
-        return Decision { fate: Fate::NoVip, ..start };
-    }
-    let Some((service, ring)) = service_of(rows, &key.service).zip(ring) else { return start };
+    let Some(found) = lookup(rows, &key.service) else { return Decision { fate: Fate::NoVip, ..start } };
+    let Some((service, ring)) = service_of(rows, &found).zip(ring) else {
+        return Decision { fate: found.unclaimed, ..start };
+    };
     let start = Decision { service: Some(service), ..start };
     if let Some(reason) = guard_of(rows, service).and_then(|guard| refused(rows, guard, service.id, key, syn, known)) {
         return Decision { fate: Fate::Drop(reason), ..start };
@@ -174,14 +175,45 @@ fn access(rows: &Rows, service: u32, source: IpAddr) -> Option<u32> {
     })
 }
 
+/// How a destination that is a VIP finds its service.
+struct Lookup {
+    /// Under what its service is looked up.
+    key: ServiceKey,
+    has_port_ranges: bool,
+    /// What becomes of a packet that none claims.
+    unclaimed: Fate,
+}
+
+/// Section 15: services of a VIP that is a whole prefix are under its row's VIP.
+fn lookup(rows: &Rows, key: &ServiceKey) -> Option<Lookup> {
+    let vip = VipKey { address: key.vip, family: key.family, reserved: [0; 3] };
+    let has_port_ranges = |vip: &VipValue| vip.flags & VIP_HAS_PORT_RANGES != 0;
+    if let Some(vip) = rows.vips.get(&vip) {
+        return Some(Lookup { key: *key, has_port_ranges: has_port_ranges(vip), unclaimed: Fate::NoService });
+    }
+    let address = address_of(&key.vip, key.family).filter(|_| rows.nat.flags & NAT_VIP_PREFIXES != 0)?;
+    let row = |length: u8| {
+        let (address, family) = address_bytes(leading(address, length));
+        rows.vip_prefixes.get(&(length.into(), VipPrefixKey { family, reserved: [0; 3], address }))
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let row = (0..=bits).rev().find_map(row)?;
+    Some(Lookup {
+        key: ServiceKey { vip: row.vip, ..*key },
+        has_port_ranges: has_port_ranges(&row.value),
+        unclaimed: Fate::Drop(DropReason::NoService),
+    })
+}
+
 /// The service of a destination: that of its port, else the narrowest range.
-fn service_of(rows: &Rows, key: &ServiceKey) -> Option<ServiceValue> {
+fn service_of(rows: &Rows, Lookup { key, has_port_ranges, .. }: &Lookup) -> Option<ServiceValue> {
     let range = |bits: u32| {
         let port = key.port & u16::MAX.checked_shl(16 - bits).unwrap_or(0);
         let block = PortRangeKey { vip: key.vip, family: key.family, protocol: key.protocol, port: port.to_be_bytes() };
         rows.port_ranges.get(&(bits, block))
     };
-    rows.services.get(key).or_else(|| (0..=16).rev().find_map(range)).copied()
+    let range = || if *has_port_ranges { (0..=16).rev().find_map(range) } else { None };
+    rows.services.get(key).or_else(range).copied()
 }
 
 /// A packet whose service is found.

@@ -43,6 +43,7 @@ pub(crate) fn apply(maps: &mut Rows, write: &MapWrite) {
             changes.iter().for_each(|&(i, slot)| ring[i as usize] = slot);
         }
         MapWrite::Vip { key, value } => set(&mut maps.vips, *key, *value),
+        MapWrite::VipPrefix { bits, key, value } => set(&mut maps.vip_prefixes, (*bits, *key), *value),
         MapWrite::Service { key, value } => set(&mut maps.services, *key, *value),
         MapWrite::PortRange { bits, key, value } => set(&mut maps.port_ranges, (*bits, *key), *value),
         MapWrite::ServiceOptions { service, value } if *value == ServiceOptions::default() => {

@@ -1,21 +1,20 @@
 //! Holds the XDP program to a [`State`]: puts the state into its maps, runs frames through it, reads back what they changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    ACCESS_FIXED_BITS, FlowEvent, FlowKey, FragmentKey, NodeState, QuicKey, QuicServerKey, QuicValue, SourceValue,
-    TraceEvent, TraceFilter, TrafficCounters, VipPrefixValue, WantedNeighbour,
+    ACCESS_FIXED_BITS, FlowEvent, FlowKey, FragmentKey, NodeState, SourceValue, TraceEvent, TraceFilter,
+    TrafficCounters, WantedNeighbour,
 };
 use lb_core::rows::{Rows, diff};
 use lb_daemon::dataplane::{AttachMode, Dataplane, FlowEvents, LeaseMap, Options, Tracer, WantedNeighbours};
 
 use crate::cpu;
 use crate::kernel::{Kernel, WAY_LINK};
-use crate::model::{COARSE_NOW, Effects, HEADROOM, Limits, Outcome, State, Verdict, VipPrefixEntry};
+use crate::model::{COARSE_NOW, Effects, HEADROOM, Limits, Outcome, State, Verdict};
 use crate::packet::{show, show_difference};
 
 /// The interface that the kernel takes a frame to come in by where nothing else is said: loopback.
@@ -43,7 +42,6 @@ pub struct Harness {
     tracer: Tracer,
     limits: Limits,
     rows: Rows,
-    routed: Routed,
     cpu: usize,
     /// CLOCK_MONOTONIC_COARSE when the state was put in: the model's [`COARSE_NOW`].
     clock: u64,
@@ -96,7 +94,6 @@ impl Harness {
             tracer,
             limits,
             rows,
-            routed: Routed::default(),
             cpu,
             clock: 0,
             may_have_sources: false,
@@ -123,7 +120,6 @@ impl Harness {
         let rows = rows_of(state);
         self.dataplane.apply(&diff(&self.rows, &rows)).context("putting the state into the maps")?;
         self.rows = rows;
-        self.install_routed(Routed::of(state)).context("putting the state into the maps")?;
         self.services = state.services.values().chain(state.port_ranges.values()).map(|service| service.id).collect();
         self.services.sort_unstable();
         self.services.dedup();
@@ -146,20 +142,6 @@ impl Harness {
 
     fn asks_for_sources(&self) -> bool {
         !self.rows.guards.is_empty()
-    }
-
-    fn install_routed(&mut self, routed: Routed) -> Result<()> {
-        for (key, value) in changes(&self.routed.quic, &routed.quic) {
-            self.dataplane.put_quic(&key, value.as_ref())?;
-        }
-        for (key, real) in changes(&self.routed.quic_servers, &routed.quic_servers) {
-            self.dataplane.put_quic_server(&key, real)?;
-        }
-        for ((bits, key), value) in changes(&self.routed.vip_prefixes, &routed.vip_prefixes) {
-            self.dataplane.put_vip_prefix(bits, &key, value.as_ref())?;
-        }
-        self.routed = routed;
-        Ok(())
     }
 
     /// What this CPU has counted decides where a packet goes that goes by itself.
@@ -311,31 +293,6 @@ impl Keys {
     }
 }
 
-/// Rows that are no part of [`Rows`].
-#[derive(Default)]
-struct Routed {
-    quic: HashMap<QuicKey, QuicValue>,
-    quic_servers: HashMap<QuicServerKey, u32>,
-    vip_prefixes: HashMap<VipPrefixEntry, VipPrefixValue>,
-}
-
-impl Routed {
-    fn of(state: &State) -> Self {
-        Self {
-            quic: state.quic.iter().map(|(key, row)| (*key, row.value())).collect(),
-            quic_servers: state.quic_servers.clone(),
-            vip_prefixes: state.vip_prefixes.clone(),
-        }
-    }
-}
-
-/// The rows that differ, with what they become.
-fn changes<K: Copy + Eq + Hash, V: Copy + PartialEq>(from: &HashMap<K, V>, to: &HashMap<K, V>) -> Vec<(K, Option<V>)> {
-    let gone = from.keys().filter(|key| !to.contains_key(key)).map(|key| (*key, None));
-    let new = to.iter().filter(|(key, value)| from.get(key) != Some(value)).map(|(key, value)| (*key, Some(*value)));
-    gone.chain(new).collect()
-}
-
 /// A time by a clock that shows `to` where another shows `from`.
 fn moved(time: u64, from: u64, to: u64) -> u64 {
     if time < LONG_PAST { time } else { time.wrapping_sub(from).wrapping_add(to) }
@@ -356,7 +313,9 @@ pub fn rows_of(state: &State) -> Rows {
         nat_replies: state.nat_replies.clone(),
         guards: state.guards.clone(),
         access: state.access.iter().map(|((bits, key), value)| ((ACCESS_FIXED_BITS + bits, *key), *value)).collect(),
-        ..Rows::default()
+        quic: state.quic.iter().map(|(key, row)| (*key, row.value())).collect(),
+        quic_servers: state.quic_servers.clone(),
+        vip_prefixes: state.vip_prefixes.clone(),
     }
 }
 

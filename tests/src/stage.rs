@@ -42,6 +42,7 @@ struct Real {
 struct Service {
     name: String,
     vip: SocketAddr,
+    vip_prefix: Option<u8>,
     protocol: &'static str,
     mode: &'static str,
     reals: Vec<String>,
@@ -111,7 +112,27 @@ impl Config {
         let reals = reals.iter().map(|real| real.as_ref().to_string()).collect();
         let (protocol, mode) = kind.words();
         let (name, fallbacks, lines, server_ids) = (name.to_string(), Vec::new(), Vec::new(), BTreeMap::new());
-        self.services.push(Service { name, vip, protocol, mode, reals, fallbacks, real_port: None, server_ids, lines });
+        self.services.push(Service {
+            name,
+            vip,
+            vip_prefix: None,
+            protocol,
+            mode,
+            reals,
+            fallbacks,
+            real_port: None,
+            server_ids,
+            lines,
+        });
+        self
+    }
+
+    /// Gives the service that was added last a whole prefix as its VIP, which begins with the VIP that it has.
+    #[must_use]
+    pub fn vip_prefix(mut self, length: u8) -> Config {
+        if let Some(service) = self.services.last_mut() {
+            service.vip_prefix = Some(length);
+        }
         self
     }
 
@@ -160,8 +181,14 @@ impl Config {
             let _ = write!(text, "\n[[real]]\nname = \"{name}\"\naddress = \"{address}\"\n");
         }
         for service in &self.services {
-            let Service { name, vip, protocol, mode, lines, .. } = service;
-            let _ = write!(text, "\n[[service]]\nname = \"{name}\"\nvip = \"{}\"\nport = {}\n", vip.ip(), vip.port());
+            let Service { name, vip, vip_prefix, protocol, mode, lines, .. } = service;
+            let length = vip_prefix.map(|length| format!("/{length}")).unwrap_or_default();
+            let _ = write!(
+                text,
+                "\n[[service]]\nname = \"{name}\"\nvip = \"{}{length}\"\nport = {}\n",
+                vip.ip(),
+                vip.port()
+            );
             let _ = write!(text, "protocol = \"{protocol}\"\nmode = \"{mode}\"\nreals = {}\n", service.members());
             lines.iter().for_each(|line| text += &format!("{line}\n"));
         }

@@ -2,7 +2,7 @@
 //! real server behind a gateway. Needs root.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result};
 use lb_lab::{Namespace, Plan, Shape, WebServer, connect, lab_object};
@@ -191,4 +191,90 @@ fn hold_vip(namespace: &Namespace, vip: IpAddr) -> Result<()> {
         namespace.sysctl(&format!("net/ipv4/conf/{place}/rp_filter"), "0")?;
     }
     namespace.add_address("lo", vip, 32)
+}
+
+/// First addresses and lengths of prefixes that are VIPs, and addresses in them.
+const PREFIXES: [(&str, u8, [&str; 3]); 2] = [
+    ("198.19.200.0", 24, ["198.19.200.0", "198.19.200.77", "198.19.200.255"]),
+    ("2001:db8:beef::", 48, ["2001:db8:beef::", "2001:db8:beef:1::7", "2001:db8:beef:ffff:ffff:ffff:ffff:ffff"]),
+];
+/// Inside of the first prefix, with a real of its own.
+const NARROW: &str = "198.19.200.64";
+
+/// A balancer to which prefixes are routed, and whose reals have all their addresses.
+fn set_prefixes(kinds: [Kind; 2]) -> Result<Stage> {
+    let plan = Plan { vips: 1, ..Plan::default() };
+    let stage = Stage::set(plan, |network| {
+        let [v4, v6] = [real_names(3), real_names_v6(3)];
+        let config = Config::of(network);
+        let first = |index: usize| SocketAddr::new(address(PREFIXES[index].0), HTTP);
+        let config = config.service("wide-v4", first(0), kinds[0], &v4).vip_prefix(PREFIXES[0].1);
+        let config = config.service("wide-v6", first(1), kinds[1], &v6).vip_prefix(PREFIXES[1].1);
+        config.service("narrow", SocketAddr::new(address(NARROW), HTTP), kinds[0], &["real-1"]).vip_prefix(28)
+    })?;
+    for ((first, length, _), lb) in PREFIXES.into_iter().zip(stage.network.plan.lb_addresses()) {
+        stage.network.client.ip(&format!("route add {first}/{length} via {lb}"))?;
+        for real in &stage.network.reals {
+            real.ip(&format!("route add local {first}/{length} dev lo"))?;
+        }
+    }
+    Ok(stage)
+}
+
+fn prefixes_are_served(stage: &Stage) -> Result<()> {
+    for vip in PREFIXES.into_iter().flat_map(|(_, _, vips)| vips) {
+        let served = stage.ask(SocketAddr::new(address(vip), HTTP)).with_context(|| vip.to_owned())?;
+        // 198.19.200.77 is in the narrow one.
+        let wanted = if vip == PREFIXES[0].2[1] { real_names(1) } else { real_names(3) };
+        assert_eq!(names(&served), wanted, "{vip}: {served:?}");
+    }
+    stage.expect_no_drops()
+}
+
+#[test]
+fn every_address_of_a_prefix_is_the_vip() {
+    let stage = set_prefixes([Kind::TcpDsr, Kind::TcpIpip]).unwrap();
+    prefixes_are_served(&stage).unwrap();
+    // No address of it is missed on the interfaces, and clients are told which it is.
+    assert!(stage.status().unwrap()["warnings"].as_array().unwrap().is_empty(), "{:?}", stage.status().unwrap());
+    let services = stage.lbd.lbctl_json(&["services"]).unwrap();
+    assert_eq!(
+        (&services["services"][0]["vip"], &services["services"][0]["vip_prefix"]),
+        (&"198.19.200.0".into(), &24.into())
+    );
+    let shown = stage.lbd.lbctl(&["services"]).unwrap();
+    assert!(shown.contains("198.19.200.0/24:80") && shown.contains("[2001:db8:beef::/48]:80"), "{shown}");
+    // The host would send it back to the client.
+    let unclaimed = SocketAddr::new(address(PREFIXES[0].2[2]), ECHO);
+    stage.network.client.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?.send_to(b"x", unclaimed)?)).unwrap();
+    assert_eq!(stage.count("no_service").unwrap(), 1);
+}
+
+#[test]
+fn a_prefix_stays_served_over_a_restart_and_goes_with_its_service() {
+    let mut stage = set_prefixes([Kind::TcpIpip, Kind::TcpDsr]).unwrap();
+    stage.lbd.kill().unwrap();
+    stage.lbd.start_again().unwrap();
+    stage.lbd.wait_until_ready().unwrap();
+    prefixes_are_served(&stage).unwrap();
+    stage.lbd.lbctl(&["remove", "service", "narrow"]).unwrap();
+    let target = SocketAddr::new(address(PREFIXES[0].2[1]), HTTP);
+    assert_eq!(names(&stage.ask(target).unwrap()), real_names(3), "the wide one has its addresses now");
+    stage
+        .lbd
+        .lbctl(&[
+            "add",
+            "service",
+            "narrow",
+            "--vip",
+            "198.19.200.64/28",
+            "--port",
+            "80",
+            "--mode",
+            "ipip",
+            "--real",
+            "real-2",
+        ])
+        .unwrap();
+    assert_eq!(names(&stage.ask(target).unwrap()), ["real-2"]);
 }

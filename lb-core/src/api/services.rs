@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{AdminState, Counters, Health};
+use crate::service::Prefix;
 
 words! {
     /// A service's transport protocol.
@@ -49,8 +50,11 @@ pub struct Service {
     pub name: String,
     /// Index of its ring and counters in the maps. Stays the same over reload and restart.
     pub id: u32,
-    /// The address clients use.
+    /// The address clients use; the first of them where the VIP is a whole prefix.
     pub vip: IpAddr,
+    /// How many leading bits of `vip` count, where all addresses with them are the VIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vip_prefix: Option<u8>,
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
     /// The ports clients use.
@@ -75,6 +79,21 @@ pub struct Service {
     /// How its QUIC connection ids name reals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quic: Vec<QuicEncoding>,
+}
+
+impl Service {
+    /// The VIP as it is configured: an address or a prefix.
+    #[must_use]
+    pub fn vip_text(&self) -> String {
+        Prefix::around(self.vip, self.vip_prefix.unwrap_or(u8::MAX)).brief()
+    }
+
+    /// VIP and ports, as in `192.0.2.1:80`, `[2001:db8::1]:80-89` or `198.51.100.0/24:443`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let vip = self.vip_text();
+        if self.vip.is_ipv4() { format!("{vip}:{}", self.ports) } else { format!("[{vip}]:{}", self.ports) }
+    }
 }
 
 /// One way in which the connection ids of a QUIC service are read.

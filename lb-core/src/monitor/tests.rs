@@ -36,6 +36,7 @@ fn service(name: &str, port: u16, reals: &[&str]) -> Service {
         ports,
         mode: Mode::Dsr,
         reals,
+        vip_prefix: None,
         one_packet: false,
         affinity: None,
         guards: Guards::default(),

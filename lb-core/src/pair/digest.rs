@@ -16,8 +16,8 @@ use crate::{
 /// The digest of the VIPs, and of gateways beside them, in whatever order they are configured.
 #[must_use]
 pub fn vips(cluster: &Cluster) -> u64 {
-    let vips = cluster.services().iter().map(|service| service.vip);
-    of_lines(&vips.chain(cluster.gateways().iter().copied()).map(|address| address.to_string()).collect())
+    let vips = cluster.services().iter().map(|service| service.vips().brief());
+    of_lines(&vips.chain(cluster.gateways().iter().map(ToString::to_string)).collect())
 }
 
 /// The digest of services and reals as they are configured, in whatever order.
@@ -32,7 +32,21 @@ fn lines(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 fn of_service(service: &Service) -> impl Iterator<Item = String> {
-    let Service { name, vip, protocol, ports, mode, reals, one_packet: _, affinity: _, guards: _, quic: _ } = service;
+    let Service {
+        name,
+        vip: _,
+        vip_prefix: _,
+        protocol,
+        ports,
+        mode,
+        reals,
+        one_packet: _,
+        affinity: _,
+        guards: _,
+        quic: _,
+    } = service;
+    // Of a single address that alone, as it was before there were prefixes.
+    let vip = service.vips().brief();
     let members = reals.iter().map(move |member| {
         let weight = member.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
         let port = member.port.map_or_else(String::new, |port| format!(" {port}"));

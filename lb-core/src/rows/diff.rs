@@ -7,8 +7,9 @@ use std::{
 };
 
 use lb_common::{
-    AccessKey, Guard, MAX_PORT_RANGES, MAX_SERVICES, NatPortKey, NatState, PortRangeKey, QuicKey, QuicServerKey,
-    REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipValue,
+    AccessKey, Guard, MAX_PORT_RANGES, MAX_SERVICES, MAX_VIP_PREFIXES, NatPortKey, NatState, PortRangeKey, QuicKey,
+    QuicServerKey, REAL_ALIVE, RealValue, ServiceKey, ServiceOptions, Slot, VipKey, VipPrefixKey, VipPrefixValue,
+    VipValue,
 };
 
 use super::{MapWrite, Rows};
@@ -204,7 +205,9 @@ fn have_room(old: &Rows, new: &Rows) -> bool {
     let services = new.services.keys().filter(|key| !old.services.contains_key(key)).count();
     let ranges = new.port_ranges.keys().filter(|key| !old.port_ranges.contains_key(key)).count();
     let vips = new.vips.keys().filter(|key| !old.vips.contains_key(key)).count();
+    let prefixes = new.vip_prefixes.keys().filter(|key| !old.vip_prefixes.contains_key(key)).count();
     fits(MAX_SERVICES, old.services.len(), services)
+        && fits(MAX_VIP_PREFIXES, old.vip_prefixes.len(), prefixes)
         && fits(MAX_PORT_RANGES, old.port_ranges.len(), ranges)
         && fits(MAX_SERVICES, old.vips.len(), vips)
 }
@@ -222,6 +225,20 @@ fn add_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for ((bits, key), value) in news(&old.port_ranges, copied(&new.port_ranges), range_order) {
         writes.push(MapWrite::PortRange { bits, key, value: Some(value) });
     }
+    // A narrow prefix takes addresses from a wide one: not before it has its services.
+    for ((bits, key), value) in news(&old.vip_prefixes, prefixes_with_both(old, new), vip_prefix_order) {
+        writes.push(MapWrite::VipPrefix { bits, key, value: Some(value) });
+    }
+}
+
+fn prefixes_with_both<'a>(
+    old: &'a Rows,
+    new: &'a Rows,
+) -> impl Iterator<Item = ((u32, VipPrefixKey), VipPrefixValue)> + 'a {
+    copied(&new.vip_prefixes).map(|(key, mut row)| {
+        row.value.flags |= old.vip_prefixes.get(&key).map_or(0, |was| was.value.flags);
+        (key, row)
+    })
 }
 
 fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
@@ -233,12 +250,22 @@ fn remove_fronts(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
     for (key, value) in news(&old.vips, copied(&new.vips).filter(loses_flags), vip_order) {
         writes.push(MapWrite::Vip { key, value: Some(value) });
     }
+    let loses_flags = |(key, row): &((u32, VipPrefixKey), VipPrefixValue)| {
+        old.vip_prefixes.get(key).is_some_and(|was| was.value.flags & !row.value.flags != 0)
+    };
+    for ((bits, key), row) in news(&old.vip_prefixes, copied(&new.vip_prefixes).filter(loses_flags), vip_prefix_order) {
+        writes.push(MapWrite::VipPrefix { bits, key, value: Some(row) });
+    }
     if have_room(old, new) {
         remove_gone_vips(old, new, writes);
     }
 }
 
+/// A prefix goes before its services: what a wider one has of its addresses is that one's from then on.
 fn remove_gone_services(old: &Rows, new: &Rows, writes: &mut Vec<MapWrite>) {
+    for (bits, key) in gone(&old.vip_prefixes, &new.vip_prefixes, vip_prefix_order) {
+        writes.push(MapWrite::VipPrefix { bits, key, value: None });
+    }
     for key in gone(&old.services, &new.services, service_order) {
         writes.push(MapWrite::Service { key, value: None });
     }
@@ -295,6 +322,10 @@ fn access_order((bits, key): &(u32, AccessKey)) -> impl Ord + use<> {
 
 fn vip_order(key: &VipKey) -> impl Ord + use<> {
     (key.family, key.address)
+}
+
+fn vip_prefix_order((bits, key): &(u32, VipPrefixKey)) -> impl Ord + use<> {
+    (key.family, *bits, key.address)
 }
 
 fn service_order(key: &ServiceKey) -> impl Ord + use<> {

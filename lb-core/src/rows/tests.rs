@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use lb_common::{
-    ACCESS_ALLOW, FALLBACK_RESET, GUARD_ACCESS, GUARD_LISTED_ONLY, MODE_DSR, NAT_REPLIES, OPTION_REAL_PORTS,
-    PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS,
+    ACCESS_ALLOW, FALLBACK_RESET, GUARD_ACCESS, GUARD_LISTED_ONLY, MODE_DSR, NAT_REPLIES, NAT_VIP_PREFIXES,
+    OPTION_REAL_PORTS, PROTOCOL_TCP, REAL_ALIVE, SLOT_CLEAN, SLOT_REMEMBERS,
 };
 use proptest::prelude::*;
 
@@ -77,9 +77,10 @@ fn any_rows() -> impl Strategy<Value = Rows> {
     )
         .prop_map(
             |(vips, services, port_ranges, reals, rings, service_options, nat, nat_ports, nat_replies, guarded)| {
-                let (guards, access, quic, quic_servers) = guarded;
+                let (guards, access, quic, quic_servers, vip_prefixes) = guarded;
                 Rows {
                     vips,
+                    vip_prefixes,
                     services,
                     port_ranges,
                     reals,
@@ -97,10 +98,18 @@ fn any_rows() -> impl Strategy<Value = Rows> {
         )
 }
 
-type Guarded =
-    (BTreeMap<u32, Guard>, HashMap<(u32, AccessKey), u32>, HashMap<QuicKey, QuicValue>, HashMap<QuicServerKey, u32>);
+type Guarded = (
+    BTreeMap<u32, Guard>,
+    HashMap<(u32, AccessKey), u32>,
+    HashMap<QuicKey, QuicValue>,
+    HashMap<QuicServerKey, u32>,
+    HashMap<(u32, VipPrefixKey), VipPrefixValue>,
+);
 
 fn any_guards() -> impl Strategy<Value = Guarded> {
+    let prefix =
+        |(last, bits): (u8, u32)| (bits, VipPrefixKey { family: FAMILY_V6, reserved: [0; 3], address: [last; 16] });
+    let row = |(last, flags): (u8, u32)| VipPrefixValue { vip: [last; 16], value: VipValue { flags } };
     let guard = (1..4u32).prop_map(|flags| Guard { flags, ..Guard::default() });
     let key = |(service, last): (u8, u8)| {
         (32 + u32::from(last), AccessKey { service: [0, 0, 0, service], address: [last; 16] })
@@ -118,6 +127,7 @@ fn any_guards() -> impl Strategy<Value = Guarded> {
             1..4u32,
             0..5,
         ),
+        prop::collection::hash_map((0..4u8, 20..23u32).prop_map(prefix), (0..4u8, 0..4u32).prop_map(row), 0..5),
     )
 }
 
@@ -230,6 +240,9 @@ proptest! {
                 MapWrite::NatPort { key, value } => old.nat_ports.get(key) != value.as_ref(),
                 MapWrite::NatReply { key, value } => old.nat_replies.get(key) != value.as_ref(),
                 MapWrite::Vip { key, value } => old.vips.get(key) != value.as_ref(),
+                MapWrite::VipPrefix { bits, key, value } => {
+                    old.vip_prefixes.get(&(*bits, *key)) != value.as_ref()
+                }
                 MapWrite::ResetServiceCounters { .. } | MapWrite::ResetRealCounters { .. } => true,
             };
             prop_assert!(changed, "{:?} changes nothing", write);
@@ -290,6 +303,38 @@ fn a_service_has_its_options_from_its_first_packet_to_its_last() {
             let is_served = maps.services.contains_key(&key);
             assert!(!is_served || maps.service_options.get(&0) == Some(&options), "after {write:?}");
         }
+    }
+}
+
+/// A service at port 80 of a /8, and one of a /16 in it where `narrow` says so. `flags` are those of both VIPs.
+fn with_prefixes(narrow: bool, flags: u32) -> Rows {
+    let mut rows =
+        Rows { nat: NatState { flags: NAT_VIP_PREFIXES }, rings: ring_of(0, 0, SLOT_CLEAN), ..Rows::default() };
+    for (bits, vip) in [(8, [1; 16]), (16, [2; 16])].into_iter().take(1 + usize::from(narrow)) {
+        let key = VipPrefixKey { family: FAMILY_V6, reserved: [0; 3], address: vip };
+        rows.vip_prefixes.insert((bits, key), VipPrefixValue { vip, value: VipValue { flags } });
+        let service = ServiceKey { vip, port: 80, protocol: PROTOCOL_TCP, family: FAMILY_V6 };
+        rows.services.insert(service, ServiceValue::default());
+    }
+    rows
+}
+
+#[test]
+fn a_prefix_has_its_services_for_as_long_as_it_is_there() {
+    let (wide, both) = (with_prefixes(false, 0), with_prefixes(true, VIP_HAS_PORT_RANGES));
+    for (old, new) in [(&wide, &both), (&both, &wide), (&Rows::default(), &both), (&both, &Rows::default())] {
+        let mut maps = old.clone();
+        for write in diff(old, new) {
+            apply(&mut maps, &write);
+            for row in maps.vip_prefixes.values() {
+                assert!(maps.services.keys().any(|key| key.vip == row.vip), "after {write:?}");
+                assert_eq!(maps.nat.flags, NAT_VIP_PREFIXES, "after {write:?}");
+            }
+            let has_ranges = |maps: &Rows| maps.vip_prefixes.values().any(|row| row.value.flags != 0);
+            let is_last = maps == *new;
+            assert!(is_last || !has_ranges(old) || has_ranges(&maps) || !has_ranges(new), "after {write:?}");
+        }
+        assert_eq!(&maps, new);
     }
 }
 

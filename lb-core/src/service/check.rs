@@ -3,6 +3,7 @@
 mod extras;
 mod nat;
 mod quic;
+mod vip_prefix;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,7 +16,7 @@ use thiserror::Error;
 use super::{
     MAX_ACCESS_PREFIXES, MAX_NAME_LENGTH, MAX_NAT_MEMBERS, MAX_NEW_FLOWS, MAX_PORT_PREFIXES, MAX_QUIC_ENCODINGS,
     MAX_QUIC_ROWS, MAX_QUIC_SERVER_IDS, MAX_QUIC_SERVERS, MAX_REALS, MAX_SERVICES, MAX_WEIGHT, Member, Mode, Ports,
-    Prefix, Protocol, QuicServerId, Real, Service,
+    Prefix, PrefixError, Protocol, QuicServerId, Real, Service,
 };
 
 /// The item that an error is about.
@@ -90,6 +91,52 @@ pub enum Problem {
         address: IpAddr,
         /// The service.
         service: String,
+    },
+    /// A real's address is in the VIP of a service.
+    #[error(
+        "the address {address} is in the VIP {vips} of service {service:?}; give the real an address outside of it"
+    )]
+    AddressInVips {
+        /// The address.
+        address: IpAddr,
+        /// The VIP.
+        vips: Prefix,
+        /// The service.
+        service: String,
+    },
+    /// A VIP is no prefix.
+    #[error("the VIP {0}")]
+    VipPrefix(PrefixError),
+    /// So many addresses cannot be one VIP, or so few not by a prefix.
+    #[error("the VIP {vips} is not a prefix of {least} to {most} bits; give one, or a single address")]
+    VipPrefixLength {
+        /// The VIP.
+        vips: Prefix,
+        /// The least bits that it may have.
+        least: u8,
+        /// The most.
+        most: u8,
+    },
+    /// Two VIPs begin with the same address.
+    #[error(
+        "the VIP {} begins with the same address as {} of service {other:?}; give both the same VIP, or let one begin elsewhere",
+        .vips.brief(), .other_vips.brief()
+    )]
+    VipsBeginAlike {
+        /// The VIP.
+        vips: Prefix,
+        /// The VIP of the other service.
+        other_vips: Prefix,
+        /// The other service.
+        other: String,
+    },
+    /// Replies of reals could not be given the VIP back.
+    #[error(
+        "mode nat cannot serve the VIP {vips}, since replies would not tell which address they are of; use mode dsr, ipip or gue"
+    )]
+    VipPrefixNat {
+        /// The VIP.
+        vips: Prefix,
     },
     /// The weight is too great.
     #[error("weight {weight} is too great; give one from 0 to {MAX_WEIGHT}")]
@@ -331,6 +378,7 @@ pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
     nat::check(services, &by_name, &mut found);
     extras::check(services, &mut found);
     quic::check(services, &mut found);
+    vip_prefix::check(services, reals, &mut found);
     check_overlaps(services, &mut found);
     check_prefix_count(services, &mut found);
     found.errors

@@ -83,6 +83,18 @@ impl Prefix {
         Ok(right)
     }
 
+    /// The prefix of this length that the address is in; that of the address alone where it has fewer bits.
+    #[must_use]
+    pub fn around(address: IpAddr, length: u8) -> Self {
+        Self { address: leading(address, length), length: length.min(bits(address)) }
+    }
+
+    /// As `Display`, but of a single address that alone.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        if self.free_bits() == 0 { self.address.to_string() } else { self.to_string() }
+    }
+
     /// The first address.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
@@ -155,6 +167,16 @@ mod tests {
         let text = parse("192.0.2.0/33").unwrap_err().to_string();
         assert_eq!(text, "192.0.2.0 has 32 bits, and the prefix 33; write 192.0.2.0/32 for the address alone");
         assert!(parse("2001:db8::/129").is_err());
+    }
+
+    #[test]
+    fn the_prefix_around_an_address() {
+        let around = |text: &str, length| Prefix::around(text.parse().unwrap(), length).to_string();
+        assert_eq!(around("192.0.2.77", 26), "192.0.2.64/26");
+        assert_eq!(around("192.0.2.77", 64), "192.0.2.77/32");
+        assert_eq!(Prefix::around("192.0.2.77".parse().unwrap(), 32).brief(), "192.0.2.77");
+        assert_eq!(Prefix::around("192.0.2.77".parse().unwrap(), 24).brief(), "192.0.2.0/24");
+        assert_eq!(around("2001:db8::1", 64), "2001:db8::/64");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::*;
 mod extras;
 mod nat;
 mod quic;
+mod vip_prefix;
 
 fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
     let reals = reals.iter().map(|real| Member { real: (*real).to_owned(), ..Member::default() }).collect();
@@ -16,6 +17,7 @@ fn service(name: &str, vip: &str, ports: Ports, reals: &[&str]) -> Service {
         ports,
         mode: Mode::Dsr,
         reals,
+        vip_prefix: None,
         one_packet: false,
         affinity: None,
         guards: Guards::default(),

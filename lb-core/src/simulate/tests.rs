@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::{ACCESS_ALLOW, FLOW_FIN, MODE_DSR, RING_SLOTS, SLOT_REMEMBERS, ServiceOptions, VipValue};
+use lb_common::{
+    ACCESS_ALLOW, FLOW_FIN, MODE_DSR, RING_SLOTS, SLOT_REMEMBERS, ServiceOptions, VipPrefixValue, VipValue,
+};
 
 use super::*;
 use crate::rows::{address_bytes, vip_key};
@@ -63,6 +65,36 @@ fn what_is_not_served_goes_to_the_kernel() {
     assert_eq!(decide(&rows, &key(81), true, &Known::default()).fate, Fate::NoService);
     rows.vips.clear();
     assert_eq!(decide(&rows, &key(80), true, &Known::default()).fate, Fate::NoVip);
+}
+
+#[test]
+fn the_longest_prefix_has_the_service() {
+    let row = |first: [u8; 4], flags| {
+        let (vip, family) = address_bytes(IpAddr::from(first));
+        let key = VipPrefixKey { family, reserved: [0; 3], address: vip };
+        (key, VipPrefixValue { vip, value: VipValue { flags } })
+    };
+    let to = |address: [u8; 4]| {
+        let (vip, _) = address_bytes(IpAddr::from(address));
+        FlowKey { service: ServiceKey { vip, ..key(80).service }, ..key(80) }
+    };
+    let mut rows = rows(Slot { real: 1, ..Slot::default() });
+    for (bits, first, id) in [(16, [198, 51, 0, 0], 2), (24, [198, 51, 100, 0], 3)] {
+        let (prefix, row) = row(first, 0);
+        rows.vip_prefixes.insert((bits, prefix), row);
+        rows.services.insert(to(first).service, value(id));
+    }
+    let decide = |rows: &Rows, key: &FlowKey| decide(rows, key, true, &Known::default());
+    assert_eq!(decide(&rows, &to([198, 51, 100, 7])).fate, Fate::NoVip, "the flag is not set");
+    rows.nat.flags |= NAT_VIP_PREFIXES;
+    assert_eq!(decide(&rows, &to([198, 51, 100, 7])).service, Some(value(3)));
+    assert_eq!(decide(&rows, &to([198, 51, 100, 7])).fate, Fate::Forward);
+    assert_eq!(decide(&rows, &to([198, 51, 99, 7])).service, Some(value(2)));
+    assert_eq!(decide(&rows, &to([198, 52, 0, 0])).fate, Fate::NoVip);
+    assert_eq!(decide(&rows, &key(80)).service, Some(value(1)), "a single address");
+    let other = FlowKey { service: ServiceKey { port: 81, ..to([198, 51, 99, 7]).service }, ..key(81) };
+    assert_eq!(decide(&rows, &other).fate, Fate::Drop(DropReason::NoService));
+    assert_eq!(keys(&rows, &to([198, 51, 99, 7])).ring, Some(2));
 }
 
 #[test]

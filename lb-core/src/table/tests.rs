@@ -20,6 +20,7 @@ mod plan;
 mod quic;
 mod restart;
 mod sharing;
+mod vip_prefix;
 
 const VIP: &str = "192.0.2.1";
 
@@ -37,6 +38,7 @@ fn service(name: &str, port: u16, reals: &[&str]) -> Service {
         ports,
         mode: Mode::Dsr,
         reals,
+        vip_prefix: None,
         one_packet: false,
         affinity: None,
         guards: Guards::default(),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
+use lb_core::service::Prefix;
 
 use super::real_name;
 
@@ -21,9 +22,9 @@ pub struct AddService {
     /// The service's name.
     #[arg(value_parser = name)]
     pub name: String,
-    /// The address that clients use.
-    #[arg(long, value_name = "ADDRESS")]
-    pub vip: IpAddr,
+    /// The address that clients use, or a whole prefix of them.
+    #[arg(long, value_name = "ADDRESS", value_parser = vip)]
+    pub vip: String,
     /// A port, a range of ports as in 8000-8099, or `any`.
     #[arg(long)]
     pub port: String,
@@ -165,6 +166,11 @@ fn name_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     Ok((name(own)?, port.transpose()?))
 }
 
+/// An address or a prefix, as the configuration has it.
+fn vip(text: &str) -> Result<String, String> {
+    text.parse().map(|vips: Prefix| vips.brief()).map_err(|error| error.to_string())
+}
+
 fn name(text: &str) -> Result<String, String> {
     real_name(text).map_err(|_| "a name is 1 to 64 letters, digits, dots, dashes and underscores".to_owned())
 }
@@ -172,6 +178,16 @@ fn name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vips() {
+        assert_eq!(vip("192.0.2.1"), Ok("192.0.2.1".to_owned()));
+        assert_eq!(vip("192.0.2.1/32"), Ok("192.0.2.1".to_owned()));
+        assert_eq!(vip("2001:db8::/64"), Ok("2001:db8::/64".to_owned()));
+        for wrong in ["web", "192.0.2.1/24", "192.0.2.0/33"] {
+            assert!(vip(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn members() {

@@ -96,6 +96,7 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
     let services = draft.services.iter().map(|service| service::Service {
         name: service.name(),
         vip: service.vip,
+        vip_prefix: None,
         protocol: service.protocol,
         ports: service.ports,
         mode: service.mode,

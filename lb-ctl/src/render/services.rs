@@ -44,7 +44,7 @@ pub fn services(list: &ServiceList, style: Style) -> String {
 
 fn service_line(service: &Service) -> String {
     let protocol = service.protocol.word().to_uppercase();
-    format!("{protocol:<4} {} {} {}", endpoint(service.vip, &service.ports), service.mode, service.name)
+    format!("{protocol:<4} {} {} {}", service.endpoint(), service.mode, service.name)
 }
 
 /// What most services do not have, a line each.

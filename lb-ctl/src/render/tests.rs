@@ -57,6 +57,7 @@ fn service_list() -> ServiceList {
         name: "web".into(),
         id: 1,
         vip: "192.0.2.80".parse().unwrap(),
+        vip_prefix: None,
         protocol: Protocol::Tcp,
         ports: Ports { first: 80, last: 80 },
         mode: Mode::Dsr,

@@ -8,6 +8,7 @@ mod monitoring;
 mod pair;
 mod quic;
 mod tunnel;
+mod vip_prefix;
 
 use std::fs::File;
 use std::path::Path;

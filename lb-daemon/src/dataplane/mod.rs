@@ -20,7 +20,6 @@ mod open;
 mod programs;
 mod repeat;
 mod ring;
-mod routed;
 mod rows;
 mod shape;
 mod sources;

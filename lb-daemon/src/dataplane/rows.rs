@@ -12,7 +12,7 @@ use aya::{
 };
 use lb_common::{
     AccessKey, Guard, LIMIT_MAX_REALS, MAX_SERVICES, NO_REAL, NatState, PORT_RANGE_FIXED_BITS, PortRangeKey, RealValue,
-    ServiceOptions, ServiceValue, TrafficCounters, map,
+    ServiceOptions, ServiceValue, TrafficCounters, VIP_PREFIX_FIXED_BITS, VipPrefixKey, VipPrefixValue, map,
 };
 use lb_core::rows::{MapWrite, Rows};
 
@@ -36,6 +36,7 @@ impl Dataplane {
         let service_options = read_array(&maps.service_options, map::SERVICE_OPTIONS, 0..MAX_SERVICES)?;
         Ok(Rows {
             vips,
+            vip_prefixes: maps.read_vip_prefixes()?,
             services,
             port_ranges,
             reals: self.read_reals()?,
@@ -106,6 +107,12 @@ impl Dataplane {
             | MapWrite::Guard { .. } => self.write_run(std::slice::from_ref(write)),
             MapWrite::Vip { key, value: Some(value) } => written(maps.vips.insert(key, value, 0), map::VIPS),
             MapWrite::Vip { key, value: None } => gone(maps.vips.remove(key), map::VIPS),
+            MapWrite::VipPrefix { bits, key, value: Some(value) } => {
+                written(maps.vip_prefixes.insert(&vip_prefix(*bits, *key), value, 0), map::VIP_PREFIXES)
+            }
+            MapWrite::VipPrefix { bits, key, value: None } => {
+                gone(maps.vip_prefixes.remove(&vip_prefix(*bits, *key)), map::VIP_PREFIXES)
+            }
             MapWrite::Service { key, value: Some(value) } => maps.set_service(key, *value),
             MapWrite::Service { key, value: None } => maps.remove_service(key),
             MapWrite::PortRange { bits, key, value: Some(value) } => {
@@ -201,6 +208,16 @@ impl Maps {
         Ok(access)
     }
 
+    fn read_vip_prefixes(&self) -> Result<HashMap<(u32, VipPrefixKey), VipPrefixValue>, DataplaneError> {
+        let mut prefixes = HashMap::new();
+        for entry in self.vip_prefixes.iter() {
+            let (key, value) =
+                entry.map_err(|source| DataplaneError::Map { action: "read", map: map::VIP_PREFIXES, source })?;
+            prefixes.insert((key.prefix_len().saturating_sub(VIP_PREFIX_FIXED_BITS), key.data()), value);
+        }
+        Ok(prefixes)
+    }
+
     fn read_port_ranges(&self) -> Result<HashMap<(u32, PortRangeKey), ServiceValue>, DataplaneError> {
         let mut ranges = HashMap::new();
         for entry in self.port_ranges.iter() {
@@ -260,6 +277,10 @@ fn write_real(maps: &mut Maps, max_reals: u32, id: u16, row: RealValue) -> Resul
 
 fn prefix(bits: u32, key: PortRangeKey) -> Key<PortRangeKey> {
     Key::new(PORT_RANGE_FIXED_BITS + bits, key)
+}
+
+fn vip_prefix(bits: u32, key: VipPrefixKey) -> Key<VipPrefixKey> {
+    Key::new(VIP_PREFIX_FIXED_BITS + bits, key)
 }
 
 fn reset(

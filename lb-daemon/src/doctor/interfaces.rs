@@ -5,8 +5,11 @@ use std::net::IpAddr;
 
 use lb_core::api::{AttachMode, Finding, Severity};
 
+use lb_core::service::{Prefix, Service};
+
 use super::case::Case;
 use super::facts::Link;
+use crate::config::Config;
 
 /// The name that the kernel has for the project's program.
 const OWN_PROGRAM: &str = "understudy";
@@ -17,10 +20,17 @@ const VETH: &str = "veth";
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let names = &case.config.settings.interfaces;
     let mut findings: Vec<Finding> = names.iter().flat_map(|name| interface(case, name)).collect();
-    let mut vips: Vec<IpAddr> = case.config.cluster.services().iter().map(|service| service.vip).collect();
+    let services = case.config.cluster.services();
+    let single = services.iter().filter(|service| service.vip_prefix.is_none());
+    let mut vips: Vec<IpAddr> = single.map(|service| service.vip).collect();
     vips.sort_unstable();
     vips.dedup();
     findings.extend(vips.into_iter().filter_map(|vip| way_in(case, vip)));
+    let mut prefixes: Vec<Prefix> =
+        services.iter().filter(|service| service.vip_prefix.is_some()).map(Service::vips).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    findings.extend(prefixes.into_iter().filter_map(|vips| own_address_in(case, vips)));
     findings
 }
 
@@ -138,6 +148,24 @@ fn offloads(case: &Case, link: &Link) -> Vec<Finding> {
         findings.push(Finding::ok("offloads", interface, finding));
     }
     findings
+}
+
+/// An address of this host in a VIP that is a whole prefix, and not itself a VIP: the program keeps its packets from the host.
+fn own_address_in(case: &Case, vips: Prefix) -> Option<Finding> {
+    let Config { cluster, settings, .. } = &case.config;
+    let is_vip = |address: &IpAddr| {
+        cluster.services().iter().any(|service| service.vip_prefix.is_none() && service.vip == *address)
+            || cluster.gateways().contains(address)
+    };
+    let links = case.facts.links.iter().filter(|link| settings.interfaces.contains(&link.name));
+    let mut own = links.flat_map(|link| link.addresses.iter().map(move |address| (link, address)));
+    let (link, address) = own.find(|(_, address)| vips.contains(**address) && !is_vip(address))?;
+    let finding = format!("{address} of {} is one of its addresses", link.name);
+    Some(
+        Finding::of(Severity::Warning, "vip", format!("VIP {vips}"), finding)
+            .because("packets that come for this host's own address go to reals, or are dropped where no service has their port")
+            .fix(format!("give {} an address outside of {vips}, or take a narrower prefix", link.name)),
+    )
 }
 
 /// Whether packets for a VIP come in where the program runs.

@@ -60,6 +60,11 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
     one == other || one.is_unspecified() || other.is_unspecified()
 }
 
+/// Whoever listens everywhere listens at a prefix that is routed here at none of its addresses: they are not this host's.
+fn is_in_the_way(listens: IpAddr, service: &Service) -> bool {
+    if service.vip_prefix.is_some() { service.has_vip(listens) } else { overlap(listens, service.vip) }
+}
+
 /// A program of this host waits on the port of a service: what clients send never comes to it.
 fn shadowed(case: &Case, service: &Service) -> Option<Finding> {
     let tcp = service.protocol == Protocol::Tcp;
@@ -69,16 +74,16 @@ fn shadowed(case: &Case, service: &Service) -> Option<Finding> {
         // Whoever balances every port knows that this host's own are among them.
         Ports::Any => false,
     };
-    let taken = case
-        .facts
-        .listeners
-        .iter()
-        .find(|other| other.tcp == tcp && has(other.address.port()) && overlap(other.address.ip(), service.vip))?;
+    let taken =
+        case.facts.listeners.iter().find(|other| {
+            other.tcp == tcp && has(other.address.port()) && is_in_the_way(other.address.ip(), service)
+        })?;
     let subject = format!("service {}", service.name);
+    let vip = service.vips().brief();
     let finding = format!("a program of this host listens on {} as well", taken.address);
     Some(
         Finding::of(Severity::Warning, "port", subject, finding)
-            .because(format!("packets for {} go to the reals: that program gets none of them", service.vip))
-            .fix(format!("have it listen on another address than {}, or on another port", service.vip)),
+            .because(format!("packets for {vip} go to the reals: that program gets none of them"))
+            .fix(format!("have it listen on another address than {vip}, or on another port")),
     )
 }

@@ -333,6 +333,8 @@ fn write_row(rows: &mut Rows, write: &MapWrite) {
         }
         MapWrite::Vip { key, value: Some(value) } => drop(rows.vips.insert(key, value)),
         MapWrite::Vip { key, value: None } => drop(rows.vips.remove(&key)),
+        MapWrite::VipPrefix { bits, key, value: Some(value) } => drop(rows.vip_prefixes.insert((bits, key), value)),
+        MapWrite::VipPrefix { bits, key, value: None } => drop(rows.vip_prefixes.remove(&(bits, key))),
         MapWrite::Service { key, value: Some(value) } => drop(rows.services.insert(key, value)),
         MapWrite::Service { key, value: None } => drop(rows.services.remove(&key)),
         MapWrite::PortRange { bits, key, value: Some(value) } => drop(rows.port_ranges.insert((bits, key), value)),

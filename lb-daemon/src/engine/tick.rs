@@ -161,7 +161,8 @@ impl Engine {
         let Some(addresses) = self.host.addresses() else { return };
         let interface = self.settings.interfaces.first().map_or("eth0", String::as_str);
         let mut gone = self.troubles.subjects("vip ");
-        for service in self.table.cluster().services() {
+        // Whole prefixes are routed.
+        for service in self.table.cluster().services().iter().filter(|service| service.vip_prefix.is_none()) {
             let (vip, subject) = (service.vip, format!("vip {}", service.vip));
             gone.retain(|known| *known != subject);
             if addresses.contains(&vip) {

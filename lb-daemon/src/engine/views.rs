@@ -94,6 +94,7 @@ impl Engine {
             name: service.name.clone(),
             id: view.id,
             vip: service.vip,
+            vip_prefix: service.vip_prefix,
             protocol: protocol(service.protocol),
             ports: ports(service.ports),
             mode: mode(service.mode),

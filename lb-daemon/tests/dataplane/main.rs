@@ -18,8 +18,8 @@ use lb_common::{
     ABI_VERSION, ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIXED_BITS, AccessKey, FALLBACK_RESET, FAMILY_V4, FAMILY_V6,
     FLOW_OPEN, FLOW_RST, FlowKey, FlowValue, GUARD_ACCESS, GUARD_RATE, Guard, HalfOpenValue, MODE_DSR, NAT_REPLIES,
     NatPortKey, NatReplyValue, NatState, PROTOCOL_TCP, PortRangeKey, QuicKey, QuicServerKey, QuicValue, REAL_ALIVE,
-    REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipValue, flow_hash,
-    service_row, slot_of,
+    REAL_RESOLVED, RING_SLOTS, RealValue, ServiceKey, ServiceOptions, ServiceValue, Slot, VipKey, VipPrefixKey,
+    VipPrefixValue, VipValue, flow_hash, service_row, slot_of,
 };
 use lb_core::rows::{MapWrite, Rows, diff};
 use lb_daemon::dataplane::{Adoption, Dataplane, DataplaneError, FlowTimeouts, Options, Sweep};
@@ -66,6 +66,10 @@ fn rows() -> Rows {
         vips: HashMap::from([(
             VipKey { address: address(VIP), family: FAMILY_V4, reserved: [0; 3] },
             VipValue { flags: 1 },
+        )]),
+        vip_prefixes: HashMap::from([(
+            (20, VipPrefixKey { family: FAMILY_V4, reserved: [0; 3], address: address([198, 18, 16, 0]) }),
+            VipPrefixValue { vip: address([198, 18, 16, 0]), value: VipValue { flags: 1 } },
         )]),
         services: HashMap::from([(key, service)]),
         port_ranges: HashMap::from([((11, block), service)]),

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     DropReason, FAMILY_V4, FAMILY_V6, MAX_EXTENSION_HEADERS, NODE_DRAINING, NODE_SERVING, NODE_SOLO, NODE_TELLS_FLOWS,
-    NODE_TRACES, NodeState, VipKey,
+    NODE_TRACES, NodeState,
 };
 
 use super::{
@@ -176,12 +176,12 @@ fn solicited(frame: Frame, l3: usize, mut next: u8) -> Option<[u32; 4]> {
 
 #[inline(always)]
 fn is_vip4(address: u32) -> bool {
-    service::is_vip(&VipKey { address: address4(address), family: FAMILY_V4, reserved: [0; 3] })
+    service::is_vip(&service::vip_key(address4(address), FAMILY_V4))
 }
 
 #[inline(always)]
 fn is_vip6(address: [u32; 4]) -> bool {
-    service::is_vip(&VipKey { address: address16(address), family: FAMILY_V6, reserved: [0; 3] })
+    service::is_vip(&service::vip_key(address16(address), FAMILY_V6))
 }
 
 const _: () = {

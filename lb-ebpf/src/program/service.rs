@@ -1,5 +1,7 @@
 //! From a packet's destination to its service.
 
+use core::mem;
+
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use lb_common::{
     FlowKey, IndexedService, PORT_RANGE_FIXED_BITS, PortRangeKey, ServiceKey, ServiceValue, VIP_HAS_PORT_RANGES,
@@ -50,67 +52,78 @@ fn is_of(row: &IndexedService, [vip, vip_end]: [u64; 2], rest: u32, v4: bool) ->
 /// most packets for a service find it in the index.
 #[inline(never)]
 fn look_up(key: &FlowKey) -> Result<ServiceValue, Missing> {
-    match single(&vip_key(key)) {
-        Some(vip) => of_vip(&key.service, vip),
-        None if nat::has_vip_prefixes() => of_prefix(key),
-        None => Err(Missing::VIP),
-    }
-}
-
-/// The service of a VIP that is a whole prefix. Out of line, with the key of the prefix's first address on this stack.
-#[inline(never)]
-fn of_prefix(key: &FlowKey) -> Result<ServiceValue, Missing> {
-    let row = prefix(&vip_key(key)).ok_or(Missing::VIP)?;
-    let service = ServiceKey { vip: row.vip, ..key.service };
-    of_vip(&service, row.value)
-}
-
-/// The service of a VIP that the row is of.
-#[inline(always)]
-fn of_vip(key: &ServiceKey, vip: VipValue) -> Result<ServiceValue, Missing> {
+    let mut service = key.service;
+    let vip = vip(&mut service).ok_or(Missing::VIP)?;
     // SAFETY: the value is copied at once. A service that is deleted meanwhile may give its slot to another, whose ring and
     // reals are then in the maps too: rows are written in that order.
-    match unsafe { SERVICES.get(key) } {
+    match unsafe { SERVICES.get(&service) } {
         Some(service) => Ok(*service),
-        None if vip.flags & VIP_HAS_PORT_RANGES != 0 => find_range(key).ok_or(Missing::SERVICE),
+        None if vip.flags & VIP_HAS_PORT_RANGES != 0 => find_range(&service).ok_or(Missing::SERVICE),
         None => Err(Missing::SERVICE),
     }
+}
+
+/// The row of the VIP that the key is of. Where that is a whole prefix, the key is its services' from then on. Out of line: deeper
+/// in the stack there is no room for both.
+#[inline(never)]
+fn vip(service: &mut ServiceKey) -> Option<&'static VipValue> {
+    let key = vip_key(service.vip, service.family);
+    if let Some(vip) = single(&key) {
+        return Some(vip);
+    }
+    let row = prefix(&key)?;
+    service.vip = row.vip;
+    Some(&row.value)
 }
 
 /// Whether the packet is for a VIP. Out of line, as [`is_single`]: the key takes none of the stack of what comes after.
 #[inline(never)]
 pub fn is_for_vip(key: &FlowKey) -> bool {
-    is_vip(&vip_key(key))
+    is_vip(&vip_key(key.service.vip, key.service.family))
 }
 
 /// Whether the packet's VIP is a single address.
 #[inline(never)]
 pub fn is_single(key: &FlowKey) -> bool {
-    single(&vip_key(key)).is_some()
+    single(&vip_key(key.service.vip, key.service.family)).is_some()
 }
 
 /// Whether the address is a VIP, by itself or as one of a prefix.
 #[inline(always)]
 pub fn is_vip(key: &VipKey) -> bool {
-    single(key).is_some() || nat::has_vip_prefixes() && prefix(key).is_some()
+    single(key).is_some() || prefix(key).is_some()
+}
+
+/// The key of an address. By words: LLVM makes three reserved bytes that are zero a call of memset, with a stack of its own.
+#[inline(always)]
+pub fn vip_key(address: [u8; 16], family: u8) -> VipKey {
+    let [a, b, c, d] = words(address);
+    // SAFETY: as many bytes, and any are a key. The family is the first of the last four, the others are zero.
+    unsafe { mem::transmute::<[u32; 5], VipKey>([a, b, c, d, u32::from(family).to_le()]) }
 }
 
 #[inline(always)]
-fn vip_key(key: &FlowKey) -> VipKey {
-    VipKey { address: key.service.vip, family: key.service.family, reserved: [0; 3] }
+fn words(address: [u8; 16]) -> [u32; 4] {
+    // SAFETY: as many bytes, and any are four words.
+    unsafe { mem::transmute::<[u8; 16], [u32; 4]>(address) }
 }
 
 /// The row of a VIP that is a single address.
 #[inline(always)]
-fn single(key: &VipKey) -> Option<VipValue> {
-    // SAFETY: the value is copied at once.
-    unsafe { VIPS.get(key) }.copied()
+fn single(key: &VipKey) -> Option<&'static VipValue> {
+    // SAFETY: a row that is deleted meanwhile is read as it was, or as that of another VIP: for this packet.
+    unsafe { VIPS.get(key) }
 }
 
-/// The row of the longest prefix that has the address. Out of line: it costs those who have no prefixes no stack.
-#[inline(never)]
+/// The row of the longest prefix that has the address.
+#[inline(always)]
 fn prefix(key: &VipKey) -> Option<&'static VipPrefixValue> {
-    let data = VipPrefixKey { family: key.family, reserved: [0; 3], address: key.address };
+    if !nat::has_vip_prefixes() {
+        return None;
+    }
+    let [a, b, c, d] = words(key.address);
+    // SAFETY: as many bytes, and any are a key's data. The family is the first of the first four, the others are zero.
+    let data = unsafe { mem::transmute::<[u32; 5], VipPrefixKey>([u32::from(key.family).to_le(), a, b, c, d]) };
     VIP_PREFIXES.get(&Key::new(VIP_PREFIX_FIXED_BITS + 128, data))
 }
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use fastrand::Rng;
 use lb_common::{
-    DropReason, Event, FAMILY_V4, FAMILY_V6, FlowKey, NO_SLOT, NODE_SOLO, NODE_TRACES, NodeState, SERVICE_GUARDED,
-    ServiceKey, TraceEvent, TraceFilter, VipKey,
+    DropReason, Event, FAMILY_V4, FAMILY_V6, NO_SLOT, NODE_SOLO, NODE_TRACES, NodeState, SERVICE_GUARDED, TraceEvent,
+    TraceFilter,
 };
 use lb_core::simulate::{Decision, Fate, Known, decide, keys};
 use lb_tests::harness::{Harness, LOOPBACK, SHORTEST_FRAME, rows_of};
@@ -131,12 +131,10 @@ fn check_slot(expected: &Traced, event: &TraceEvent, said: &str) {
     }
 }
 
-/// What a simulation says of the packet; it knows neither FIN nor RST, nor what follows the ports, nor prefixes.
+/// What a simulation says of the packet; it knows neither FIN nor RST, nor what follows the ports.
 fn foretold(before: &State, expected: &Traced, event: &TraceEvent) -> Option<Decision> {
     let is_named = expected.slot.is_some_and(|(slot, _)| slot == NO_SLOT);
-    let FlowKey { service: ServiceKey { vip, family, .. }, .. } = event.key;
-    let is_single = before.vips.contains_key(&VipKey { address: vip, family, reserved: [0; 3] });
-    let is_ordinary = event.tcp_flags & (FIN | RST) == 0 && is_single && !is_named;
+    let is_ordinary = event.tcp_flags & (FIN | RST) == 0 && !is_named;
     let rows = rows_of(before);
     let keys = keys(&rows, &event.key);
     let known = Known {

@@ -23,6 +23,7 @@ fn web() -> Service {
         ports: Ports::Range(8_000, 8_099),
         mode: Mode::Dsr,
         reals: vec![Member { real: "web1".to_owned(), weight: Some(7), ..Member::default() }],
+        vip_prefix: None,
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
@@ -38,6 +39,7 @@ fn mail() -> Service {
         ports: Ports::Any,
         mode: Mode::Ipip,
         reals: vec![Member { real: "web2".to_owned(), ..Member::default() }],
+        vip_prefix: None,
         one_packet: false,
         affinity: None,
         guards: Guards::default(),
@@ -166,6 +168,9 @@ fn what_few_services_have_counts_where_they_have_it() {
         tcp(),
         Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None }), ..tcp() },
         Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000) }), ..tcp() },
+        Service { vip: [192, 0, 2, 0].into(), ..tcp() },
+        Service { vip: [192, 0, 2, 0].into(), vip_prefix: Some(31), ..tcp() },
+        Service { vip: [192, 0, 2, 0].into(), vip_prefix: Some(30), ..tcp() },
         Service { protocol: Protocol::Udp, ..tcp() },
         Service { protocol: Protocol::Udp, one_packet: true, ..tcp() },
         guarded(Guards { allow: prefix("203.0.113.0/24"), ..Guards::default() }),
@@ -175,7 +180,7 @@ fn what_few_services_have_counts_where_they_have_it() {
         guarded(Guards { syn_flood: Some(SynFlood { threshold: 1 }), ..Guards::default() }),
     ];
     let digests: BTreeSet<u64> = variants.into_iter().map(digest).collect();
-    assert_eq!(digests.len(), 19);
+    assert_eq!(digests.len(), 22);
 }
 
 /// Where it is on a node does not matter.

@@ -135,6 +135,7 @@ impl Config {
             ports: if self.other_ports[service] { others } else { ports },
             mode: Mode::Dsr,
             reals: reals.map(member).collect(),
+            vip_prefix: None,
             one_packet: false,
             affinity: None,
             guards: Guards::default(),

@@ -7,7 +7,7 @@ use lb_core::api::Service;
 use super::super::rows::{Cell, Column, Mood, Row, Rows, Width};
 use super::super::screen::Screen;
 use super::per_second;
-use crate::render::{Rate, endpoint};
+use crate::render::Rate;
 
 /// A row for each service.
 pub fn rows(screen: &Screen) -> Rows {
@@ -28,7 +28,7 @@ pub fn rows(screen: &Screen) -> Rows {
         let serving = service.reals.iter().filter(|real| real.slots > 0 && real.next_hop_resolved).count();
         let cells = vec![
             Cell::words(&service.name),
-            Cell::words(endpoint(service.vip, &service.ports)),
+            Cell::words(service.endpoint()),
             Cell::words(format!("{}/{}", service.protocol, service.mode)),
             Cell::number(Some(serving as f64), format!("{serving}/{}", service.reals.len())),
             per_second(rate.map(|rate| rate.syn)),

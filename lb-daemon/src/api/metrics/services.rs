@@ -31,7 +31,7 @@ pub(super) fn render(services: &[Service], text: &mut Text) {
 }
 
 fn info(services: &[Service], text: &mut Text) {
-    let words = |one: &Service| [one.vip.to_string(), one.ports.to_string()];
+    let words = |one: &Service| [one.vip_text(), one.ports.to_string()];
     let words: Vec<[String; 2]> = services.iter().map(words).collect();
     let samples = services.iter().zip(&words).map(|(one, [vip, port])| {
         ([one.name.as_str(), vip.as_str(), one.protocol.word(), port.as_str(), one.mode.word()], true)

@@ -165,9 +165,12 @@ const AGENT_CHECK_KEYS: [Key; 2] = [
 pub const AGENT_CHECK: TableKeys =
     TableKeys { title: "`agent_check`", prefix: "real.agent_check.", keys: &names(&AGENT_CHECK_KEYS) };
 
+const VIP: Value =
+    Value::Text(Text { what: "an IPv4 or IPv6 address, or a prefix of them", example: "192.0.2.1", ..PREFIX });
+
 pub(super) const SERVICE_KEYS: [Key; 16] = [
     Key::new("name", Value::Name, Absent::Required),
-    Key::new("vip", Value::Address, Absent::Required),
+    Key::new("vip", VIP, Absent::Required),
     Key::new("protocol", Value::Words(&["tcp", "udp", "sctp"]), Absent::Required),
     Key::new("port", PORTS, Absent::Required),
     Key::new("mode", Value::Words(&["dsr", "ipip", "gue", "nat"]), Absent::Required),

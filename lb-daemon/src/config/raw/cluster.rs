@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, array, integer, string, type_name, word};
+use lb_config::{DeValue, Diagnostic, Problems, Spanned, Table, array, integer, ip_address, string, type_name, word};
 use lb_core::monitoring::{AllDown, Scheduling};
-use lb_core::service::{Mode, Ports, Protocol, QuicServerId};
+use lb_core::service::{Mode, Ports, Prefix, Protocol, QuicServerId};
 
 use super::super::{MAX_WEIGHT, MONITOR_INTERVAL_RANGE, keys};
 use super::extras::{RawExtras, extras};
 use super::quic::server_ids;
+use super::text::prefix;
 
 /// A `[[real]]`.
 #[derive(Debug)]
@@ -28,11 +29,14 @@ pub(in crate::config) struct RawAgentCheck {
     pub(in crate::config) interval: Option<Duration>,
 }
 
+const VIP_EXAMPLE: &str = "\"192.0.2.1\"";
+
 /// A `[[service]]`.
 #[derive(Debug)]
 pub(in crate::config) struct RawService {
     pub(in crate::config) name: Spanned<String>,
-    pub(in crate::config) vip: Spanned<IpAddr>,
+    /// Of a single address the prefix of just that one.
+    pub(in crate::config) vip: Spanned<Prefix>,
     pub(in crate::config) protocol: Protocol,
     pub(in crate::config) ports: Spanned<Ports>,
     pub(in crate::config) mode: Mode,
@@ -43,6 +47,16 @@ pub(in crate::config) struct RawService {
     pub(in crate::config) all_down: AllDown,
     pub(in crate::config) scheduling: Scheduling,
     pub(in crate::config) extras: RawExtras,
+}
+
+/// An address, or a prefix.
+fn vip(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Spanned<Prefix>> {
+    let text = table.required_string("vip", VIP_EXAMPLE, problems)?;
+    if text.get_ref().contains('/') {
+        return prefix("vip", &text, problems);
+    }
+    let address = ip_address("vip", &text, VIP_EXAMPLE, problems)?;
+    Some(Spanned::new(address.span(), Prefix::around(*address.get_ref(), u8::MAX)))
 }
 
 /// An entry of a service's `reals`.
@@ -103,7 +117,7 @@ const SCHEDULING: [(&str, Scheduling); 2] = [("load", Scheduling::Load), ("stati
 pub(super) fn service(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<RawService> {
     let table = Table::from_value(&keys::SERVICE, value, problems)?;
     let name = table.required_string("name", "\"web\"", problems);
-    let vip = table.required_ip_address("vip", "\"192.0.2.1\"", problems);
+    let vip = vip(&table, problems);
     let protocol = word(
         "protocol",
         table.required_string("protocol", "\"tcp\"", problems),

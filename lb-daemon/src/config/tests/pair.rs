@@ -477,6 +477,28 @@ fn vips_that_are_not_in_one_group() {
 }
 
 #[test]
+fn vips_that_are_prefixes_are_in_no_group() {
+    let prefix = "[[service]]\nname = \"many\"\nvip = \"203.0.113.0/24\"\nprotocol = \"tcp\"\nport = 443\nmode = \"dsr\"\nreals = [\"web1\"]\n[[service]]";
+    let good = GOOD.replacen("[[service]]", prefix, 1);
+    let group = "[[pair.vip_group]]\nname = \"public\"\ninterface = \"eth0\"\nvips = [\"198.51.100.1\"]\n";
+    for text in [format!("{good}{PAIR}"), format!("{good}{PAIR}{group}")] {
+        let moved: Vec<String> =
+            parse(&text).unwrap().settings.pair.unwrap().vips().map(|vip| vip.to_string()).collect();
+        assert_eq!(moved, ["198.51.100.1"]);
+    }
+    let listed = group.replacen("198.51.100.1\"", "198.51.100.1\", \"203.0.113.0\"", 1);
+    assert_eq!(
+        errors(&format!("{good}{PAIR}{listed}")),
+        ["44:25 no service has the VIP 203.0.113.0 | remove it, or define the service"]
+    );
+    let inside = PAIR.replacen("192.0.2.3:6800", "203.0.113.3", 1);
+    assert_eq!(
+        errors(&format!("{good}{inside}")),
+        ["32:8 `peer` is the VIP of service \"many\" | write an address that stays on its node"]
+    );
+}
+
+#[test]
 fn gateways_move_with_the_vips() {
     let group = |gateways: &str| {
         format!(

@@ -38,7 +38,8 @@ fn quic(raw: &RawService, read_key: ReadKey<'_>, problems: &mut Problems) -> Vec
 fn service(raw: &RawService, quic: Vec<QuicEncoding>) -> Service {
     Service {
         name: raw.name.get_ref().clone(),
-        vip: *raw.vip.get_ref(),
+        vip: raw.vip.get_ref().address(),
+        vip_prefix: (raw.vip.get_ref().free_bits() > 0).then(|| raw.vip.get_ref().length()),
         protocol: raw.protocol,
         ports: *raw.ports.get_ref(),
         mode: raw.mode,
@@ -62,7 +63,7 @@ fn service(raw: &RawService, quic: Vec<QuicEncoding>) -> Service {
 
 /// The bits of an address of the service's clients.
 fn address_bits(raw: &RawService) -> u8 {
-    if raw.vip.get_ref().is_ipv4() { 32 } else { 128 }
+    if raw.vip.get_ref().address().is_ipv4() { 32 } else { 128 }
 }
 
 fn affinity(raw: &RawService) -> Option<Affinity> {
@@ -131,7 +132,7 @@ fn place(raw: &RawConfig, error: &ClusterError) -> (Range<usize>, Option<Range<u
 
 fn place_in_real(real: &RawReal, problem: &Problem) -> Range<usize> {
     match problem {
-        Problem::Address { .. } | Problem::AddressIsVip { .. } => real.address.span(),
+        Problem::Address { .. } | Problem::AddressIsVip { .. } | Problem::AddressInVips { .. } => real.address.span(),
         Problem::Weight { .. } => real.weight.as_ref().map_or(real.name.span(), Spanned::span),
         _ => real.name.span(),
     }
@@ -139,7 +140,11 @@ fn place_in_real(real: &RawReal, problem: &Problem) -> Range<usize> {
 
 fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
     match problem {
-        Problem::Address { .. } => service.vip.span(),
+        Problem::Address { .. }
+        | Problem::VipPrefix(_)
+        | Problem::VipPrefixLength { .. }
+        | Problem::VipPrefixNat { .. }
+        | Problem::VipsBeginAlike { .. } => service.vip.span(),
         Problem::PortZero
         | Problem::PortOrder { .. }
         | Problem::Overlap { .. }

@@ -129,11 +129,11 @@ fn refuse_misfit(service: &RawService, name: &Spanned<String>, check: &Check, pr
     }
     let vip = *service.vip.get_ref();
     match check.source {
-        Some(source) if source.is_ipv4() != vip.is_ipv4() => {
+        Some(source) if source.is_ipv4() != vip.address().is_ipv4() => {
             let help = "give this service a check whose `source` is of the VIP's family".to_owned();
-            refuse(&format!("no packet can go from {source} to the VIP {vip}"), help);
+            refuse(&format!("no packet can go from {source} to the VIP {}", vip.brief()), help);
         }
-        Some(source) if source == vip => {
+        Some(source) if vip.contains(source) => {
             refuse("its `source` is the VIP: answers would not come back", "name another address".to_owned());
         }
         _ => {}

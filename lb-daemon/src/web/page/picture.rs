@@ -99,7 +99,7 @@ fn clients(canvas: &mut Canvas) {
 fn vips(snapshot: &Snapshot, canvas: &mut Canvas) {
     let mut vips: Vec<String> = Vec::new();
     for service in &snapshot.services.services {
-        let vip = service.vip.to_string();
+        let vip = service.vip_text();
         if !vips.contains(&vip) {
             vips.push(vip);
         }

@@ -36,7 +36,7 @@ pub(super) fn services(services: &[Service], history: &History) -> Html {
         let rate = |measure| newest(history, SeriesOf::Service, &service.name, measure);
         vec![
             Html::text(&service.name),
-            Html::text(format!("{} {} {}", service.vip, service.protocol, service.ports)),
+            Html::text(format!("{} {} {}", service.vip_text(), service.protocol, service.ports)),
             Html::text(service.mode),
             Html::text(format!("{serving} of {}", service.reals.len())),
             Html::text(known(rate("packets_per_second"), count)),

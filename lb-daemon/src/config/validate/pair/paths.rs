@@ -144,7 +144,7 @@ fn refuse_addresses(
 ) {
     for (key, address) in [("local", local), ("peer", peer)] {
         let ip = address.get_ref().ip();
-        let vip = services.iter().find(|service| *service.vip.get_ref() == ip);
+        let vip = services.iter().find(|service| service.vip.get_ref().contains(ip));
         if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_broadcast(ip) {
             let help = "write the address that the node has on the interface of this path";
             let title = format!("`{key}` cannot be {ip}");

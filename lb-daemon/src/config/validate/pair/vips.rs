@@ -1,4 +1,5 @@
-//! Where the VIPs are put: each VIP of a service in one group, and beside them gateways, which no service has.
+//! Where the VIPs are put: each VIP of a service in one group, and beside them gateways, which no service has. VIPs that are whole
+//! prefixes are put nowhere: they are routed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use lb_config::{Diagnostic, Problems, Spanned, suggestion};
 use lb_core::service::is_name;
 
 use super::super::super::VipGroup;
-use super::super::super::raw::{RawConfig, RawPair, RawVipGroup};
+use super::super::super::raw::{RawConfig, RawPair, RawService, RawVipGroup};
 
 /// The name of the group that is there when the file has none.
 const DEFAULT_GROUP: &str = "vips";
@@ -33,13 +34,18 @@ pub(super) fn vip_groups(raw: &RawConfig, pair: &RawPair, problems: &mut Problem
 fn default_group(raw: &RawConfig) -> Option<VipGroup> {
     let mut vips: Vec<IpAddr> = Vec::new();
     for service in &raw.services {
-        let vip = *service.vip.get_ref();
-        if !vips.contains(&vip) {
+        if let Some(vip) = placeable(service).filter(|vip| !vips.contains(vip)) {
             vips.push(vip);
         }
     }
     let interface = raw.interfaces.first()?.get_ref().clone();
     (!vips.is_empty()).then(|| VipGroup { name: DEFAULT_GROUP.to_owned(), interface, vips })
+}
+
+/// The service's VIP, where it is put on an interface.
+fn placeable(service: &RawService) -> Option<IpAddr> {
+    let vip = service.vip.get_ref();
+    (vip.free_bits() == 0).then(|| vip.address())
 }
 
 fn group(raw: &RawVipGroup) -> VipGroup {
@@ -92,7 +98,7 @@ fn refuse_vips(
     }
     for vip in &group.vips {
         let address = *vip.get_ref();
-        if !raw.services.iter().any(|service| *service.vip.get_ref() == address) {
+        if !raw.services.iter().any(|service| placeable(service) == Some(address)) {
             let help = "remove it, or define the service";
             problems.add(Diagnostic::new(vip.span(), format!("no service has the VIP {address}"), "here", help));
         }
@@ -119,7 +125,7 @@ fn refuse_gateways(
         let mut refuse = |what: String, help: &str| {
             problems.add(Diagnostic::new(gateway.span(), format!("the gateway {address} is {what}"), "here", help));
         };
-        if let Some(service) = raw.services.iter().find(|service| *service.vip.get_ref() == address) {
+        if let Some(service) = raw.services.iter().find(|service| service.vip.get_ref().address() == address) {
             refuse(format!("the VIP of service {:?}", service.name.get_ref()), "a VIP is in `vips`, and moves as well");
         }
         if let Some(real) = raw.reals.iter().find(|real| *real.address.get_ref() == address) {
@@ -134,8 +140,10 @@ fn refuse_gateways(
 
 /// Notes VIPs that no group has.
 fn refuse_homeless(raw: &RawConfig, placed: &HashMap<IpAddr, Range<usize>>, problems: &mut Problems) {
-    for service in raw.services.iter().filter(|service| !placed.contains_key(service.vip.get_ref())) {
-        let title = format!("VIP {} of service {:?} is in no group", service.vip.get_ref(), service.name.get_ref());
+    let homeless = |vip: &IpAddr| !placed.contains_key(vip);
+    let services = raw.services.iter().filter_map(|service| Some((service, placeable(service).filter(homeless)?)));
+    for (service, vip) in services {
+        let title = format!("VIP {vip} of service {:?} is in no group", service.name.get_ref());
         let help = "add it to the `vips` of a `[[pair.vip_group]]`, or remove all groups: all VIPs are then on the first interface";
         problems.add(Diagnostic::new(service.vip.span(), title, "would never be put on an interface", help));
     }
