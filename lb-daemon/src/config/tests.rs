@@ -337,8 +337,8 @@ fn values_without_a_meaning() {
     let ports = "write port = 80, or port = \"8000-8099\", or port = \"any\"; ports go from 1 to 65535";
     assert_eq!(with("port = 80", "port = \"http\""), [format!("16:8 `port` cannot be \"http\" | {ports}")]);
     assert_eq!(
-        with("198.51.100.1", "198.51.100.1/32"),
-        ["14:7 `vip` is not an IP address: \"198.51.100.1/32\" | write the address alone, without a prefix length"]
+        with("192.0.2.11", "192.0.2.11/32"),
+        ["5:11 `address` is not an IP address: \"192.0.2.11/32\" | write the address alone, without a prefix length"]
     );
 }
 
