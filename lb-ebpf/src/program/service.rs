@@ -51,6 +51,7 @@ fn is_of(row: &IndexedService, [vip, vip_end]: [u64; 2], rest: u32, v4: bool) ->
 /// The service of a destination that the index does not have: most often there is none, and the VIP is none either. Out of line:
 /// most packets for a service find it in the index.
 #[inline(never)]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the key would be copied once more")]
 fn look_up(key: &FlowKey) -> Result<ServiceValue, Missing> {
     let mut service = key.service;
     let vip = vip(&mut service).ok_or(Missing::VIP)?;
