@@ -7,7 +7,7 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BinaryHeap,
+    collections::{BinaryHeap, binary_heap::PeekMut},
 };
 
 use crate::ring::apportion;
@@ -33,39 +33,60 @@ pub fn fill(reals: &[(&str, u32)], slots: u32) -> Vec<usize> {
         .filter(|&(_, rank)| quotas[rank] > 0)
         .map(|(&weight, rank)| Reverse(Turn { taken: 0, weight, rank }))
         .collect();
-    let mut ring: Vec<Option<usize>> = vec![None; slots as usize];
-    while let Some(Reverse(turn)) = turns.pop() {
-        let slot = permutations[turn.rank].next_free(&ring);
-        ring[slot] = Some(by_name[turn.rank]);
-        if turn.taken + 1 < quotas[turn.rank] {
-            turns.push(Reverse(Turn { taken: turn.taken + 1, ..turn }));
+    let mut ring = vec![0; slots as usize];
+    let mut taken = Taken::none(slots);
+    while let Some(mut first) = turns.peek_mut() {
+        let turn = &mut first.0;
+        ring[permutations[turn.rank].take_next_free(&mut taken)] = by_name[turn.rank];
+        turn.taken += 1;
+        if turn.taken == quotas[turn.rank] {
+            PeekMut::pop(first);
         }
     }
-    ring.into_iter().flatten().collect()
+    ring
+}
+
+/// Which slots are taken, a bit each: all of them fit into the CPU's nearest cache, and a filling looks at them ten times as often as there
+/// are slots.
+struct Taken(Vec<u64>);
+
+impl Taken {
+    fn none(slots: u32) -> Self {
+        Self(vec![0; slots.div_ceil(u64::BITS) as usize])
+    }
+
+    /// Takes a slot; false where it has been taken.
+    fn take(&mut self, slot: u32) -> bool {
+        let (word, bit) = (&mut self.0[(slot / u64::BITS) as usize], 1 << (slot % u64::BITS));
+        let was_free = *word & bit == 0;
+        *word |= bit;
+        was_free
+    }
 }
 
 /// A real's preference list: every slot once, since the ring's size is a prime and `skip` below it.
 struct Permutation {
-    next: u64,
-    skip: u64,
-    slots: u64,
+    next: u32,
+    skip: u32,
+    slots: u32,
 }
 
 impl Permutation {
     fn of(name: &str, slots: u32) -> Self {
-        let slots = u64::from(slots);
-        let next = name_hash(name, OFFSET_SEED) % slots;
-        let skip = name_hash(name, SKIP_SEED) % (slots - 1) + 1;
+        // Both are less than `slots`.
+        let next = (name_hash(name, OFFSET_SEED) % u64::from(slots)) as u32;
+        let skip = (name_hash(name, SKIP_SEED) % u64::from(slots - 1) + 1) as u32;
         Self { next, skip, slots }
     }
 
-    /// The first free slot from where the last call stopped. The quotas sum to the slots, so there is one.
-    fn next_free(&mut self, ring: &[Option<usize>]) -> usize {
+    /// Takes the first free slot from where the last call stopped. The quotas sum to the slots, so there is one.
+    fn take_next_free(&mut self, taken: &mut Taken) -> usize {
         loop {
-            let slot = self.next as usize;
-            self.next = (self.next + self.skip) % self.slots;
-            if ring[slot].is_none() {
-                return slot;
+            let slot = self.next;
+            let left = self.slots - slot;
+            self.next = if self.skip < left { slot + self.skip } else { self.skip - left };
+            if taken.take(slot) {
+                return slot as usize;
             }
         }
     }

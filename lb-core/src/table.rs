@@ -321,8 +321,11 @@ impl SchedulingTable {
         let Some(marked_at_ms) = now_ms.checked_sub(wait_ms) else { return 0 };
         let hot = self.hot_ids();
         // Where services share a ring, a flow of one keeps the slot marked for all: they go on sharing it.
-        let rings: HashMap<u32, *const Ring> =
-            self.services.values().map(|entry| (entry.id, Arc::as_ptr(&entry.ring))).collect();
+        let marked = self.services.values().filter(|entry| entry.ring.tally().marked > 0);
+        let rings: HashMap<u32, *const Ring> = marked.map(|entry| (entry.id, Arc::as_ptr(&entry.ring))).collect();
+        if rings.is_empty() {
+            return 0;
+        }
         let needed: HashSet<(*const Ring, u32)> =
             in_use.iter().filter_map(|&(id, slot)| Some((*rings.get(&id.into())?, slot))).collect();
         self.change_rings(

@@ -132,8 +132,7 @@ impl Memory {
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let cgroup = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let host = available(&meminfo).map(|bytes| (bytes, "MemAvailable".to_owned()));
-        let groups =
-            cgroup_directories(&cgroup).into_iter().filter_map(|group| Some((left_in(&group)?, limit_of(&group))));
+        let groups = control_groups(&cgroup).into_iter().filter_map(|group| Some((group.left()?, group.limit())));
         // Where nobody says how much there is, the kernel has to refuse by itself.
         match host.into_iter().chain(groups).min() {
             Some((available, source_of)) if available < self.total() => {
@@ -226,21 +225,71 @@ fn available(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// The control group (v2) of a process and those that it is in, by /proc/PID/cgroup.
-fn cgroup_directories(text: &str) -> Vec<PathBuf> {
-    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
-    let own = Path::new("/sys/fs/cgroup").join(path);
-    own.ancestors().take_while(|group| *group != Path::new("/sys/fs/cgroup")).map(Path::to_owned).collect()
+/// A control group, and the names of its files.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    directory: PathBuf,
+    version: &'static Version,
 }
 
-/// What may still be taken in a control group; none where it has no limit.
-fn left_in(group: &Path) -> Option<u64> {
-    let read = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
-    Some(read("memory.max")?.saturating_sub(read("memory.current")?))
+/// How a version of control groups counts memory.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    root: &'static str,
+    limit: &'static str,
+    used: &'static str,
+    /// In `memory.stat`: what is used of it for files and can be had back.
+    cache: &'static str,
 }
 
-fn limit_of(group: &Path) -> String {
-    format!("{}/memory.max", group.display())
+/// What lbd runs under everywhere by now.
+static V2: Version =
+    Version { root: "/sys/fs/cgroup", limit: "memory.max", used: "memory.current", cache: "inactive_file" };
+/// What some containers still have.
+static V1: Version = Version {
+    root: "/sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cache: "total_inactive_file",
+};
+
+/// The control groups of a process that may limit its memory, by /proc/PID/cgroup. The root is one of them: in a container it is the
+/// container's own.
+fn control_groups(text: &str) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(number), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let version = match controllers {
+            "" if number == "0" => &V2,
+            some if some.split(',').any(|controller| controller == "memory") => &V1,
+            _ => continue,
+        };
+        let own = Path::new(version.root).join(path.trim_start_matches('/'));
+        let all = own.ancestors().take_while(|group| group.starts_with(version.root));
+        groups.extend(all.map(|directory| Group { directory: directory.to_owned(), version }));
+    }
+    groups
+}
+
+impl Group {
+    /// What may still be taken in it; none where it has no limit.
+    fn left(&self) -> Option<u64> {
+        let read = |name: &str| fs::read_to_string(self.directory.join(name)).ok();
+        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+        let Version { limit, used, cache, .. } = self.version;
+        let stat = read("memory.stat").unwrap_or_default();
+        let of_cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse::<u64>().ok());
+        let used = number(used)?.saturating_sub(of_cache.unwrap_or(0));
+        Some(number(limit)?.saturating_sub(used))
+    }
+
+    /// Where its limit is.
+    fn limit(&self) -> String {
+        self.directory.join(self.version.limit).display().to_string()
+    }
 }
 
 #[cfg(test)]
@@ -279,19 +328,34 @@ mod tests {
     fn what_is_available_is_read_from_meminfo_and_control_groups() {
         assert_eq!(available("MemTotal: 8 kB\nMemAvailable:    2048 kB\n"), Some(2_048 << 10));
         assert_eq!(available("MemTotal: 8 kB\n"), None);
-        let groups = cgroup_directories("12:cpu:/x\n0::/system.slice/lbd.service\n");
+        let limits = |text: &str| control_groups(text).iter().map(Group::limit).collect::<Vec<_>>();
         assert_eq!(
-            groups,
-            ["/sys/fs/cgroup/system.slice/lbd.service", "/sys/fs/cgroup/system.slice"].map(PathBuf::from)
+            limits("12:cpu:/x\n0::/system.slice/lbd.service\n"),
+            [
+                "/sys/fs/cgroup/system.slice/lbd.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max"
+            ]
         );
-        assert_eq!(cgroup_directories("0::/\n"), Vec::<PathBuf>::new());
-        assert_eq!(cgroup_directories("1:memory:/x\n"), Vec::<PathBuf>::new());
+        assert_eq!(limits("0::/\n"), ["/sys/fs/cgroup/memory.max"]);
+        assert_eq!(
+            limits("4:cpu,memory:/x\n1:cpu:/y\nodd"),
+            ["/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        );
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(left_in(directory.path()), None);
-        fs::write(directory.path().join("memory.current"), "300\n").unwrap();
-        for (max, left) in [("max\n", None), ("1000\n", Some(700)), ("100\n", Some(0))] {
-            fs::write(directory.path().join("memory.max"), max).unwrap();
-            assert_eq!(left_in(directory.path()), left, "{max}");
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        for version in [&V2, &V1] {
+            let group = Group { directory: directory.path().to_owned(), version };
+            assert_eq!(group.left(), None);
+            write(version.used, "300\n");
+            for (max, left) in [("max\n", None), ("1000\n", Some(700)), ("100\n", Some(0))] {
+                write(version.limit, max);
+                assert_eq!(group.left(), left, "{max}");
+            }
+            write(version.limit, "1000\n");
+            write("memory.stat", &format!("anon 10\n{} 200\n", version.cache));
+            assert_eq!(group.left(), Some(900));
+            write("memory.stat", "");
         }
     }
 }

@@ -36,7 +36,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked whether the program is attached, at the start.
 const ATTACH_LOOK: Duration = Duration::from_millis(20);
 /// Most pieces of news of one kind that the engine takes at once.
-const BATCH: usize = 64;
+const BATCH: usize = 4_096;
 /// Threads for API, netlink, checks and agents. One would do for the work; with two, a check that computes for long (TLS)
 /// holds up neither the API nor other checks.
 const WORKERS: usize = 2;
@@ -242,7 +242,7 @@ fn feed(engine: &Handle, news: News) -> JoinSet<()> {
 
 /// Carries news of one kind, as much at once as has come.
 async fn carry<T: Send + 'static>(engine: Handle, mut news: mpsc::Receiver<T>, take: fn(&mut Engine, Vec<T>)) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::new();
     while news.recv_many(&mut batch, BATCH).await > 0 {
         let batch = std::mem::take(&mut batch);
         if engine.call(move |engine| take(engine, batch)).await.is_err() {

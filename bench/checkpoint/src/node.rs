@@ -182,7 +182,7 @@ impl Forwarder for Shared {
         Ok(self.lock().get_half_open(key)?)
     }
 
-    fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> Result<Sweep> {
-        Ok(self.lock().sweep(now_ns, timeouts)?)
+    fn sweep_on(&mut self, sweep: &mut Sweep, now_ns: u64, timeouts: &FlowTimeouts) -> Result<bool> {
+        Ok(self.lock().sweep_on(sweep, now_ns, timeouts)?)
     }
 }

@@ -186,13 +186,21 @@ impl SchedulingTable {
             edits.make(&mut entry.ring, kind.clone(), |ring| in_line(ring, &shares, heat, now_ms));
             fillings.entry(kind).or_insert_with(|| entry.ring.clone());
         }
+        // Whole rings are compared once for all services that would share them. They are kept, so that none that is made meanwhile has the
+        // address of one.
+        let mut compared: HashMap<(*const Ring, *const Ring), (Arc<Ring>, bool)> = HashMap::new();
         for (service, kind) in blank {
             let Some(entry) = self.services.get_mut(&service.name) else { continue };
             let shares = shares(&cluster, &self.reals, service, &entry.plan);
             let was = entry.ring.clone();
             edits.make(&mut entry.ring, kind.clone(), |ring| in_line(ring, &shares, heat, now_ms));
             let shared = fillings.entry(kind).or_insert_with(|| entry.ring.clone());
-            if **shared == *entry.ring && !Arc::ptr_eq(&was, &entry.ring) {
+            if Arc::ptr_eq(shared, &entry.ring) || Arc::ptr_eq(&was, &entry.ring) {
+                continue;
+            }
+            let pair = (Arc::as_ptr(shared), Arc::as_ptr(&entry.ring));
+            let (_, is_equal) = compared.entry(pair).or_insert_with(|| (entry.ring.clone(), **shared == *entry.ring));
+            if *is_equal {
                 entry.ring = shared.clone();
             }
         }

@@ -143,6 +143,8 @@ pub enum RestoreError {
 pub(super) struct Adopted {
     rows: Rows,
     rings: BTreeMap<u32, Arc<Ring>>,
+    /// Ids of reals by their addresses as rows have them; none where several have one.
+    by_address: HashMap<([u8; 16], u8), Option<u16>>,
     /// Names of the saved services whose rows lead to their ids.
     confirmed: BTreeSet<String>,
 }
@@ -156,7 +158,12 @@ impl Adopted {
             known.entry(slots.as_ptr()).or_insert_with(adopt).clone()
         };
         let rings = rows.rings.iter().filter_map(|(&id, slots)| Some((id, ring(slots)?))).collect();
-        Self { rows: rows.clone(), rings, confirmed: BTreeSet::new() }
+        let mut by_address = HashMap::new();
+        for (&id, row) in &rows.reals {
+            let several = by_address.contains_key(&(row.address, row.family));
+            by_address.insert((row.address, row.family), (!several).then_some(id));
+        }
+        Self { rows: rows.clone(), rings, by_address, confirmed: BTreeSet::new() }
     }
 
     /// The rows that the maps held.
@@ -179,10 +186,8 @@ impl Adopted {
 
     /// Id and next hop of the only real of this address.
     pub(super) fn real_at(&self, address: IpAddr) -> Option<(u16, Option<NextHop>)> {
-        let (address, family) = address_bytes(address);
-        let mut there = self.rows.reals.iter().filter(|(_, row)| row.address == address && row.family == family);
-        let (&id, row) = there.next()?;
-        there.next().is_none().then(|| (id, next_hop_of(row)))
+        let id = (*self.by_address.get(&address_bytes(address))?)?;
+        Some((id, next_hop_of(self.rows.reals.get(&id)?)))
     }
 
     /// Whether the rows of the saved service of this name led to its saved id.

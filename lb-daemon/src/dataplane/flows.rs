@@ -19,6 +19,8 @@ use super::{
 const BATCH: usize = 1_024;
 /// A bucket never holds more: the tables have more buckets than that fraction of their entries.
 const BATCH_LIMIT: usize = 1 << 20;
+/// Flows that a sweep looks at before others have their turn, roughly: as many as the table has room for by default, some tenths of a second.
+const SWEPT_AT_ONCE: usize = 1 << 18;
 
 /// After how long without a packet a flow is over, in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +58,8 @@ impl FlowTimeouts {
     }
 }
 
-/// What a sweep found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a sweep has found and done so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
     /// (service id, slot) of every flow that is left, half-open ones too.
     pub in_use: HashSet<(u16, u32)>,
@@ -66,6 +68,25 @@ pub struct Sweep {
     pub forgotten: Vec<FlowKey>,
     /// Flows that are left, without half-open ones.
     pub flows: u64,
+    /// Where it goes on; none at the beginning and the end.
+    position: Option<u32>,
+    /// Flows of a portion, roughly.
+    portion: usize,
+}
+
+/// One that has not begun.
+impl Default for Sweep {
+    fn default() -> Self {
+        Self::in_portions(SWEPT_AT_ONCE)
+    }
+}
+
+impl Sweep {
+    /// One that has not begun and looks at so many flows at once, and at some more that the kernel gives together with them.
+    #[must_use]
+    pub fn in_portions(portion: usize) -> Self {
+        Self { in_use: HashSet::new(), forgotten: Vec::new(), flows: 0, position: None, portion }
+    }
 }
 
 impl Dataplane {
@@ -103,16 +124,43 @@ impl Dataplane {
     /// The kernel refuses to read or write a map.
     pub fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> Result<Sweep, DataplaneError> {
         let mut sweep = Sweep::default();
-        each(self.maps.fds.flows.as_fd(), map::FLOWS, |key: &FlowKey, flow: &FlowValue| {
+        while self.sweep_on(&mut sweep, now_ns, timeouts)? {}
+        Ok(sweep)
+    }
+
+    /// Goes on with a sweep, by a portion of the flow table. Returns whether there is more of it; else the sweep is whole.
+    ///
+    /// # Errors
+    /// As those of [`sweep`](Self::sweep). The sweep is of no use then.
+    pub fn sweep_on(
+        &mut self,
+        sweep: &mut Sweep,
+        now_ns: u64,
+        timeouts: &FlowTimeouts,
+    ) -> Result<bool, DataplaneError> {
+        let flows = self.maps.fds.flows.as_fd();
+        let (mut position, mut looked_at) = (sweep.position, 0);
+        let mut over = Vec::new();
+        each_from(flows, map::FLOWS, &mut position, |key: &FlowKey, flow: &FlowValue| {
+            looked_at += 1;
             if timeouts.is_over(flow, now_ns) {
-                sweep.forgotten.push(*key);
+                over.push(*key);
             } else {
                 sweep.flows += 1;
                 sweep.in_use.insert((flow.service, flow.slot));
             }
-            true
+            looked_at < sweep.portion
         })?;
-        delete_all(self.maps.fds.flows.as_fd(), map::FLOWS, &sweep.forgotten)?;
+        delete_all(flows, map::FLOWS, &over)?;
+        sweep.forgotten.append(&mut over);
+        sweep.position = position;
+        if position.is_none() {
+            self.sweep_half_open(sweep, now_ns, timeouts)?;
+        }
+        Ok(position.is_some())
+    }
+
+    fn sweep_half_open(&self, sweep: &mut Sweep, now_ns: u64, timeouts: &FlowTimeouts) -> Result<(), DataplaneError> {
         let mut over = Vec::new();
         each(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, |key: &FlowKey, half: &HalfOpenValue| {
             if timeouts.is_given_up(half, now_ns) {
@@ -123,7 +171,7 @@ impl Dataplane {
             true
         })?;
         delete_all(self.maps.fds.half_open.as_fd(), map::HALF_OPEN, &over)?;
-        Ok(sweep)
+        Ok(())
     }
 
     /// Forgets the flows of services whose rings are gone: later services with their ports must not be given them.
@@ -221,12 +269,26 @@ pub(super) fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
     map: &'static str,
     mut visit: impl FnMut(&K, &V) -> bool,
 ) -> Result<(), DataplaneError> {
-    let mut position = None;
+    let mut goes_on = true;
+    each_from(fd, map, &mut None, |key, value| {
+        goes_on = goes_on && visit(key, value);
+        goes_on
+    })
+}
+
+/// As [`each`], from where an earlier look has ended: `position` is `None` at the map's beginning, and is again at its end. Once `visit`
+/// has said no it is called until the entries that were read together with that one are through.
+fn each_from<K: aya::Pod + Default, V: aya::Pod + Default>(
+    fd: BorrowedFd<'_>,
+    map: &'static str,
+    position: &mut Option<u32>,
+    mut visit: impl FnMut(&K, &V) -> bool,
+) -> Result<(), DataplaneError> {
     let mut size = BATCH;
     let mut keys = vec![K::default(); size];
     let mut values = vec![V::default(); size];
     loop {
-        let read = match lookup_batch(fd, &mut position, &mut keys, &mut values) {
+        let read = match lookup_batch(fd, position, &mut keys, &mut values) {
             Ok(read) => read,
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && size < BATCH_LIMIT => {
                 size *= 2;
@@ -236,12 +298,11 @@ pub(super) fn each<K: aya::Pod + Default, V: aya::Pod + Default>(
             }
             Err(source) => return Err(DataplaneError::MapCall { action: "read", map, source }),
         };
+        let mut goes_on = true;
         for (key, value) in keys.iter().zip(&values).take(read) {
-            if !visit(key, value) {
-                return Ok(());
-            }
+            goes_on &= visit(key, value);
         }
-        if position.is_none() {
+        if position.is_none() || !goes_on {
             return Ok(());
         }
     }

@@ -1,6 +1,6 @@
 //! SYN floods: told from the counters of services, and said to the XDP program, which then notes no SYN.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lb_core::flood::{Flood, Turn};
 use lb_core::service::SynFlood;
@@ -43,7 +43,8 @@ impl Engine {
     }
 
     fn forget_floods(&mut self, watched: &[(String, u32, SynFlood)]) {
-        let is_watched = |name: &str| watched.iter().any(|(watched, ..)| watched == name);
+        let names: HashSet<&str> = watched.iter().map(|(name, ..)| name.as_str()).collect();
+        let is_watched = |name: &str| names.contains(name);
         self.floods.retain(|name, _| is_watched(name));
         for subject in self.troubles.subjects(SUBJECT) {
             if !subject.strip_prefix(SUBJECT).is_some_and(is_watched) {

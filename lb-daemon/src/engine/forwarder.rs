@@ -81,11 +81,11 @@ pub trait Forwarder: Send {
     /// # Errors
     /// The map cannot be read.
     fn source(&self, key: &SourceKey) -> anyhow::Result<Option<SourceValue>>;
-    /// Forgets flows that are over, and says which slots have flows left.
+    /// Goes on with a sweep: forgets flows that are over, and says which slots have flows left. Returns whether there is more to be looked at.
     ///
     /// # Errors
     /// A map cannot be read or written.
-    fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep>;
+    fn sweep_on(&mut self, sweep: &mut Sweep, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<bool>;
 }
 
 impl Forwarder for Dataplane {
@@ -154,7 +154,7 @@ impl Forwarder for Dataplane {
         Ok(self.get_source(key)?)
     }
 
-    fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
-        Ok(Self::sweep(self, now_ns, timeouts)?)
+    fn sweep_on(&mut self, sweep: &mut Sweep, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<bool> {
+        Ok(Self::sweep_on(self, sweep, now_ns, timeouts)?)
     }
 }

@@ -45,7 +45,7 @@ use lb_core::table::{AdminState, Learned, RealView, SavedState, SchedulingTable,
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, Origin, Settings};
-use crate::dataplane::Adoption;
+use crate::dataplane::{Adoption, Sweep};
 use crate::next_hop::{Update, Watch};
 use crate::state::StateFile;
 
@@ -135,6 +135,8 @@ pub struct Engine {
     /// Until then attaching waits for next hops; none when it waits no longer.
     attach_by_ns: Option<u64>,
     next_sweep_ns: u64,
+    /// A sweep of the flow table that is under way, and when it began.
+    sweeping: Option<(u64, Sweep)>,
     next_save_ns: u64,
     /// Flows that the last sweep counted.
     flows: u64,
@@ -210,6 +212,7 @@ impl Engine {
             maps_uncertain: false,
             attach_by_ns: None,
             next_sweep_ns: now_ns,
+            sweeping: None,
             next_save_ns: now_ns,
             flows: 0,
             seen_floor_ns: 0,

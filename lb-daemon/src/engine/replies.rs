@@ -16,7 +16,7 @@ impl Engine {
         let mut gone = self.troubles.subjects(SUBJECT);
         for (interface, family) in self.ways_back() {
             let subject = format!("{SUBJECT}{interface} {}", family.word());
-            gone.retain(|known| *known != subject);
+            gone.remove(&subject);
             if !self.settings.interfaces.contains(&interface) {
                 let message = format!(
                     "replies of reals come in by {interface}, where the XDP program does not run: clients do not get them; \

@@ -173,7 +173,7 @@ impl Forwarder for Fake {
         Ok(None)
     }
 
-    fn sweep(&mut self, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<Sweep> {
+    fn sweep_on(&mut self, sweep: &mut Sweep, now_ns: u64, timeouts: &FlowTimeouts) -> anyhow::Result<bool> {
         let mut world = self.world();
         world.sweeps += 1;
         let seen_ns = |flow: &FlowValue| flow.last_seen_ns.max(timeouts.seen_floor_ns);
@@ -182,11 +182,10 @@ impl Forwarder for Fake {
         };
         let is_over = |(_, flow): &mut (FlowKey, FlowValue)| now_ns - seen_ns(flow) > timeout_ns(flow);
         let forgotten = world.flows.extract_if(.., is_over).map(|(key, _)| key).collect();
-        Ok(Sweep {
-            in_use: world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect(),
-            forgotten,
-            flows: world.flows.len() as u64,
-        })
+        sweep.in_use = world.flows.iter().map(|(_, flow)| (flow.service, flow.slot)).collect();
+        sweep.forgotten = forgotten;
+        sweep.flows = world.flows.len() as u64;
+        Ok(false)
     }
 }
 

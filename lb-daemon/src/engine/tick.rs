@@ -1,13 +1,15 @@
 //! What time brings: slots that forget, flows that are over, saving that is tried again, interfaces that come and go, and
 //! a look at the host. When slots forget and flows are over is the owner's to say, on a node that follows one.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_core::table::HANDSHAKE_TIMEOUT_MS;
 use tracing::debug;
 
 use super::{Engine, NS_PER_MS, Note};
-use crate::dataplane::FlowTimeouts;
+use crate::dataplane::{FlowTimeouts, Sweep};
 
 /// How often [`Engine::tick`] wants to be called.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -63,21 +65,28 @@ impl Engine {
     }
 
     fn sweep_when_due(&mut self) {
-        let began_ns = self.forwarder.now_ns();
-        if began_ns < self.next_sweep_ns {
+        let now_ns = self.forwarder.now_ns();
+        if now_ns < self.next_sweep_ns {
             return;
         }
-        self.next_sweep_ns = began_ns + self.sweep_interval().as_nanos() as u64;
-        let sweep = match self.forwarder.sweep(began_ns, &self.flow_timeouts()) {
-            Ok(sweep) => sweep,
+        let (began_ns, mut sweep) = self.sweeping.take().unwrap_or_else(|| (now_ns, Sweep::default()));
+        let more = match self.forwarder.sweep_on(&mut sweep, now_ns, &self.flow_timeouts()) {
+            Ok(more) => more,
             Err(error) => {
+                self.next_sweep_ns = now_ns + self.sweep_interval().as_nanos() as u64;
                 self.troubles.warning("flow table", format!("cannot be swept, and may fill up: {error:#}"));
                 return;
             }
         };
         self.troubles.clear("flow table");
+        self.tell_forgotten(&std::mem::take(&mut sweep.forgotten));
+        if more {
+            // A great table is swept in portions: whatever else is to be done waits for one only.
+            self.sweeping = Some((began_ns, sweep));
+            return;
+        }
+        self.next_sweep_ns = began_ns + self.sweep_interval().as_nanos() as u64;
         self.flows = sweep.flows;
-        self.tell_forgotten(&sweep.forgotten);
         if self.is_ruled_by_owner() {
             return;
         }
@@ -162,9 +171,11 @@ impl Engine {
         let interface = self.settings.interfaces.first().map_or("eth0", String::as_str);
         let mut gone = self.troubles.subjects("vip ");
         // Whole prefixes are routed.
-        for service in self.table.cluster().services().iter().filter(|service| service.vip_prefix.is_none()) {
-            let (vip, subject) = (service.vip, format!("vip {}", service.vip));
-            gone.retain(|known| *known != subject);
+        let single = self.table.cluster().services().iter().filter(|service| service.vip_prefix.is_none());
+        let vips: BTreeSet<IpAddr> = single.map(|service| service.vip).collect();
+        for vip in vips {
+            let subject = format!("vip {vip}");
+            gone.remove(&subject);
             if addresses.contains(&vip) {
                 self.troubles.clear(&subject);
                 continue;
@@ -185,7 +196,7 @@ impl Engine {
         let mut gone = self.troubles.subjects("real ");
         for real in self.table.reals() {
             let subject = format!("real {}", real.real.name);
-            gone.retain(|known| *known != subject);
+            gone.remove(&subject);
             // Before the first look there is nothing to say.
             let Some(Note { text, missing_since_ns }) = self.notes.get(&real.real.name) else { continue };
             let address = real.real.address;

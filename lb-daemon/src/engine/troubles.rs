@@ -1,7 +1,8 @@
 //! What does not work right now. Each trouble is logged once when it comes and once when it goes, however often it is
 //! found, and stands among the warnings of `lbctl status` in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use lb_core::api::Warning;
 use tracing::{info, warn};
@@ -42,8 +43,10 @@ impl Troubles {
     }
 
     /// The troubles whose subjects begin so.
-    pub fn subjects(&self, prefix: &str) -> Vec<String> {
-        self.by_subject.keys().filter(|subject| subject.starts_with(prefix)).cloned().collect()
+    pub fn subjects(&self, prefix: &str) -> BTreeSet<String> {
+        let from_there =
+            self.by_subject.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).map(|(subject, _)| subject);
+        from_there.take_while(|subject| subject.starts_with(prefix)).cloned().collect()
     }
 
     /// What is said of a subject.

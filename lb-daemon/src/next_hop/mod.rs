@@ -19,6 +19,7 @@ mod task;
 mod tracker;
 mod wanted;
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ use task::Task;
 use tracker::Tracker;
 
 /// Updates that wait for their reader. While it is full, news gathers by real, the newest only.
-const UPDATE_QUEUE: usize = 64;
+const UPDATE_QUEUE: usize = 4_096;
 
 /// News of one real.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +114,8 @@ impl NextHops {
         let (watches, changes) = watch::channel(watches);
         let (updates, receiver) = mpsc::channel(UPDATE_QUEUE);
         // The monitor listens before the first look, so that nothing falls between the two.
-        let task = Task { monitor: Monitor::open()?, kernel: Kernel::connect()?, tracker, changes, updates };
+        let (monitor, kernel) = (Monitor::open()?, Kernel::connect()?);
+        let task = Task { monitor, kernel, tracker, changes, updates, round: VecDeque::new() };
         let task = tokio::spawn(task.run());
         Ok((Self { watches, task }, receiver))
     }

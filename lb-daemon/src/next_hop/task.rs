@@ -1,5 +1,7 @@
 //! The loop: news from the kernel and from the daemon in, looks at reals that are due, updates out.
 
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -12,6 +14,8 @@ use super::tracker::Tracker;
 
 /// Reals that are looked at before news is heard again.
 const BATCH: usize = 32;
+/// Reals that are chosen at once: to choose takes a look at all of them.
+const ROUND: usize = 4_096;
 /// Pause before a netlink socket that failed is opened anew.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 /// A wait without end, as a number.
@@ -24,6 +28,8 @@ pub(super) struct Task {
     pub(super) tracker: Tracker,
     pub(super) changes: watch::Receiver<Vec<Watch>>,
     pub(super) updates: mpsc::Sender<Update>,
+    /// Reals that are to be looked at now, and their addresses.
+    pub(super) round: VecDeque<(String, IpAddr)>,
 }
 
 /// What there is to do.
@@ -45,6 +51,8 @@ impl Task {
                 Wake::Watches => {
                     let watches = self.changes.borrow_and_update().clone();
                     self.tracker.watch(watches, Instant::now());
+                    // Who is in the round may have another address by now, and is still due.
+                    self.round.clear();
                 }
                 Wake::Heard(Ok(event)) => self.tracker.heard(&event, Instant::now()),
                 Wake::Heard(Err(error)) => self.listen_anew(&error).await,
@@ -55,7 +63,9 @@ impl Task {
 
     /// Waits until there is something to do, and reports while there is something to report.
     async fn wake(&mut self) -> Wake {
-        let due = self.tracker.next_due().unwrap_or_else(|| Instant::now() + FOREVER);
+        self.report();
+        let due = if self.round.is_empty() { self.tracker.next_due() } else { Some(Instant::now()) };
+        let due = due.unwrap_or_else(|| Instant::now() + FOREVER);
         tokio::select! {
             permit = self.updates.reserve(), if self.tracker.has_update() => {
                 let Ok(permit) = permit else { return Wake::Done };
@@ -70,9 +80,24 @@ impl Task {
         }
     }
 
+    /// Reports what the reader has room for.
+    fn report(&mut self) {
+        while self.tracker.has_update()
+            && let Ok(permit) = self.updates.try_reserve()
+        {
+            if let Some(update) = self.tracker.next_update() {
+                permit.send(update);
+            }
+        }
+    }
+
     /// Looks at a batch of the reals that are due.
     async fn look(&mut self) {
-        for (real, address) in self.tracker.due(Instant::now(), BATCH) {
+        if self.round.is_empty() {
+            self.round = self.tracker.due(Instant::now(), ROUND).into();
+        }
+        for _ in 0..BATCH {
+            let Some((real, address)) = self.round.pop_front() else { return };
             let outcome = match self.kernel.snapshot(address).await {
                 Ok(snapshot) => match self.tracker.observed(&real, &snapshot, Instant::now()) {
                     Some(neighbour) => self.kernel.ask(neighbour).await,

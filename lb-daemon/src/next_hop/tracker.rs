@@ -17,6 +17,8 @@ const MAX_ASKS_PER_SECOND: u32 = 200;
 pub(super) struct Tracker {
     timing: Timing,
     reals: BTreeMap<String, Tracked>,
+    /// Names of the reals that each neighbour leads to.
+    behind: HashMap<NeighbourKey, BTreeSet<String>>,
     asked: HashMap<NeighbourKey, Asked>,
     budget: Budget,
     /// Reals whose news has not been reported yet.
@@ -54,6 +56,7 @@ impl Tracker {
         Self {
             timing,
             reals: BTreeMap::new(),
+            behind: HashMap::new(),
             asked: HashMap::new(),
             budget: Budget { since: now, used: 0 },
             outbox: BTreeSet::new(),
@@ -80,14 +83,19 @@ impl Tracker {
         }
         let reals = &self.reals;
         self.outbox.retain(|name| reals.contains_key(name));
-        let used: BTreeSet<NeighbourKey> = self.reals.values().filter_map(|tracked| tracked.neighbour).collect();
-        self.asked.retain(|key, _| used.contains(key));
+        self.behind.clear();
+        for (name, tracked) in reals {
+            if let Some(neighbour) = tracked.neighbour {
+                self.behind.entry(neighbour).or_default().insert(name.clone());
+            }
+        }
+        self.asked.retain(|key, _| self.behind.contains_key(key));
     }
 
     /// Takes note of a change in the kernel: the reals that it may concern are looked at again soon.
     pub(super) fn heard(&mut self, event: &Event, now: Instant) {
         match *event {
-            Event::Neighbour(key) => self.look_again(now, |tracked| tracked.neighbour == Some(key)),
+            Event::Neighbour(key) => self.look_again_behind(key, now),
             Event::Route { prefix, length } => {
                 self.look_again(now, |tracked| covers(prefix, length, tracked.watch.address));
             }
@@ -110,6 +118,15 @@ impl Tracker {
         let due = now + self.timing.settle;
         for tracked in self.reals.values_mut().filter(|tracked| concerned(tracked)) {
             tracked.due = tracked.due.min(due);
+        }
+    }
+
+    fn look_again_behind(&mut self, neighbour: NeighbourKey, now: Instant) {
+        let due = now + self.timing.settle;
+        for name in self.behind.get(&neighbour).into_iter().flatten() {
+            if let Some(tracked) = self.reals.get_mut(name) {
+                tracked.due = tracked.due.min(due);
+            }
         }
     }
 
@@ -141,8 +158,8 @@ impl Tracker {
         if tracked.has_news() {
             self.outbox.insert(real.to_owned());
         }
-        if let Some(left) = before.filter(|_| decision.neighbour != before) {
-            self.forget_unused(left);
+        if decision.neighbour != before {
+            self.moved(real, before, decision.neighbour);
         }
         let (ask, due) = self.plan(real, &decision, now);
         if let Some(tracked) = self.reals.get_mut(real) {
@@ -151,10 +168,19 @@ impl Tracker {
         ask
     }
 
-    /// Forgets when a neighbour was asked for, if no real is behind it any more.
-    fn forget_unused(&mut self, neighbour: NeighbourKey) {
-        if self.reals.values().all(|tracked| tracked.neighbour != Some(neighbour)) {
-            self.asked.remove(&neighbour);
+    /// Another neighbour leads to a real. When one was asked for is forgotten with the last real behind it.
+    fn moved(&mut self, real: &str, before: Option<NeighbourKey>, now: Option<NeighbourKey>) {
+        if let Some(left) = before
+            && let Some(names) = self.behind.get_mut(&left)
+        {
+            names.remove(real);
+            if names.is_empty() {
+                self.behind.remove(&left);
+                self.asked.remove(&left);
+            }
+        }
+        if let Some(neighbour) = now {
+            self.behind.entry(neighbour).or_default().insert(real.to_owned());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which files can be reached: by Landlock, where the kernel has it.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +88,12 @@ pub(super) fn confine(places: &Places) -> Result<&'static str, RulesetError> {
     // What is not there yet could not be named to the kernel. Whoever needs it says what is wrong with it.
     let mut maker = DirBuilder::new();
     maker.recursive(true).mode(DIRECTORY_MODE);
-    places.write.iter().for_each(|place| drop(maker.create(place)));
+    for place in &places.write {
+        if maker.create(place).is_ok() {
+            // What they are in is out of reach afterwards: their names are kept now.
+            drop(place.parent().map(|parent| File::open(parent).and_then(|parent| parent.sync_all())));
+        }
+    }
     let all = AccessFs::from_all(KNOWN);
     let rules = Ruleset::default().handle_access(all)?.create()?;
     let rules = rules.add_rules(path_beneath_rules(&places.read, READ))?;

@@ -360,7 +360,7 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
     sweep.forgotten.sort_by_key(|key| key.client_port);
 
     let forgotten = vec![flow_key(2), flow_key(3), flow_key(6)];
-    assert_eq!(sweep, Sweep { in_use: [(7, 11), (7, 14)].into(), forgotten, flows: 1 });
+    assert_eq!((sweep.in_use, sweep.forgotten, sweep.flows), ([(7, 11), (7, 14)].into(), forgotten, 1));
     let left = dataplane.flows(10, |_, _| true).unwrap();
     assert_eq!(left, [(flow_key(1), flow(1_000, FLOW_OPEN, 11))]);
     let found_at_a_takeover = FlowTimeouts { seen_floor_ns: 1_100, ..timeouts };
@@ -369,6 +369,39 @@ fn a_sweep_forgets_what_is_over_and_names_the_slots_in_use() {
     dataplane.put_half_open(&flow_key(4), &half(990, 14)).unwrap();
     assert_eq!(dataplane.get_half_open(&flow_key(5)).unwrap(), None);
     assert_eq!(dataplane.get_half_open(&flow_key(4)).unwrap(), Some(half(990, 14)));
+}
+
+#[test]
+fn a_great_flow_table_is_swept_in_portions() {
+    const FLOWS: u16 = 4_000;
+    let (mut dataplane, _) = Dataplane::open(&Options { max_flows: 8_192, ..options(None) }).unwrap();
+    let table = dataplane.flow_table().unwrap();
+    let seen = |number| if number % 2 == 0 { 1_000 } else { 0 };
+    let flow = |number: u16| {
+        let value = FlowValue { last_seen_ns: seen(number), slot: number.into(), service: 7, ..FlowValue::default() };
+        (flow_key(number), value)
+    };
+    assert_eq!(table.put_batch(&(0..FLOWS).map(flow).collect::<Vec<_>>()).unwrap().written, usize::from(FLOWS));
+
+    let timeouts = FlowTimeouts {
+        open_ns: 100,
+        open_of_service_ns: BTreeMap::new(),
+        fin_ns: 100,
+        rst_ns: 100,
+        half_open_ns: 100,
+        seen_floor_ns: 0,
+    };
+    let (mut sweep, mut portions) = (Sweep::in_portions(100), 1);
+    while dataplane.sweep_on(&mut sweep, 1_000, &timeouts).unwrap() {
+        portions += 1;
+    }
+    assert!(portions > 1, "{portions}");
+    let (over, left): (Vec<u16>, Vec<u16>) = (0..FLOWS).partition(|number| seen(*number) == 0);
+    sweep.forgotten.sort_by_key(|key| key.client_port);
+    assert_eq!(sweep.forgotten, over.into_iter().map(flow_key).collect::<Vec<_>>());
+    assert_eq!(sweep.in_use, left.iter().map(|slot| (7, u32::from(*slot))).collect());
+    assert_eq!(sweep.flows, left.len() as u64);
+    assert_eq!(dataplane.flows(usize::from(FLOWS), |_, _| true).unwrap().len(), left.len());
 }
 
 #[test]

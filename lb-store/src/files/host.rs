@@ -21,12 +21,16 @@ impl Files for HostFiles {
     /// The directory's name is on the disk then.
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if !directory.is_dir() {
+        let was_there = directory.is_dir();
+        if !was_there {
             parent.map_or(Ok(()), |parent| self.create_directory(parent))?;
             DirBuilder::new().mode(DIRECTORY_MODE).create(directory)?;
         }
-        // A directory whose name is lost takes its files with it.
-        self.sync_directory(parent.unwrap_or(Path::new(".")))
+        // A directory whose name is lost takes its files with it. Who may not read what it is in has not made it: whoever has, has kept it.
+        match self.sync_directory(parent.unwrap_or(Path::new("."))) {
+            Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {

@@ -37,7 +37,7 @@ impl Engine {
         let mut over = self.troubles.subjects(kind);
         for (name, message) in found {
             let subject = format!("{kind}{name}");
-            over.retain(|known| *known != subject);
+            over.remove(&subject);
             if degraded {
                 self.troubles.degraded(subject, message);
             } else {
