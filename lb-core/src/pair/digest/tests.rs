@@ -153,6 +153,7 @@ fn what_few_services_have_counts_where_they_have_it() {
         service.reals[0].quic_server_ids = id.and_then(QuicServerId::parse).into_iter().collect();
         service
     };
+    let grouped = |group: &str| Some(Affinity { prefix: 24, timeout_ms: None, group: Some(group.to_owned()) });
     let variants = [
         quic(lb(0, 4, None), None),
         quic(lb(1, 4, None), None),
@@ -164,8 +165,10 @@ fn what_few_services_have_counts_where_they_have_it() {
         quic(plain(5), Some("0a0b")),
         quic(plain(5), Some("0a0c")),
         tcp(),
-        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None }), ..tcp() },
-        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000) }), ..tcp() },
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None, group: None }), ..tcp() },
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000), group: None }), ..tcp() },
+        Service { affinity: grouped("shop"), ..tcp() },
+        Service { affinity: grouped("mail"), ..tcp() },
         Service { protocol: Protocol::Udp, ..tcp() },
         Service { protocol: Protocol::Udp, one_packet: true, ..tcp() },
         guarded(Guards { allow: prefix("203.0.113.0/24"), ..Guards::default() }),
@@ -175,7 +178,7 @@ fn what_few_services_have_counts_where_they_have_it() {
         guarded(Guards { syn_flood: Some(SynFlood { threshold: 1 }), ..Guards::default() }),
     ];
     let digests: BTreeSet<u64> = variants.into_iter().map(digest).collect();
-    assert_eq!(digests.len(), 19);
+    assert_eq!(digests.len(), 21);
 }
 
 /// Where it is on a node does not matter.
