@@ -91,9 +91,8 @@ fn service_list() -> ServiceList {
 #[test]
 fn affinity_is_shown_with_its_group() {
     let mut list = service_list();
-    let affinity = |group: Option<&str>| {
-        Some(lb_core::api::Affinity { prefix: 24, timeout_seconds: 900.0, group: group.map(str::to_owned) })
-    };
+    let affinity =
+        |group: Option<&str>| Some(Affinity { prefix: 24, timeout_seconds: 900.0, group: group.map(str::to_owned) });
     list.services[0].affinity = affinity(None);
     list.services[1].affinity = affinity(Some("shop"));
     let shown = services(&list, Style::Plain);
