@@ -10,6 +10,7 @@
 //! | down in a service by a check | none of that service | stay |
 //! | down in every service that checks it | none | go on to other reals |
 //! | joining: came by a reload, not checked yet | none, but where no other real of the service is up | stay |
+//! | down, or joining, in one service of an affinity group | as if it were so in all of them, since a client has one real there | |
 //! | it says `drain` or `stop`; its agent says `drain`, `maint`, `down`, `fail`, `stopped` or 0% | none | stay |
 
 mod agent;
@@ -53,6 +54,8 @@ struct WatchedService {
     members: BTreeMap<String, Member>,
     /// Those that get flows only while the others cannot.
     fallbacks: BTreeSet<String>,
+    /// Names of the services of its affinity group, its own too; empty without one.
+    group: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +63,7 @@ struct WatchedReal {
     address: IpAddr,
     /// Names of the services that list it.
     services: Vec<String>,
-    /// Those of them that check it, counted: so that a result costs the same in however many services it is.
+    /// Those of them that check it, counted, an affinity group as one: so that a result costs the same in however many services it is.
     checked: Checked,
     /// What it said of itself last.
     availability: Availability,
@@ -160,7 +163,8 @@ impl Monitor {
         let newcomers: Vec<String> = reals.keys().filter(|name| !is_known(name)).cloned().collect();
         let services = cluster.services().iter().map(|service| {
             let configured = monitoring.services.get(&service.name).cloned().unwrap_or_default();
-            (service.name.clone(), self.next_service(service, configured, is_known))
+            let group = cluster.group_of(service).map(|service| service.name.clone()).collect();
+            (service.name.clone(), WatchedService { group, ..self.next_service(service, configured, is_known) })
         });
         self.services = services.collect();
         self.reals = reals;
@@ -206,21 +210,54 @@ impl Monitor {
             fallbacks: fallbacks.collect(),
             all_down: configured.all_down,
             scheduling: configured.scheduling,
+            group: Vec::new(),
         }
     }
 
     fn count_checked(&mut self) {
         self.reals.values_mut().for_each(|real| real.checked = Checked::default());
-        for (name, member) in self.services.values().flat_map(|service| &service.members) {
-            if let Some(real) = self.reals.get_mut(name).filter(|_| member.is_checked()) {
-                real.checked.add(member.health());
+        // A group is counted with the first of its services.
+        let counted =
+            self.services.iter().filter(|(name, service)| service.group.first().is_none_or(|first| first == *name));
+        let members = counted.flat_map(|(_, service)| service.members.keys().map(move |real| (service, real)));
+        let healths: Vec<_> =
+            members.filter_map(|(service, real)| Some((real.clone(), self.checked(service, real)?))).collect();
+        for (name, health) in healths {
+            if let Some(real) = self.reals.get_mut(&name) {
+                real.checked.add(health);
             }
         }
+    }
+
+    /// What the checks of a service say of a real, with those of all services of its affinity group: the worst counts. None where no check is made.
+    fn checked(&self, service: &WatchedService, real: &str) -> Option<Health> {
+        let group = service.group.iter().filter_map(|name| self.services.get(name));
+        let services = group.chain(service.group.is_empty().then_some(service));
+        let members = services.filter_map(|service| service.members.get(real)).filter(|member| member.is_checked());
+        members.map(Member::health).reduce(Health::worse)
+    }
+
+    /// How a real is in a service, by the checks of the service and of its affinity group. None where it is not known.
+    #[must_use]
+    pub fn health(&self, service: &str, real: &str) -> Option<Health> {
+        let service = self.services.get(service)?;
+        let member = service.members.get(real)?;
+        Some(self.checked(service, real).unwrap_or_else(|| member.health()))
+    }
+
+    /// The service of the affinity group of `service` whose checks say that a real is down, where those of the service itself do not.
+    #[must_use]
+    pub fn down_in_group(&self, service: &str, real: &str) -> Option<&str> {
+        let is_down = |name: &str| self.member(name, real).is_some_and(|member| member.health() == Health::Down);
+        let group = || self.services.get(service).map(|service| service.group.as_slice()).unwrap_or_default();
+        if is_down(service) { None } else { group().iter().map(String::as_str).find(|name| is_down(name)) }
     }
 
     /// Takes in what came of a check. One that is not configured any more is ignored.
     pub fn check(&mut self, result: &CheckResult, now_ms: u64) -> Vec<Change> {
         let CheckResult { service, real, check, outcome } = result;
+        let together = |monitor: &Self| monitor.checked(monitor.services.get(service)?, real);
+        let was = together(self);
         let Some(member) = self.services.get_mut(service).and_then(|known| known.members.get_mut(real)) else {
             return Vec::new();
         };
@@ -231,9 +268,11 @@ impl Monitor {
             return Vec::new();
         }
         let was_available = self.is_available(real);
-        if let Some(known) = self.reals.get_mut(real) {
-            known.checked.remove(before);
-            known.checked.add(health);
+        if let Some((was, is)) = was.zip(together(self))
+            && let Some(known) = self.reals.get_mut(real)
+        {
+            known.checked.remove(was);
+            known.checked.add(is);
         }
         let reason = match outcome {
             Outcome::Failed { reason } => Some(reason.clone()),

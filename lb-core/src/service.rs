@@ -240,6 +240,8 @@ pub struct Cluster {
     tunnel: Tunnel,
     service_index: BTreeMap<String, ServicePlace>,
     real_index: BTreeMap<String, usize>,
+    /// Places of the services of each affinity group.
+    groups: BTreeMap<String, Vec<usize>>,
 }
 
 /// Where a service is, and its members, by the real's name.
@@ -273,7 +275,9 @@ impl Cluster {
             .map(|(i, service)| (service.name.clone(), ServicePlace::of(i, service)))
             .collect();
         let real_index = reals.iter().enumerate().map(|(i, real)| (real.name.clone(), i)).collect();
-        Ok(Self { services, reals, gateways: BTreeSet::new(), tunnel: Tunnel::default(), service_index, real_index })
+        let groups = affinity::groups(&services);
+        let (gateways, tunnel) = (BTreeSet::new(), Tunnel::default());
+        Ok(Self { services, reals, gateways, tunnel, service_index, real_index, groups })
     }
 
     /// The same with addresses that are this node's as VIPs are, and that no service has: reals route through them.

@@ -14,6 +14,7 @@
 //! and only the operator's wishes (administrative state, weight) stay with the name.
 
 mod checkpoint;
+mod group;
 mod guards;
 mod ids;
 mod nat;
@@ -296,7 +297,7 @@ impl SchedulingTable {
     /// After how long without a packet the flows of services with a timeout of their own are forgotten, in milliseconds, by service id.
     #[must_use]
     pub fn idle_timeouts_ms(&self) -> BTreeMap<u32, u64> {
-        let own = |service: &Service| service.affinity?.timeout_ms;
+        let own = |service: &Service| service.affinity.as_ref()?.timeout_ms;
         self.configured_services().filter_map(|(service, entry)| Some((entry.id, own(service)?))).collect()
     }
 
@@ -353,7 +354,8 @@ impl SchedulingTable {
         for (service, entry) in self.configured_services() {
             rows.add_front(service, entry.id);
             rows.rings.insert(entry.id, entry.ring.slots().clone());
-            let options = guards::with_affinity(nat::options(service, entry), service, entry.id);
+            let leader = self.leader_id(service).unwrap_or(entry.id);
+            let options = guards::with_affinity(nat::options(service, entry), service, leader);
             let options = quic::with_quic(options, service);
             if options != ServiceOptions::default() {
                 rows.service_options.insert(entry.id, options);

@@ -162,7 +162,7 @@ fn distinct_rings(cluster: &Cluster) -> u64 {
         let mut members: Vec<_> =
             service.reals.iter().map(|member| (member.real.clone(), weight(member), member.fallback)).collect();
         members.sort_unstable();
-        (members, service.affinity.and_then(|affinity| affinity.timeout_ms))
+        (members, service.affinity.as_ref().and_then(|affinity| affinity.timeout_ms))
     };
     cluster.services().iter().map(ring).collect::<BTreeSet<_>>().len() as u64
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lb_lab::{Connection, Plan, Shape, wait_for};
 use lb_tests::stage::{Config, ECHO, HTTP, Kind, LIMIT, Stage, real_names};
-use lb_tests::traffic::{FloodPath, Flows, SynFlood, UdpFlows};
+use lb_tests::traffic::{Clients, FloodPath, Flows, SynFlood, UdpFlows};
 
 /// Clients, each with an address of its own.
 const CLIENTS: u8 = 40;
 /// Their first address, in the network of the reals.
-const FIRST_CLIENT: u8 = 180;
+const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 180);
 /// Connections of one client.
 const CONNECTIONS: usize = 30;
 /// Datagrams of one socket: the chance that one of three reals gets none is below 10^-17.
@@ -30,39 +30,20 @@ fn one_service(protocol: Kind, port: u16, lines: &[&str]) -> (Stage, SocketAddr)
     (stage.unwrap(), service)
 }
 
-fn client(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, FIRST_CLIENT + number)
-}
-
-/// Opens a connection from each client and returns who answers it.
-fn ask_from_each(stage: &Stage, service: SocketAddr) -> Result<BTreeMap<Ipv4Addr, String>> {
-    let from = stage.network.client.handle();
-    let ask = |number: u8| {
-        let client = client(number);
-        let mut flows = Flows::open(&from, client.into(), service, 1)?;
-        flows.ask_whole()?;
-        let real = flows.by_real().into_keys().next().context("nobody answers")?;
-        Ok((client, real))
-    };
-    (0..CLIENTS).map(ask).collect()
-}
-
 #[test]
 fn all_flows_of_a_client_go_to_one_real_and_stay_there() {
     let (stage, service) = one_service(Kind::TcpDsr, HTTP, &["affinity = { timeout = \"10m\" }"]);
-    for number in 0..CLIENTS {
-        stage.network.client.add_address("eth0", client(number).into(), 24).unwrap();
-    }
+    let clients = Clients::add(&stage.network.client, FIRST_CLIENT, CLIENTS).unwrap();
     assert_eq!(stage.ask(service).unwrap().len(), 1, "one client, many ports");
-    let before = ask_from_each(&stage, service).unwrap();
+    let before = clients.ask(&stage.network.client, service).unwrap();
     let reals: BTreeSet<&String> = before.values().collect();
     assert_eq!(reals.len(), 3, "clients are spread over all reals: {before:?}");
 
     // Weights move, and a real gets no new clients at all: who was there stays.
     stage.lbd.lbctl(&["weight", "real-1", "10"]).unwrap();
     stage.lbd.lbctl(&["drain", "real-3"]).unwrap();
-    assert_eq!(ask_from_each(&stage, service).unwrap(), before);
-    assert_eq!(ask_from_each(&stage, service).unwrap(), before, "by the flow table");
+    assert_eq!(clients.ask(&stage.network.client, service).unwrap(), before);
+    assert_eq!(clients.ask(&stage.network.client, service).unwrap(), before, "by the flow table");
     assert!(stage.count("flow_remembered").unwrap() > 0, "no client's slot has moved");
     let [own, _] = stage.network.plan.client_addresses();
     let mut flows = Flows::open(&stage.network.client.handle(), own, service, CONNECTIONS).unwrap();
@@ -71,7 +52,7 @@ fn all_flows_of_a_client_go_to_one_real_and_stay_there() {
 
     // A real that is gone is nobody's.
     stage.lbd.lbctl(&["disable", "real-3"]).unwrap();
-    let after = ask_from_each(&stage, service).unwrap();
+    let after = clients.ask(&stage.network.client, service).unwrap();
     assert!(after.values().all(|real| real != "real-3"), "{after:?}");
     let stayed = before.iter().filter(|(_, real)| *real != "real-3").all(|(client, real)| after[client] == *real);
     assert!(stayed, "{before:?} {after:?}");
@@ -80,15 +61,13 @@ fn all_flows_of_a_client_go_to_one_real_and_stay_there() {
 #[test]
 fn clients_keep_their_real_over_a_restart() {
     let (mut stage, service) = one_service(Kind::TcpDsr, HTTP, &["affinity = {}"]);
-    for number in 0..CLIENTS {
-        stage.network.client.add_address("eth0", client(number).into(), 24).unwrap();
-    }
+    let clients = Clients::add(&stage.network.client, FIRST_CLIENT, CLIENTS).unwrap();
     stage.lbd.lbctl(&["weight", "real-2", "10"]).unwrap();
-    let before = ask_from_each(&stage, service).unwrap();
+    let before = clients.ask(&stage.network.client, service).unwrap();
     stage.lbd.kill().unwrap();
     stage.lbd.start_again().unwrap();
     stage.lbd.wait_until_ready().unwrap();
-    assert_eq!(ask_from_each(&stage, service).unwrap(), before);
+    assert_eq!(clients.ask(&stage.network.client, service).unwrap(), before);
 }
 
 /// Who answers datagrams of one socket.

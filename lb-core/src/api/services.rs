@@ -119,6 +119,9 @@ pub struct Affinity {
     pub prefix: u8,
     /// A client that is silent for so long may be forgotten.
     pub timeout_seconds: f64,
+    /// Its affinity group: a client has one real in all services of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// What a service's packets have to pass.

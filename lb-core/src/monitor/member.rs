@@ -23,6 +23,12 @@ impl Health {
     pub fn may_serve(self) -> bool {
         matches!(self, Self::Up | Self::Unchecked)
     }
+
+    /// The one of two that keeps more flows away.
+    pub(super) fn worse(self, other: Self) -> Self {
+        let worst_first = [Self::Down, Self::Joining, Self::Unchecked];
+        worst_first.into_iter().find(|health| self == *health || other == *health).unwrap_or(Self::Up)
+    }
 }
 
 impl fmt::Display for Health {

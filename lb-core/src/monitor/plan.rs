@@ -52,13 +52,17 @@ impl Monitor {
     }
 
     /// A real that is dead elsewhere is down in a service that makes no checks, too.
-    fn health_in(&self, real: &str, member: &Member) -> Health {
-        if !member.is_checked() && self.is_dead(real) { Health::Down } else { member.health() }
+    fn health_in(&self, service: &WatchedService, real: &str, member: &Member) -> Health {
+        let unchecked = || if self.is_dead(real) { Health::Down } else { member.health() };
+        self.checked(service, real).unwrap_or_else(unchecked)
     }
 
     fn standing(&self, service: &WatchedService, is_candidate: impl Fn(&str) -> bool) -> Standing {
         let candidates = service.members.iter().filter(|(real, _)| is_candidate(real));
-        candidates.map(|(real, member)| Standing::of(self.health_in(real, member))).max().unwrap_or(Standing::AllDown)
+        candidates
+            .map(|(real, member)| Standing::of(self.health_in(service, real, member)))
+            .max()
+            .unwrap_or(Standing::AllDown)
     }
 
     /// Who gets no new flows of the service; `in_reserve` is how its fallbacks stand, `standing` how the others do.
@@ -66,7 +70,7 @@ impl Monitor {
         let is_out = |real: &str, member: &Member| {
             let is_fallback = service.fallbacks.contains(real);
             let peers = if is_fallback { in_reserve } else { standing };
-            match self.health_in(real, member) {
+            match self.health_in(service, real, member) {
                 _ if is_fallback && standing != Standing::AllDown => true,
                 Health::Down => true,
                 Health::Joining => peers != Standing::SomeJoining,

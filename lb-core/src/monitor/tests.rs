@@ -13,6 +13,7 @@ use crate::{
     table::{Fallback, Plan, RealPlan},
 };
 
+mod group;
 mod noticing;
 mod plans;
 mod random;

@@ -60,7 +60,8 @@ fn of_service(service: &Service) -> impl Iterator<Item = String> {
 fn of_extras(service: &Service) -> impl Iterator<Item = String> {
     let Service { name, one_packet, affinity, guards: Guards { allow, deny, new_flow_limit, syn_flood }, .. } = service;
     let one_packet = one_packet.then(|| format!("one_packet {name}"));
-    let affinity = affinity.map(|affinity| {
+    let group = service.group().map(|group| format!("affinity_group {name} {group}"));
+    let affinity = affinity.as_ref().map(|affinity| {
         let timeout = affinity.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
         format!("affinity {name} {} {timeout}", affinity.prefix)
     });
@@ -69,7 +70,7 @@ fn of_extras(service: &Service) -> impl Iterator<Item = String> {
     let flood = syn_flood.map(|flood| format!("syn_flood {name} {}", flood.threshold));
     let access = allow.iter().map(move |prefix| format!("allow {name} {prefix}"));
     let access = access.chain(deny.iter().map(move |prefix| format!("deny {name} {prefix}")));
-    one_packet.into_iter().chain(affinity).chain(limit).chain(flood).chain(access).chain(of_quic(service))
+    one_packet.into_iter().chain(affinity).chain(group).chain(limit).chain(flood).chain(access).chain(of_quic(service))
 }
 
 fn of_quic(service: &Service) -> impl Iterator<Item = String> {

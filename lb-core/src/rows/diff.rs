@@ -16,7 +16,7 @@ use super::{MapWrite, Rows};
 
 /// The writes that turn maps that hold `old` into maps that hold `new`. Empty when the two are equal.
 ///
-/// First comes what others will point at (reals, options, guards, rings, slots), then what points at it (VIPs, services), then what
+/// First comes what others will point at (reals, new rings, options, which may name another service's ring, guards, slots), then what points at it (VIPs, services), then what
 /// nothing points at any more. A real that is alive no more is made so after the slots have left it.
 #[must_use]
 pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
@@ -24,12 +24,12 @@ pub fn diff(old: &Rows, new: &Rows) -> Vec<MapWrite> {
     reset_counters(old, new, &mut writes);
     let (dying, living) = changed_reals(old, new).partition::<Vec<_>, _>(|write| is_dying(write, &old.reals));
     writes.extend(living);
+    new_rings(old, new, &mut writes);
     set_nat_ports(old, new, &mut writes);
     set_quic(old, new, &mut writes);
     set_options(old, new, &mut writes);
     set_guards(old, new, &mut writes);
     set_nat(old, new, &mut writes);
-    new_rings(old, new, &mut writes);
     changed_slots(old, new, &mut writes);
     writes.extend(dying);
     if !have_room(old, new) {

@@ -1,6 +1,7 @@
 //! The checks that make services and reals a [`Cluster`](super::Cluster), and what they find.
 
 mod extras;
+mod group;
 mod nat;
 mod quic;
 mod vip_prefix;
@@ -271,6 +272,29 @@ pub enum Problem {
     /// One-packet scheduling and affinity contradict each other.
     #[error("one_packet sends each packet by itself, and affinity all of a client to one real; remove one of the two")]
     OnePacketAffinity,
+    /// The name of an affinity group cannot be one.
+    #[error(
+        "the name of an affinity group must be 1 to {MAX_NAME_LENGTH} letters, digits, dots, underscores or hyphens; rename it"
+    )]
+    GroupName,
+    /// A QUIC service is in an affinity group.
+    #[error(
+        "quic sends connections where their ids say, and an affinity group all of a client to one real; remove `group` or `quic`"
+    )]
+    GroupQuic,
+    /// Two services of an affinity group cannot share a ring.
+    #[error(
+        "service {other:?} is of affinity group {group:?} too, and {difference}; make the two alike in this, or give one of \
+         them another group"
+    )]
+    GroupDiffers {
+        /// The group.
+        group: String,
+        /// The first service of the group.
+        other: String,
+        /// What differs.
+        difference: String,
+    },
     /// Only datagrams can go by themselves.
     #[error("one_packet is for udp, and this service is {protocol}; remove `one_packet`")]
     OnePacketProtocol {
@@ -377,6 +401,7 @@ pub(super) fn check(services: &[Service], reals: &[Real]) -> Vec<ClusterError> {
     check_services(services, &by_name, &mut found);
     nat::check(services, &by_name, &mut found);
     extras::check(services, &mut found);
+    group::check(services, &by_name, &mut found);
     quic::check(services, &mut found);
     vip_prefix::check(services, reals, &mut found);
     check_overlaps(services, &mut found);

@@ -3,6 +3,7 @@
 use super::*;
 
 mod extras;
+mod group;
 mod nat;
 mod quic;
 mod vip_prefix;

@@ -5,6 +5,8 @@ use lb_common::{
     Guard, ServiceOptions,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{SchedulingTable, ServiceEntry};
 use crate::{
     rows::{Rows, address_bytes},
@@ -13,19 +15,42 @@ use crate::{
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// The service's options with those of affinity.
-pub(super) fn with_affinity(options: ServiceOptions, service: &Service, id: u32) -> ServiceOptions {
-    let Some(affinity) = service.affinity else { return options };
-    let (affinity_port, affinity_client_port) = service.ports.bounds();
+/// The service's options with those of affinity; `leader` is the id of the service whose ring it goes by.
+pub(super) fn with_affinity(options: ServiceOptions, service: &Service, leader: u32) -> ServiceOptions {
+    let Some(affinity) = &service.affinity else { return options };
+    let ClientsKey { vip, port, client_port, protocol } = service.group().map_or_else(|| own_key(service), group_key);
     ServiceOptions {
-        vip: address_bytes(service.vip).0,
-        affinity_service: id,
-        affinity_port,
-        affinity_client_port,
-        affinity_protocol: service.protocol.number(),
+        vip,
+        affinity_service: leader,
+        affinity_port: port,
+        affinity_client_port: client_port,
+        affinity_protocol: protocol,
         affinity_bits: affinity.prefix,
         ..options
     }
+}
+
+/// What the keys of all clients of a service, or of an affinity group, have in common.
+struct ClientsKey {
+    vip: [u8; 16],
+    port: u16,
+    client_port: u16,
+    protocol: u8,
+}
+
+fn own_key(service: &Service) -> ClientsKey {
+    let (port, client_port) = service.ports.bounds();
+    ClientsKey { vip: address_bytes(service.vip).0, port, client_port, protocol: service.protocol.number() }
+}
+
+/// That of an affinity group is made of its name alone: whichever services come, go or lead, its clients have the slots that they had, and the
+/// nodes of a pair agree whatever the order of their files. The address begins with a zero byte, so it is no VIP's.
+fn group_key(group: &str) -> ClientsKey {
+    let hash = Sha256::digest(group.as_bytes());
+    let mut vip = [0; 16];
+    vip[1..4].copy_from_slice(&hash[..3]);
+    let word = |at: usize| u16::from_be_bytes([hash[at], hash[at + 1]]);
+    ClientsKey { vip, port: word(3), client_port: word(5), protocol: lb_common::PROTOCOL_TCP }
 }
 
 /// The service's row in the map `guards`.

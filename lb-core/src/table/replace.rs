@@ -47,17 +47,19 @@ impl SchedulingTable {
         let known = self.known_ids(&reals, adopted);
         let before = adopted.map_or_else(|| Cow::Owned(self.rows()), |adopted| Cow::Borrowed(adopted.rows()));
 
-        self.cluster = Arc::new(cluster);
+        let configured_before = std::mem::replace(&mut self.cluster, Arc::new(cluster));
         self.reals = reals;
         self.services = services;
         self.real_ids = real_ids;
         self.service_ids = service_ids;
         self.adopted = None;
+        self.hand_rings_on(&configured_before);
         self.find_former(&before);
         let plan = plan(self);
         let cooled = self.take_plan(&plan).cooled;
         let heat = Heat { hot: self.hot_ids(), cooled };
         self.edit_all_rings(&known, &heat, now_ms);
+        self.follow_leaders();
         self.generation += 1;
         Ok(())
     }

@@ -32,6 +32,7 @@ impl SchedulingTable {
             let shares = shares(&cluster, &self.reals, service, &entry.plan);
             edits.make(&mut entry.ring, claims(&shares), |ring| in_line(ring, &shares, &heat, now_ms));
         }
+        self.follow_leaders();
     }
 
     pub(super) fn hot_ids(&self) -> RealIds {
@@ -51,6 +52,7 @@ impl SchedulingTable {
             let counted = edits.make(&mut entry.ring, kind, |ring| change(kind, ring));
             total += counted.unwrap_or_default();
         }
+        self.follow_leaders();
         self.generation += u64::from(total > 0);
         total
     }

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod checkpoint;
+mod group;
 mod nat;
 mod plan;
 mod quic;
@@ -415,7 +416,7 @@ mod maps {
 
     #[test]
     fn affinity_has_the_keys_of_its_service() {
-        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000) });
+        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000), group: None });
         let web = Service { affinity, ports: Ports::Range(8_000, 8_007), ..service("web", 80, &["a"]) };
         let once = Service { one_packet: true, protocol: Protocol::Udp, ..service("once", 53, &["a"]) };
         let mut table = SchedulingTable::new(TableOptions::default());
@@ -440,7 +441,7 @@ mod maps {
 
     #[test]
     fn slots_of_a_service_with_affinity_remember_for_its_own_timeout() {
-        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000) });
+        let affinity = Some(Affinity { prefix: 24, timeout_ms: Some(5_000), group: None });
         let services = [service("web", 80, &["a", "b"]), Service { affinity, ..service("shop", 81, &["a", "b"]) }];
         let mut table = SchedulingTable::new(TableOptions::default());
         table.replace(cluster(&services, &[real("a", 1), real("b", 2)]), 0).unwrap();

@@ -52,8 +52,11 @@ pub struct AddService {
     /// All flows of a client go to the same real.
     #[arg(long)]
     pub affinity: bool,
+    /// All flows of a client go to the same real, also those to other services of this affinity group.
+    #[arg(long, value_name = "GROUP", value_parser = name)]
+    pub affinity_group: Option<String>,
     /// Each packet goes to a real of its own; UDP only.
-    #[arg(long, conflicts_with = "affinity")]
+    #[arg(long, conflicts_with_all = ["affinity", "affinity_group"])]
     pub one_packet: bool,
     /// A prefix of sources that are let in: with any of them others are not. Can be given many times.
     #[arg(long = "allow", value_name = "PREFIX")]

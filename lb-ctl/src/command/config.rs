@@ -114,7 +114,8 @@ fn service(wanted: &AddService) -> Value {
     set(&mut service, "checks", checks);
     set(&mut service, "all_down", wanted.all_down.as_ref());
     set(&mut service, "scheduling", wanted.scheduling.as_ref());
-    set(&mut service, "affinity", wanted.affinity.then(|| json!({})));
+    let group = wanted.affinity_group.as_ref().map(|group| json!({ "group": group }));
+    set(&mut service, "affinity", group.or_else(|| wanted.affinity.then(|| json!({}))));
     set(&mut service, "one_packet", wanted.one_packet.then_some(true));
     set(&mut service, "allow", (!wanted.allow.is_empty()).then_some(&wanted.allow));
     set(&mut service, "deny", (!wanted.deny.is_empty()).then_some(&wanted.deny));

@@ -27,13 +27,14 @@ impl Clients<'_> {
         let affinity = self.timeout.map(|(line, seconds)| Affinity {
             prefix: self.prefix(vip, remarks),
             timeout_ms: Some(timeout(line, seconds, remarks) * MS_PER_SECOND),
+            group: None,
         });
         if affinity.is_none()
             && let Some((line, _)) = self.mask
         {
             remarks.add(line, "a netmask means nothing without persistence: left out");
         }
-        let one_packet = self.one_packet.is_some_and(|line| match (protocol, affinity) {
+        let one_packet = self.one_packet.is_some_and(|line| match (protocol, &affinity) {
             (Protocol::Udp, None) => true,
             (Protocol::Udp, Some(_)) => {
                 remarks.add(line, "one packet and persistence contradict each other here: clients stay at their real");

@@ -112,7 +112,7 @@ pub(super) fn errors(draft: &Draft) -> Vec<ClusterError> {
             })
             .collect(),
         one_packet: service.one_packet,
-        affinity: service.affinity,
+        affinity: service.affinity.clone(),
         guards: service::Guards::default(),
         quic: Vec::new(),
     });

@@ -119,7 +119,7 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
     if service.one_packet {
         text += "one_packet = true\n";
     }
-    text += &service.affinity.map(affinity).unwrap_or_default();
+    text += &service.affinity.as_ref().map(affinity).unwrap_or_default();
     let is_weighted = service.is_weighted();
     text += "reals = [\n";
     for real in &service.reals {
@@ -138,7 +138,7 @@ fn service(service: &Service, names: &HashMap<&Check, String>) -> String {
 }
 
 /// In one line: the table of a list goes on after it.
-fn affinity(affinity: Affinity) -> String {
+fn affinity(affinity: &Affinity) -> String {
     let timeout = affinity.timeout_ms.map(|timeout| format!(", timeout = \"{}\"", duration(timeout)));
     format!("affinity = {{ prefix = {}{} }}\n", affinity.prefix, timeout.unwrap_or_default())
 }

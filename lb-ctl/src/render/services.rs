@@ -55,9 +55,10 @@ fn extras(service: &Service, style: Style) -> String {
     }
     lines.extend(service.affinity.as_ref().map(|affinity| {
         format!(
-            "affinity: clients of /{}, remembered for {}",
+            "affinity: clients of /{}, remembered for {}{}",
             affinity.prefix,
-            short_duration(affinity.timeout_seconds)
+            short_duration(affinity.timeout_seconds),
+            affinity.group.as_ref().map(|group| format!(", in group {group}")).unwrap_or_default()
         )
     }));
     lines.extend(service.quic.iter().map(quic));

@@ -89,6 +89,19 @@ fn service_list() -> ServiceList {
     ServiceList { generation: 7, services: vec![web, dns, idle] }
 }
 
+#[test]
+fn affinity_is_shown_with_its_group() {
+    let mut list = service_list();
+    let affinity =
+        |group: Option<&str>| Some(Affinity { prefix: 24, timeout_seconds: 900.0, group: group.map(str::to_owned) });
+    list.services[0].affinity = affinity(None);
+    list.services[1].affinity = affinity(Some("shop"));
+    let shown = services(&list, Style::Plain);
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains("affinity")).map(str::trim).collect();
+    let plain = "affinity: clients of /24, remembered for 15m 0s";
+    assert_eq!(lines, [plain.to_owned(), format!("{plain}, in group shop")]);
+}
+
 /// With QUIC connection ids of three kinds.
 #[test]
 fn quic_is_shown_with_its_service() {

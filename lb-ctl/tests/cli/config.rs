@@ -26,6 +26,19 @@ fn a_service_is_sent_as_the_configuration_has_it() {
 }
 
 #[test]
+fn a_service_with_affinity_may_be_of_a_group() {
+    let arguments =
+        ["add", "service", "tls", "--vip", "198.51.100.1", "--port", "443", "--mode", "dsr", "--real", "web1"];
+    let sent = |more: &[&str]| {
+        let (_, requests) = Server::new(&[ok(CHANGED)]).run(&[arguments.as_slice(), more].concat());
+        body(&requests[0])["affinity"].clone()
+    };
+    assert_eq!(sent(&["--affinity"]), serde_json::json!({}));
+    assert_eq!(sent(&["--affinity-group", "shop"]), serde_json::json!({ "group": "shop" }));
+    assert_eq!(sent(&[]), serde_json::Value::Null);
+}
+
+#[test]
 fn a_real_is_added_and_then_put_into_its_services() {
     let arguments = ["add", "real", "web3", "192.0.2.13", "--weight", "7", "--service", "web"];
     let (output, requests) = Server::new(&[ok(CONFIG), ok(CHANGED), ok(CHANGED)]).run(&arguments);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use lb_config::keys;
 use lb_core::api::{ErrorBody, Reloaded};
 use lb_core::pair::Role;
-use tracing::{error, info};
+use lb_core::table::SchedulingTable;
+use tracing::{error, info, warn};
 
 use super::Engine;
 use super::pace::Pace;
@@ -61,14 +62,17 @@ impl Engine {
             settings.pair.as_ref().map(|pair| peer::read_keys(&pair.key_file)).transpose().map_err(refused)?;
         let timeout_ms = settings.flow_idle_timeout.as_millis() as u64;
         let monitoring_changed = !self.balance.is_configured_so(&monitoring);
+        let mut group_changes = Vec::new();
         let changed = self.change_both(|table, balance, now_ms| {
             table.set_flow_idle_timeout(timeout_ms);
             if cluster != *table.cluster() {
+                group_changes = SchedulingTable::group_changes(table.cluster(), &cluster);
                 table.replace(cluster, now_ms)?;
             }
             Ok(balance.configure(table, monitoring, now_ms))
         });
         let table_changed = changed.map_err(refused)?;
+        group_changes.iter().for_each(|change| warn!("{change}"));
         self.ask_for_all_when_following();
         let settings_changed = self.settings.interfaces != settings.interfaces
             || self.settings.reports != settings.reports

@@ -106,9 +106,10 @@ impl Engine {
             counters: counters(&self.forwarder.service_counters(view.id)?),
             reals: members.map(|(view, member)| member_view(service, view, member, health(view), resolved)).collect(),
             one_packet: service.one_packet,
-            affinity: service.affinity.map(|affinity| {
+            affinity: service.affinity.as_ref().map(|affinity| {
                 let timeout = affinity.timeout_ms.map_or(self.settings.flow_idle_timeout, Duration::from_millis);
-                api::Affinity { prefix: affinity.prefix, timeout_seconds: timeout.as_secs_f64() }
+                let group = affinity.group.clone();
+                api::Affinity { prefix: affinity.prefix, timeout_seconds: timeout.as_secs_f64(), group }
             }),
             guards: service.guards.is_any().then(|| self.guards_view(service)),
             quic: service.quic.iter().map(quic_view).collect(),
@@ -208,18 +209,18 @@ impl Engine {
     /// The flow table cannot be read.
     pub fn flows(&self, query: &FlowQuery) -> anyhow::Result<api::FlowList> {
         let vip = query.vip.map(address_bytes);
-        let mut wanted = |key: &FlowKey, _: &FlowValue| {
-            vip.is_none_or(|(address, family)| key.service.vip == address && key.service.family == family)
+        let grouped = self.table.services().filter(|view| view.service.group().is_some());
+        let names = Names {
+            services: self.table.services().map(|view| (view.id, view.service.name.as_str())).collect(),
+            reals: self.table.reals().map(|view| (view.id, view.real.name.as_str())).collect(),
+            fronts: grouped.map(|view| (view.id, view.service)).collect(),
+            now_ns: self.forwarder.now_ns(),
         };
+        let mut wanted = |key: &FlowKey, value: &FlowValue| vip.is_none_or(|vip| vip == names.vip(key, value));
         let limit = query.limit as usize;
         let mut found = self.forwarder.flows(limit.saturating_add(1), &mut wanted)?;
         let truncated = found.len() > limit;
         found.truncate(limit);
-        let names = Names {
-            services: self.table.services().map(|view| (view.id, view.service.name.as_str())).collect(),
-            reals: self.table.reals().map(|view| (view.id, view.real.name.as_str())).collect(),
-            now_ns: self.forwarder.now_ns(),
-        };
         Ok(api::FlowList { flows: found.iter().filter_map(|(key, value)| names.flow(key, value)).collect(), truncated })
     }
 
@@ -264,19 +265,34 @@ impl Engine {
 struct Names<'a> {
     services: HashMap<u32, &'a str>,
     reals: HashMap<u16, &'a str>,
+    /// Services of affinity groups: the keys of their clients name the group and no VIP.
+    fronts: HashMap<u32, &'a Service>,
     now_ns: u64,
 }
 
 impl Names<'_> {
+    /// The VIP as in keys, and its family: of a client of an affinity group that of the service that leads.
+    fn vip(&self, key: &FlowKey, value: &FlowValue) -> ([u8; 16], u8) {
+        let front = self.fronts.get(&value.service.into());
+        front.map_or((key.service.vip, key.service.family), |service| address_bytes(service.vip))
+    }
+
     /// None for a key that no program of ours wrote.
     fn flow(&self, key: &FlowKey, value: &FlowValue) -> Option<api::Flow> {
         let idle_ns = self.now_ns.saturating_sub(value.last_seen_ns);
+        let (vip, family) = self.vip(key, value);
+        let own = (Protocol::of(key.service.protocol)?, key.service.port, key.client_port);
+        let front = self.fronts.get(&value.service.into());
+        let (word, vip_port, client_port) = front.map_or(own, |service| {
+            let (first, last) = service.ports.bounds();
+            (service.protocol, first, last)
+        });
         Some(api::Flow {
             client: address_of(&key.client, key.service.family)?,
-            client_port: key.client_port,
-            vip: address_of(&key.service.vip, key.service.family)?,
-            vip_port: key.service.port,
-            protocol: protocol(Protocol::of(key.service.protocol)?),
+            client_port,
+            vip: address_of(&vip, family)?,
+            vip_port,
+            protocol: protocol(word),
             service: self.services.get(&value.service.into()).map(|name| (*name).to_owned()),
             real: self.reals.get(&value.real).map(|name| (*name).to_owned()),
             slot: value.slot,

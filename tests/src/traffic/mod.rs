@@ -2,6 +2,7 @@
 //! and go on, datagrams, echo requests, and floods.
 
 mod arrivals;
+mod clients;
 mod datagrams;
 mod flood;
 mod flows;
@@ -12,6 +13,7 @@ mod ping;
 mod transfer;
 
 pub use arrivals::{Arrival, Arrivals};
+pub use clients::{Clients, SECOND_PORT};
 pub use datagrams::{Echoes, UdpFlows, Volley, echo_datagrams};
 pub use flood::{FloodPath, SynFlood};
 pub use flows::{Broken, Flows};

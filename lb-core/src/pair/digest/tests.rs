@@ -155,6 +155,7 @@ fn what_few_services_have_counts_where_they_have_it() {
         service.reals[0].quic_server_ids = id.and_then(QuicServerId::parse).into_iter().collect();
         service
     };
+    let grouped = |group: &str| Some(Affinity { prefix: 24, timeout_ms: None, group: Some(group.to_owned()) });
     let variants = [
         quic(lb(0, 4, None), None),
         quic(lb(1, 4, None), None),
@@ -166,8 +167,10 @@ fn what_few_services_have_counts_where_they_have_it() {
         quic(plain(5), Some("0a0b")),
         quic(plain(5), Some("0a0c")),
         tcp(),
-        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None }), ..tcp() },
-        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000) }), ..tcp() },
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: None, group: None }), ..tcp() },
+        Service { affinity: Some(Affinity { prefix: 24, timeout_ms: Some(1_000), group: None }), ..tcp() },
+        Service { affinity: grouped("shop"), ..tcp() },
+        Service { affinity: grouped("mail"), ..tcp() },
         Service { vip: [192, 0, 2, 0].into(), ..tcp() },
         Service { vip: [192, 0, 2, 0].into(), vip_prefix: Some(31), ..tcp() },
         Service { vip: [192, 0, 2, 0].into(), vip_prefix: Some(30), ..tcp() },
@@ -180,7 +183,7 @@ fn what_few_services_have_counts_where_they_have_it() {
         guarded(Guards { syn_flood: Some(SynFlood { threshold: 1 }), ..Guards::default() }),
     ];
     let digests: BTreeSet<u64> = variants.into_iter().map(digest).collect();
-    assert_eq!(digests.len(), 22);
+    assert_eq!(digests.len(), 24);
 }
 
 /// Where it is on a node does not matter.

@@ -59,7 +59,7 @@ fn check_limits(service: &Service, found: &mut Findings) {
 }
 
 fn check_affinity(service: &Service, found: &mut Findings) {
-    if let Some(affinity) = service.affinity {
+    if let Some(affinity) = &service.affinity {
         check_prefix(service, "affinity", affinity.prefix, found);
     }
     if service.one_packet && service.affinity.is_some() {

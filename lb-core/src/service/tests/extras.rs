@@ -92,17 +92,17 @@ fn limits_are_for_tcp_and_have_their_bounds() {
 #[test]
 fn one_packet_is_for_udp_and_not_with_affinity() {
     let plain = |protocol| Service { protocol, ..service("web", VIP, Ports::Single(80), &["r1"]) };
-    let affinity = Some(Affinity { prefix: 24, timeout_ms: None });
+    let affinity = Some(Affinity { prefix: 24, timeout_ms: None, group: None });
     assert_eq!(errors_of(vec![Service { one_packet: true, ..plain(Protocol::Udp) }]), [""; 0]);
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
-        assert_eq!(errors_of(vec![Service { affinity, ..plain(protocol) }]), [""; 0], "{protocol}");
+        assert_eq!(errors_of(vec![Service { affinity: affinity.clone(), ..plain(protocol) }]), [""; 0], "{protocol}");
     }
     let error =
         "one_packet sends each packet by itself, and affinity all of a client to one real; remove one of the two";
     assert_eq!(errors_of(vec![Service { one_packet: true, affinity, ..plain(Protocol::Udp) }]), of_web(error));
     let error = "one_packet is for udp, and this service is tcp; remove `one_packet`";
     assert_eq!(errors_of(vec![Service { one_packet: true, ..plain(Protocol::Tcp) }]), of_web(error));
-    let wide = Some(Affinity { prefix: 33, timeout_ms: None });
+    let wide = Some(Affinity { prefix: 33, timeout_ms: None, group: None });
     let error = "the prefix of affinity is 33, and an address of the VIP's family has 32 bits; write 1 to 32";
     assert_eq!(errors_of(vec![Service { affinity: wide, ..plain(Protocol::Tcp) }]), of_web(error));
 }

@@ -47,7 +47,8 @@ impl SchedulingTable {
             known: Known::default(),
         };
         entries.iter().for_each(|entry| following.take(entry));
-        let Known { strangers, without_flows, changed } = following.known;
+        let Known { strangers, without_flows, mut changed } = following.known;
+        changed |= self.follow_leaders();
         self.generation += u64::from(changed);
         Followed { strangers: strangers.into_iter().collect(), without_flows, changed }
     }
@@ -85,6 +86,7 @@ impl SchedulingTable {
                 ring.recalled(exceptions.filter(|(_, slot, _)| slot.state != SLOT_CLEAN))
             });
         }
+        self.follow_leaders();
     }
 }
 
@@ -152,7 +154,7 @@ impl<'a> Following<'a> {
     }
 
     fn take_ring(&mut self, told: &'a RingEntry) {
-        let Some(name) = self.service_here(told.service) else { return };
+        let Some(name) = self.leader_here(told.service) else { return };
         if told.slots.len() != self.table.ring_slots as usize {
             self.known.strangers.insert(name);
             return;
@@ -172,7 +174,7 @@ impl<'a> Following<'a> {
 
     /// Services that share a ring are told the same changes one after the other, and go on sharing it.
     fn take_slots(&mut self, service: u16, changes: &'a [SlotChange]) {
-        let Some(name) = self.service_here(service) else { return };
+        let Some(name) = self.leader_here(service) else { return };
         let now_ms = self.now_ms;
         let mut told = changes.iter().map(|change| (change.index, change.slot, now_ms.saturating_sub(change.age_ms)));
         let (newest, mut edits) = self.slots.take().unwrap_or_default();
@@ -215,6 +217,13 @@ impl<'a> Following<'a> {
             self.known.strangers.insert(name.unwrap_or_else(|| format!("service id {id}")));
         }
         here
+    }
+
+    /// The name of the service here whose ring a service of the owner's goes by: services of an affinity group are told one ring, each of them.
+    fn leader_here(&mut self, id: u16) -> Option<String> {
+        let name = self.service_here(id)?;
+        let leader = self.table.cluster.service(&name).map(|service| self.table.cluster.leader(service).name.clone());
+        Some(leader.unwrap_or(name))
     }
 
     fn names(&mut self) -> Arc<Translation> {

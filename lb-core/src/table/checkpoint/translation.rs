@@ -12,7 +12,7 @@ use crate::checkpoint::{Dictionary, FlowEntry, RealEntry};
 pub struct Translation {
     /// By the owner's id; [`NO_REAL`] for a stranger.
     reals: Vec<u16>,
-    /// By the owner's id.
+    /// Under which flows are remembered here, by the owner's id.
     services: Vec<Option<u16>>,
     ring_slots: u32,
 }
@@ -74,7 +74,7 @@ impl Dictionary {
         }
         translation.services.resize(count(self.services.keys().last()), None);
         for (&id, service) in &self.services {
-            translation.services[usize::from(id)] = table.service_told(&service.name);
+            translation.services[usize::from(id)] = table.flows_told(&service.name);
         }
         translation
     }
@@ -85,7 +85,7 @@ impl Dictionary {
     #[must_use]
     pub fn flow(&self, flow: &FlowEntry, table: &SchedulingTable) -> Option<(FlowKey, FlowValue)> {
         let real = table.real_told(self.reals.get(&flow.real)?)?;
-        let service = table.service_told(&self.services.get(&flow.service)?.name)?;
+        let service = table.flows_told(&self.services.get(&flow.service)?.name)?;
         Some((flow.key, flow_value(service, real, slot_index(&flow.key, table.ring_slots))))
     }
 
@@ -120,6 +120,11 @@ impl SchedulingTable {
     pub(super) fn service_told(&self, name: &str) -> Option<u16> {
         // Service ids are below MAX_SERVICES, so they fit.
         self.configured_service(name).map(|(_, entry)| entry.id as u16)
+    }
+
+    /// The id here of the service under which a flow is remembered that the owner tells of: another may lead the affinity group there.
+    fn flows_told(&self, name: &str) -> Option<u16> {
+        self.leader_id(self.cluster.service(name)?).map(|id| id as u16)
     }
 }
 

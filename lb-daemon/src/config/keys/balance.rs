@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_config::TableKeys;
-use lb_core::service::DEFAULT_WEIGHT;
+use lb_core::service::{DEFAULT_WEIGHT, MAX_NAME_LENGTH};
 
 use super::super::{
     CHECK_TIMEOUT_RANGE, DEAD_BAND_PERCENT_RANGE, DEFAULT_FALL, DEFAULT_KEY_FILE, DEFAULT_RATE_LIMIT, DEFAULT_RISE,
@@ -189,9 +189,17 @@ pub(super) const SERVICE_KEYS: [Key; 16] = [
 
 const PREFIXES: Value = Value::List { of: &Value::Text(PREFIX), count: 1..=MAX_ACCESS_PREFIXES };
 
-const AFFINITY_KEYS: [Key; 2] = [
+const AFFINITY_GROUP: Text = Text {
+    what: "the name of an affinity group",
+    length: 1..=MAX_NAME_LENGTH,
+    pattern: "^[A-Za-z0-9._-]+$",
+    example: "shop",
+};
+
+const AFFINITY_KEYS: [Key; 3] = [
     Key::new("prefix", Value::Integer(1..=128), Absent::Derived("32 for an IPv4 VIP, 128 for an IPv6 one")),
     Key::new("timeout", Value::Duration(FLOW_IDLE_TIMEOUT_RANGE), Absent::Derived("`flow_idle_timeout`")),
+    Key::new("group", Value::Text(AFFINITY_GROUP), Absent::None),
 ];
 
 /// Keys of a service's `affinity`.

@@ -35,6 +35,7 @@ pub(in crate::config) struct RawExtras {
 pub(in crate::config) struct RawAffinity {
     pub(in crate::config) prefix: Option<u8>,
     pub(in crate::config) timeout: Option<Duration>,
+    pub(in crate::config) group: Option<Spanned<String>>,
 }
 
 /// A service's `new_flow_limit`.
@@ -74,7 +75,8 @@ fn prefixes(service: &Table<'_, '_>, key: &str, problems: &mut Problems) -> Vec<
 
 fn affinity(table: &Table<'_, '_>, problems: &mut Problems) -> Spanned<RawAffinity> {
     let timeout = table.duration("timeout", FLOW_IDLE_TIMEOUT_RANGE, "\"1h\"", problems).map(Spanned::into_inner);
-    Spanned::new(table.span(), RawAffinity { prefix: length(table, problems), timeout })
+    let group = table.string("group", "\"shop\"", problems);
+    Spanned::new(table.span(), RawAffinity { prefix: length(table, problems), timeout, group })
 }
 
 fn new_flow_limit(table: &Table<'_, '_>, problems: &mut Problems) -> Option<Spanned<RawNewFlowLimit>> {

@@ -28,15 +28,50 @@ fn error(keys: &str) -> String {
 #[test]
 fn a_service_says_nothing_of_its_clients() {
     let service = service("");
-    assert_eq!((service.one_packet, service.affinity, service.guards), (false, None, Guards::default()));
+    assert_eq!((service.one_packet, service.affinity.clone(), service.guards), (false, None, Guards::default()));
 }
 
 #[test]
 fn affinity_is_read() {
-    let affinity = |prefix, timeout_ms| Some(Affinity { prefix, timeout_ms });
+    let affinity = |prefix, timeout_ms| Some(Affinity { prefix, timeout_ms, group: None });
     assert_eq!(service("affinity = {}").affinity, affinity(32, None));
     assert_eq!(service6("[service.affinity]").affinity, affinity(128, None));
     assert_eq!(service("affinity = { prefix = 24, timeout = \"1h\" }").affinity, affinity(24, Some(3_600_000)));
+}
+
+/// [`GOOD`] with another service of its affinity group.
+fn group(own: &str, others: &str) -> String {
+    format!(
+        "{GOOD}affinity = {{ group = \"shop\" }}\n{own}\n[[service]]\nname = \"tls\"\nvip = \"198.51.100.1\"\nprotocol = \"tcp\"\nport = 443\n\
+         mode = \"dsr\"\nreals = [\"web1\", {{ name = \"web2\", weight = 20 }}]\n{others}\n"
+    )
+}
+
+#[test]
+fn services_of_a_group_are_alike_in_what_decides_their_ring() {
+    let found = |own: &str, others: &str| errors(&group(own, others));
+    let affinity = "affinity = { group = \"shop\" }\n";
+    let config = parse(&group("", affinity)).unwrap();
+    let leaders: Vec<_> = config.cluster.services().iter().map(|own| config.cluster.leader(own).name.clone()).collect();
+    assert_eq!(leaders, ["web", "web"]);
+    for key in ["scheduling = \"static\"", "all_down = \"reset\""] {
+        let name = key.split(' ').next().unwrap();
+        let expected = format!(
+            "service \"tls\": service \"web\" is of affinity group \"shop\" too, and has another `{name}` | make the two alike"
+        );
+        let [error] = &found("", &format!("{affinity}{key}"))[..] else { panic!("one error for {key}") };
+        assert!(error.contains(&expected), "{error}");
+        assert_eq!(found(key, &format!("{affinity}{key}")), [""; 0]);
+    }
+    let [error] = &found("", "affinity = { group = \"shop\", prefix = 24 }")[..] else { panic!("one error") };
+    assert!(
+        error.contains(
+            "and its prefix is 32 and not 24 | make the two alike in this, or give one of them another group"
+        ),
+        "{error}"
+    );
+    let [error] = &found("", "affinity = { group = \"the shop\" }")[..] else { panic!("one error") };
+    assert!(error.contains("must be 1 to 64 letters, digits, dots, underscores or hyphens | rename it"), "{error}");
 }
 
 #[test]

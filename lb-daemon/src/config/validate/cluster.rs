@@ -71,6 +71,7 @@ fn affinity(raw: &RawService) -> Option<Affinity> {
     Some(Affinity {
         prefix: affinity.prefix.unwrap_or_else(|| address_bits(raw)),
         timeout_ms: affinity.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        group: affinity.group.as_ref().map(|group| group.get_ref().clone()),
     })
 }
 
@@ -153,6 +154,9 @@ fn place_in_service(service: &RawService, problem: &Problem) -> Range<usize> {
             place_of_prefix(service, prefix)
         }
         Problem::TcpOnly { what, .. } | Problem::PrefixLength { what, .. } => place_of_table(service, what),
+        Problem::GroupName | Problem::GroupQuic | Problem::GroupDiffers { .. } => {
+            place_of_group(service).unwrap_or_else(|| service.name.span())
+        }
         Problem::NewFlows => place_of_table(service, "new_flow_limit"),
         Problem::OnePacketAffinity | Problem::OnePacketProtocol { .. } => {
             service.extras.one_packet_span.clone().unwrap_or_else(|| service.name.span())
@@ -177,6 +181,11 @@ fn place_of_prefix(service: &RawService, wanted: &Prefix) -> Range<usize> {
 
 fn place_of_quic(service: &RawService, at: usize) -> Range<usize> {
     service.extras.quic.get(at).map_or_else(|| service.name.span(), |quic| quic.span.clone())
+}
+
+/// Where a service says of which affinity group it is.
+pub(super) fn place_of_group(service: &RawService) -> Option<Range<usize>> {
+    Some(service.extras.affinity.as_ref()?.get_ref().group.as_ref()?.span())
 }
 
 fn place_of_table(service: &RawService, name: &str) -> Range<usize> {

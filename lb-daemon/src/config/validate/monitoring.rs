@@ -27,6 +27,7 @@ pub(super) fn monitoring(raw: &RawConfig, problems: &mut Problems) -> Option<Mon
     });
     let services = services.collect();
     refuse_too_many_checked(&raw.services, problems);
+    refuse_groups_that_differ(&raw.services, problems);
     let scheduler = scheduler(&raw.scheduler, problems);
     problems.is_empty().then(|| Monitoring { services, reals: reals(raw, monitor_interval), scheduler })
 }
@@ -104,6 +105,27 @@ fn service_monitoring(raw: &RawService, checks: &Checks<'_>, problems: &mut Prob
         Some(check.clone())
     });
     ServiceMonitoring { checks: found.collect(), all_down: raw.all_down, scheduling: raw.scheduling }
+}
+
+/// Services of an affinity group have one ring, so the same has to decide it in each.
+fn refuse_groups_that_differ(services: &[RawService], problems: &mut Problems) {
+    let mut first: BTreeMap<&str, &RawService> = BTreeMap::new();
+    for service in services {
+        let affinity = service.extras.affinity.as_ref().map(Spanned::get_ref);
+        let Some(group) = affinity.and_then(|affinity| affinity.group.as_ref()) else { continue };
+        let other = *first.entry(group.get_ref()).or_insert(service);
+        let differs =
+            [("scheduling", service.scheduling != other.scheduling), ("all_down", service.all_down != other.all_down)];
+        for (key, _) in differs.iter().filter(|(_, differs)| *differs) {
+            let (name, other) = (service.name.get_ref(), other.name.get_ref());
+            let title = format!(
+                "service {name:?}: service {other:?} is of affinity group {:?} too, and has another `{key}`",
+                group.get_ref()
+            );
+            let help = "make the two alike in this, or give one of them another group";
+            problems.add(Diagnostic::new(group.span(), title, "here", help));
+        }
+    }
 }
 
 fn unknown_check(service: &RawService, name: &Spanned<String>, checks: &Checks<'_>) -> Diagnostic {

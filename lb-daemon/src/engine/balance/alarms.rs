@@ -89,7 +89,7 @@ impl Engine {
 
     fn takes_flows(&self, service: &Service, real: &str) -> bool {
         let monitor = &self.balance.monitor;
-        let is_up = monitor.member(&service.name, real).is_none_or(|member| member.health() != Health::Down);
+        let is_up = monitor.health(&service.name, real) != Some(Health::Down);
         is_up && monitor.is_available(real)
     }
 

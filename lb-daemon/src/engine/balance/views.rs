@@ -45,8 +45,18 @@ impl Engine {
         };
         let others: Vec<&api::TableReal> = table.reals.iter().filter(serves_with_it).collect();
         let mut lines = why::lines(real, &others);
+        lines.extend(real.services.iter().filter_map(|service| self.group_line(&service.service, name)));
         lines.extend(self.balance.monitor.agent(name).and_then(why::agent_line));
         Some(api::Explanation { real: name.to_owned(), lines })
+    }
+
+    /// Why a real gets no flows of a service whose own checks say nothing against it.
+    fn group_line(&self, service: &str, real: &str) -> Option<String> {
+        let other = self.balance.monitor.down_in_group(service, real)?;
+        let group = self.table.cluster().service(service)?.group()?;
+        Some(format!(
+            "affinity group {group}: it is down in service {other}, so it gets no flows of service {service} either"
+        ))
     }
 
     /// What became of reports and agent-checks.
