@@ -142,6 +142,13 @@ impl Scene {
         strays(&self.servers)
     }
 
+    /// What `lbctl simulate` says of a packet of the client.
+    fn simulated(&self) -> Result<String> {
+        let (from, to) = (SocketAddr::new(self.own().ip(), PORT).to_string(), self.service.to_string());
+        let said = self.stage.lbd.lbctl_json(&["simulate", "--from", &from, "--to", &to, "--protocol", "udp"])?;
+        Ok(said["lines"].to_string())
+    }
+
     /// Moves a connection to where its flow alone would lead to another real, and sees that it keeps its own.
     fn move_away(&self, connection: &mut Box<dyn Connection + '_>, real: &str, address: IpAddr) -> Result<()> {
         let to = self.where_flows_go_elsewhere(address, real)?;
@@ -159,6 +166,7 @@ impl Scene {
 fn connections_stay(ends: &Ends, encoding: Encoding, family: usize) -> Result<()> {
     let scene = Scene::set(ends, encoding, family)?;
     assert_eq!(scene.new_connections()?.len(), 3, "new connections go to all reals");
+    assert!(scene.simulated()?.contains("a packet whose QUIC connection id"));
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
         let connection = scene.client.connect(scene.own())?;
