@@ -6,6 +6,8 @@ use lb_common::Event;
 use lb_core::service::{Mode, Protocol};
 use lb_tests::packet::{ACK, SYN};
 
+use crate::quic::Cid;
+
 /// Packets of one run: some milliseconds. The next run goes on with the flow after the last.
 const PACKETS: u32 = 400_000;
 /// Runs that make a sample of one hot flow, or of a floor.
@@ -43,6 +45,8 @@ pub struct Case {
     pub leased: bool,
     /// The node tells of its flows, as it does where checkpoints are kept.
     pub told: bool,
+    /// There is a VIP that is a whole prefix; else the program is told that there is none.
+    pub prefixes: bool,
 }
 
 /// Before a run the flow table holds each flow whose number is a multiple of `every`; none where `every` is 0.
@@ -88,6 +92,12 @@ pub enum Extra {
     Rate,
     /// It is an SCTP service.
     Sctp,
+    /// It is a UDP service.
+    Udp,
+    /// It is a QUIC service, and the packets have such connection ids.
+    Quic(Cid),
+    /// Its VIP is the whole of [`PREFIX`], and the packets are for an address in it.
+    Prefix,
     /// The packets are the replies of its first real.
     Reply,
 }
@@ -97,10 +107,16 @@ impl Front {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         match self.extra {
-            Extra::OnePacket => Protocol::Udp,
+            Extra::OnePacket | Extra::Udp | Extra::Quic(_) => Protocol::Udp,
             Extra::Sctp => Protocol::Sctp,
             _ => Protocol::Tcp,
         }
+    }
+
+    /// The VIP that the service has: not always the address that the packets are for.
+    #[must_use]
+    pub fn service_vip(&self) -> IpAddr {
+        if self.extra == Extra::Prefix { PREFIX.0 } else { self.vip }
     }
 
     const fn named(self, service: &'static str, vip: IpAddr, extra: Extra) -> Self {
@@ -120,6 +136,9 @@ pub enum Slots {
     /// There is no service.
     None,
 }
+
+/// The VIP that is a whole prefix, by its first address and its length: of single VIPs too, which go before it.
+pub const PREFIX: (IpAddr, u32) = (v4(0), 24);
 
 const fn v4(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
@@ -202,11 +221,21 @@ const ONE_PACKET: Front = DSR_V4.named("one-packet", v4(64), Extra::OnePacket);
 const ACCESS: Front = DSR_V4.named("access", v4(65), Extra::Access);
 const RATE: Front = DSR_V4.named("rate", v4(66), Extra::Rate);
 const SCTP: Front = DSR_V4.named("sctp", v4(67), Extra::Sctp);
+const UDP: Front = DSR_V4.named("udp", v4(69), Extra::Udp);
+const QUIC_CLEAR: Front = UDP.named("quic-clear", v4(70), Extra::Quic(Cid::Clear));
+const QUIC_ONE_BLOCK: Front = UDP.named("quic-one-block", v4(71), Extra::Quic(Cid::OneBlock));
+const QUIC_THREE_BLOCKS: Front = UDP.named("quic-three-blocks", v4(72), Extra::Quic(Cid::ThreeBlocks));
+const QUIC_FOUR_BLOCKS: Front = UDP.named("quic-four-blocks", v4(73), Extra::Quic(Cid::FourBlocks));
+const QUIC_UNKNOWN: Front = UDP.named("quic-unknown", v4(74), Extra::Quic(Cid::Unknown));
+const QUIC_NO_SERVER: Front = UDP.named("quic-no-server", v4(75), Extra::Quic(Cid::NoServer));
+const IN_PREFIX: Front = DSR_V4.named("prefix", v4(200), Extra::Prefix);
+/// Neither a VIP, nor in the prefix.
+const MISS_OUTSIDE: Front = Front { vip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 99)), ..MISS };
 const REPLY_V4: Front = NAT_V4.named("reply-v4", v4(68), Extra::Reply);
 const REPLY_V6: Front = NAT_V6.named("reply-v6", v6(68), Extra::Reply);
 
 /// Every service.
-pub const FRONTS: [Front; 20] = [
+pub const FRONTS: [Front; 28] = [
     DSR_V4,
     DSR_V6,
     IPIP_V4,
@@ -225,6 +254,14 @@ pub const FRONTS: [Front; 20] = [
     ACCESS,
     RATE,
     SCTP,
+    UDP,
+    QUIC_CLEAR,
+    QUIC_ONE_BLOCK,
+    QUIC_THREE_BLOCKS,
+    QUIC_FOUR_BLOCKS,
+    QUIC_UNKNOWN,
+    QUIC_NO_SERVER,
+    IN_PREFIX,
     REPLY_V4,
     REPLY_V6,
 ];
@@ -287,8 +324,23 @@ fn with_extras() -> Vec<Case> {
         hot("dsr-v4-hot-sctp", SCTP),
         hot("nat-v4-hot-reply", REPLY_V4),
         hot("nat-v6-hot-reply", REPLY_V6),
+        hot("dsr-v4-hot-udp", UDP),
+        hot("dsr-v4-hot-quic-clear", QUIC_CLEAR),
+        hot("dsr-v4-hot-quic-one-block", QUIC_ONE_BLOCK),
+        hot("dsr-v4-hot-quic-three-blocks", QUIC_THREE_BLOCKS),
+        hot("dsr-v4-hot-quic-four-blocks", QUIC_FOUR_BLOCKS),
+        hot("dsr-v4-hot-quic-unknown", QUIC_UNKNOWN),
+        hot("dsr-v4-hot-quic-no-server", QUIC_NO_SERVER),
+        with_prefixes(hot("dsr-v4-hot-prefix", IN_PREFIX)),
+        with_prefixes(hot("dsr-v4-hot-beside-prefix", DSR_V4)),
+        with_prefixes(forward("vip-miss-prefix", MISS_OUTSIDE)),
     ]);
     cases
+}
+
+/// The same where there is a VIP that is a whole prefix.
+fn with_prefixes(case: Case) -> Case {
+    Case { prefixes: true, ..case }
 }
 
 fn floor(name: &'static str, program: &'static str) -> Case {
@@ -329,6 +381,10 @@ fn hot(name: &'static str, front: Front) -> Case {
 
 fn forward(name: &'static str, front: Front) -> Case {
     let (program, own_work) = match (front.vip.is_ipv4(), front.mode, front.reals_v6) {
+        // What is behind their UDP header stays as it is, and so it has to: see `bench_v4_udp_run`.
+        (true, Mode::Dsr, _) if matches!(front.extra, Extra::Udp | Extra::Quic(_)) => {
+            ("bench_v4_udp_run", "bench_v4_udp_floor")
+        }
         (true, Mode::Dsr | Mode::Nat, _) => ("bench_v4_run", "bench_v4_floor"),
         (true, Mode::Ipip, false) => ("bench_v4_undo4_run", "bench_v4_undo_floor"),
         (true, Mode::Ipip, true) => ("bench_v4_undo6_run", "bench_v4_undo_floor"),
@@ -350,5 +406,6 @@ fn forward(name: &'static str, front: Front) -> Case {
         table: None,
         leased: false,
         told: false,
+        prefixes: false,
     }
 }

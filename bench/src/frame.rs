@@ -35,10 +35,11 @@ const SCTP: usize = 12;
 pub fn first(case: &Case, next: u64, wanted: u32) -> Result<Vec<u8>> {
     let (from, to) = ends(case);
     let packet = Packet::ip(from, to);
-    let packet = match case.front.protocol() {
-        Protocol::Tcp => packet.tcp(FIRST_PORT, PORT, case.flags).payload(PAYLOAD - TCP),
-        Protocol::Udp => packet.udp(FIRST_PORT, PORT).payload(PAYLOAD - UDP),
-        Protocol::Sctp => packet.sctp(FIRST_PORT, PORT).payload(PAYLOAD - SCTP),
+    let packet = match (case.front.protocol(), case.front.extra) {
+        (_, Extra::Quic(cid)) => packet.udp(FIRST_PORT, PORT).data(&cid.packet()),
+        (Protocol::Tcp, _) => packet.tcp(FIRST_PORT, PORT, case.flags).payload(PAYLOAD - TCP),
+        (Protocol::Udp, _) => packet.udp(FIRST_PORT, PORT).payload(PAYLOAD - UDP),
+        (Protocol::Sctp, _) => packet.sctp(FIRST_PORT, PORT).payload(PAYLOAD - SCTP),
     };
     let mut frame = packet.bytes();
     let state = encode(&State {

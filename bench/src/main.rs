@@ -6,6 +6,7 @@
 mod case;
 mod frame;
 mod measure;
+mod quic;
 mod report;
 #[path = "../../lb-ebpf/src/bin/bench/state.rs"]
 mod state;

@@ -70,6 +70,7 @@ impl Runner {
         self.prepare(dataplane, world)?;
         world.lease(self.case.leased);
         dataplane.set_tells_flows(self.case.told)?;
+        world.prefixes(dataplane, self.case.prefixes)?;
         let ns = self.forward(dataplane, world)?;
         let (told, wanted) = (world.read_told()?, self.expected_told());
         ensure!(told == wanted, "{told} flows were told of instead of {wanted}");
@@ -148,6 +149,9 @@ impl Runner {
         let mut events = before.to_vec();
         if self.case.front.extra == Extra::Reply {
             events[Event::ReplyForwarded as usize] += u64::from(self.case.packets);
+        }
+        if let Extra::Quic(cid) = self.case.front.extra {
+            events[cid.event() as usize] += u64::from(self.case.packets);
         }
         if let Some((table, miss)) = self.case.table.and_then(|table| Some((table, table.miss?))) {
             events[miss as usize] += u64::from(REMEMBERED_FLOWS) - known(table.every).count() as u64;

@@ -95,10 +95,10 @@ pub struct Table<'a>(pub &'a [Figure]);
 
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<24}{:>12}{:>12}{:>16}", "case", "ns median", "ns min", "to mac-swap")?;
+        writeln!(f, "{:<30}{:>12}{:>12}{:>16}", "case", "ns median", "ns min", "to mac-swap")?;
         for figure in self.0 {
             let Figure { case, ns_median, ns_min, ratio_to_mac_swap, .. } = figure;
-            writeln!(f, "{case:<24}{ns_median:>12.1}{ns_min:>12.1}{ratio_to_mac_swap:>15.2}x")?;
+            writeln!(f, "{case:<30}{ns_median:>12.1}{ns_min:>12.1}{ratio_to_mac_swap:>15.2}x")?;
         }
         writeln!(f)?;
         for Target { case, times, than } in &TARGETS {

@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use lb_common::{
-    ACCESS_ALLOW, ACCESS_FIXED_BITS, AccessKey, GUARD_ACCESS, GUARD_LISTED_ONLY, GUARD_RATE, Guard, NO_REAL,
-    PROTOCOL_TCP, SERVICE_AFFINITY, SERVICE_GUARDED, SLOT_MARKED, SLOT_REMEMBERS, ServiceOptions, Slot,
+    ACCESS_ALLOW, ACCESS_FIXED_BITS, AccessKey, FAMILY_V4, GUARD_ACCESS, GUARD_LISTED_ONLY, GUARD_RATE, Guard,
+    NAT_VIP_PREFIXES, NO_REAL, NatState, PROTOCOL_TCP, SERVICE_AFFINITY, SERVICE_GUARDED, SLOT_MARKED, SLOT_REMEMBERS,
+    ServiceOptions, Slot, VipPrefixKey, VipPrefixValue, VipValue,
 };
 use lb_core::{
     pair,
-    rows::{Rows, diff},
+    rows::{MapWrite, Rows, diff},
     service::{Cluster, Guards, Member, Ports, Real, Service},
     table::{NextHop, SchedulingTable, TableOptions},
 };
@@ -23,8 +24,9 @@ use lb_tests::{
 };
 
 use crate::{
-    case::{Extra, FRONTS, Front, Slots},
+    case::{Extra, FRONTS, Front, PREFIX, Slots},
     frame::{PORT, client},
+    quic::Cid,
     state::FIRST_PORT,
 };
 
@@ -47,6 +49,7 @@ pub struct World {
     pub reals: Vec<u16>,
     lease: LeaseMap,
     flow_events: FlowEvents,
+    nat: NatState,
 }
 
 /// Moves this thread to a network namespace of its own, in which replies have a way to the first client.
@@ -76,8 +79,20 @@ impl World {
             add_extra(&mut rows, services[front.service], front);
         }
         dataplane.apply(&diff(&Rows::default(), &rows)).context("cannot fill the maps")?;
+        add_prefix(dataplane)?;
         let reals = table.reals().map(|view| view.id).collect();
-        Ok(Self { services, reals, lease: dataplane.lease_map()?, flow_events: dataplane.flow_events()? })
+        let (lease, flow_events) = (dataplane.lease_map()?, dataplane.flow_events()?);
+        Ok(Self { services, reals, lease, flow_events, nat: rows.nat })
+    }
+
+    /// Tells the program whether there is a VIP that is a whole prefix.
+    ///
+    /// # Errors
+    /// The kernel refuses the row.
+    pub fn prefixes(&self, dataplane: &mut Dataplane, there: bool) -> Result<()> {
+        let flag = if there { NAT_VIP_PREFIXES } else { 0 };
+        let value = NatState { flags: self.nat.flags | flag };
+        dataplane.apply(&[MapWrite::Nat { value }]).context("cannot tell of VIP prefixes")
     }
 
     /// Makes the node solo, or gives it a lease that does not end.
@@ -123,10 +138,14 @@ fn table() -> Result<SchedulingTable> {
 
 fn service(front: &Front) -> Service {
     let port = (front.extra == Extra::Reply).then_some(FIRST_PORT);
-    let member = |number| Member { real: name(Set::of(front), number), port, ..Member::default() };
+    let quic = if let Extra::Quic(cid) = front.extra { Some(cid) } else { None };
+    let member = |number| {
+        let quic_server_ids = quic.and_then(|cid| cid.server_id(number)).into_iter().collect();
+        Member { real: name(Set::of(front), number), port, quic_server_ids, ..Member::default() }
+    };
     Service {
         name: front.service.to_owned(),
-        vip: front.vip,
+        vip: front.service_vip(),
         protocol: front.protocol(),
         ports: Ports::Single(PORT),
         mode: front.mode,
@@ -135,7 +154,7 @@ fn service(front: &Front) -> Service {
         one_packet: front.extra == Extra::OnePacket,
         affinity: None,
         guards: Guards::default(),
-        quic: Vec::new(),
+        quic: quic.map(Cid::encoding).into_iter().collect(),
     }
 }
 
@@ -198,13 +217,25 @@ fn next_hop(set: Set, number: u8) -> NextHop {
     }
 }
 
+/// Makes the VIP a whole prefix that is one: its service is found by the prefix's first address.
+fn add_prefix(dataplane: &mut Dataplane) -> Result<()> {
+    let (IpAddr::V4(first), bits) = PREFIX else { return Ok(()) };
+    let mut address = [0; 16];
+    address[..4].copy_from_slice(&first.octets());
+    let key = VipPrefixKey { family: FAMILY_V4, reserved: [0; 3], address };
+    let value = VipPrefixValue { vip: address, value: VipValue::default() };
+    dataplane.put_vip_prefix(bits, &key, Some(&value)).context("cannot make a VIP of a prefix")
+}
+
 /// Gives a service what it has beside its mode, where the service itself does not say so.
 fn add_extra(rows: &mut Rows, service: u32, front: &Front) {
     let flag = match front.extra {
         Extra::Affinity => SERVICE_AFFINITY,
         Extra::Access | Extra::Rate => SERVICE_GUARDED,
         Extra::Sources => return differ_by_flow(rows, service),
-        Extra::Plain | Extra::OnePacket | Extra::Sctp | Extra::Reply => return,
+        Extra::Plain | Extra::OnePacket | Extra::Sctp | Extra::Udp | Extra::Quic(_) | Extra::Prefix | Extra::Reply => {
+            return;
+        }
     };
     for (key, value) in rows.services.iter_mut().filter(|(_, value)| value.id == service) {
         value.flags |= flag;

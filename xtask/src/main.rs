@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands. Each makes sure by itself that what it needs is there, or names the one
 //! command that fixes it.
 
+mod aioquic;
 mod bench;
 mod build;
 mod debian;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{cargo, ebpf_objects, run as run_command};
 use crate::prerequisites::Need;
-use crate::{debian, dependencies, ebpf, prerequisites, vm};
+use crate::{aioquic, debian, dependencies, ebpf, prerequisites, vm};
 
 /// A section of this name holds a panic path, which the verifier refuses to load.
 const PANIC_SECTION: &str = ".text.unlikely";
@@ -54,6 +54,7 @@ fn steps(root: &Path) -> Result<Vec<Step<'_>>> {
         }),
         step("eBPF objects without panic paths", || refuse_panic_paths(root)),
         step("a Debian for the tests of packages", || prepare_packages(root)),
+        step("aioquic for the tests of QUIC", || aioquic::ensure(root)),
         cargo_step(
             root,
             "clippy, host",

@@ -45,6 +45,7 @@ impl Engine {
         let real = self.table.reals().find(|view| view.id == decision.real);
         let next_hop = real.and_then(|view| view.next_hop).map(|hop| self.next_hop_view(hop));
         let mut lines = vec![service_line(question.to, service.as_ref())];
+        lines.extend(quic_line(service.as_ref()));
         if let Some((index, slot)) = decision.slot {
             lines.push(self.slot_line(index, slot, decision.hash));
         }
@@ -99,6 +100,15 @@ fn service_line(to: SocketAddr, service: Option<&ServiceView<'_>>) -> String {
         Some(view) => format!("{to} is service {} (mode {})", view.service.name, view.service.mode),
         None => format!("no service has port {} of {ip}", to.port()),
     }
+}
+
+/// A simulated packet has no connection id.
+fn quic_line(service: Option<&ServiceView<'_>>) -> Option<String> {
+    service.filter(|view| !view.service.quic.is_empty()).map(|_| {
+        "a packet whose QUIC connection id has the server id of a real that is up goes to that real, whatever its flow; any other one goes as \
+         follows"
+            .to_owned()
+    })
 }
 
 fn found_line(found_by: FoundBy, real: String) -> String {

@@ -6,6 +6,7 @@
 //! [`Run`] takes down what crashed ones left.
 
 mod agent;
+mod aioquic;
 mod binaries;
 mod cgroup;
 mod command;
@@ -29,6 +30,7 @@ mod topology;
 mod watch;
 
 pub use agent::Agent;
+pub use aioquic::Aioquic;
 pub use binaries::{lab_object, lb_agent, lbctl, lbd, programs_directory, xtask};
 pub use cgroup::SlowMachine;
 pub use command::{describe, output, tool};

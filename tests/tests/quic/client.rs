@@ -1,4 +1,4 @@
-//! A client with one connection, which it takes along to other addresses and ports.
+//! A client by quinn: a connection, which it takes along to other addresses and ports.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,45 +8,32 @@ use anyhow::{Context, Result};
 use lb_lab::{NamespaceHandle, wait_for};
 use lb_tests::stage::LIMIT;
 use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{ANSWER_LIMIT, NAME, Tls, World, transport};
+use super::{ANSWER_LIMIT, Answer, NAME, World, transport};
 
 /// Bytes of an answer.
 const ANSWER: usize = 256;
 
 /// Where connections come from, and where they go.
-pub struct Client<'a> {
-    pub world: &'a World,
+pub struct Client {
+    pub world: Arc<World>,
     pub namespace: NamespaceHandle,
     pub service: SocketAddr,
-    pub tls: &'a Tls,
 }
 
-/// An open connection.
-pub struct Open<'a> {
-    world: &'a World,
+struct Open<'a> {
+    client: &'a Client,
     endpoint: Endpoint,
     connection: Connection,
     local: SocketAddr,
 }
 
-/// What a server says.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Its name.
-    pub real: String,
-    /// Where it sees the client.
-    pub seen_at: SocketAddr,
-}
-
-impl<'a> Client<'a> {
-    /// Opens a connection from an address; port 0 is any.
-    pub fn connect(&self, from: SocketAddr) -> Result<Open<'a>> {
+impl super::Client for Client {
+    fn connect(&self, from: SocketAddr) -> Result<Box<dyn super::Connection + '_>> {
         let socket = self.bind(from)?;
         let local = socket.local_addr()?;
-        let mut config = self.tls.client()?;
+        let mut config = self.world.tls.client()?;
         config.transport_config(transport().into());
         let (connection, endpoint) = self.world.runtime.block_on(async {
             let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))?;
@@ -54,9 +41,11 @@ impl<'a> Client<'a> {
             let connection = timeout(ANSWER_LIMIT, connecting).await.context("nobody answers")??;
             anyhow::Ok((connection, endpoint))
         })?;
-        Ok(Open { world: self.world, endpoint, connection, local })
+        Ok(Box::new(Open { client: self, endpoint, connection, local }))
     }
+}
 
+impl Client {
     /// The socket of a connection that has ended may be about to go.
     fn bind(&self, from: SocketAddr) -> Result<UdpSocket> {
         let socket = || match UdpSocket::bind(from) {
@@ -67,38 +56,36 @@ impl<'a> Client<'a> {
     }
 }
 
-impl Open<'_> {
-    /// Where it is now.
-    pub fn local(&self) -> SocketAddr {
+impl super::Connection for Open<'_> {
+    fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// Goes on from another address and port.
-    pub fn move_to(&mut self, client: &Client, to: SocketAddr) -> Result<()> {
-        let socket = client.bind(to)?;
+    /// With another connection id.
+    fn move_to(&mut self, to: SocketAddr) -> Result<()> {
+        let socket = self.client.bind(to)?;
         self.local = socket.local_addr()?;
-        let _inside = self.world.runtime.enter();
+        let _inside = self.client.world.runtime.enter();
         self.endpoint.rebind(socket).context("cannot move")
     }
 
-    /// Asks who is at the other end.
-    pub fn ask(&self) -> Result<Answer> {
+    fn ask(&self) -> Result<Answer> {
         let asked = async {
             timeout(ANSWER_LIMIT, ask(self.connection.clone())).await.context("the connection is not answered")?
         };
-        self.world.runtime.block_on(asked)
+        self.client.world.runtime.block_on(asked)
     }
 
-    /// Asks, and does not wait. Dropped, the question goes on; no one answers it.
-    pub fn ask_in_vain(&self) -> JoinHandle<Result<Answer>> {
-        self.world.runtime.spawn(ask(self.connection.clone()))
+    fn ask_in_vain(&self) -> Result<()> {
+        drop(self.client.world.runtime.spawn(ask(self.connection.clone())));
+        Ok(())
     }
 
-    /// Ends it, and waits until the other end knows.
-    pub fn close(self) -> Result<()> {
+    /// The other end knows, too.
+    fn close(self: Box<Self>) -> Result<()> {
         self.connection.close(0_u8.into(), b"");
         let idle = async { timeout(ANSWER_LIMIT, self.endpoint.wait_idle()).await };
-        self.world.runtime.block_on(idle).context("the connection does not end")
+        self.client.world.runtime.block_on(idle).context("the connection does not end")
     }
 }
 
@@ -106,7 +93,5 @@ async fn ask(connection: Connection) -> Result<Answer> {
     let (mut to, mut from) = connection.open_bi().await?;
     to.write_all(b"who").await?;
     to.finish()?;
-    let text = String::from_utf8(from.read_to_end(ANSWER).await?)?;
-    let (real, seen_at) = text.split_once(' ').with_context(|| format!("{text:?} says too little"))?;
-    Ok(Answer { real: real.to_owned(), seen_at: seen_at.parse()? })
+    Answer::parse(&String::from_utf8(from.read_to_end(ANSWER).await?)?)
 }

@@ -46,7 +46,20 @@ impl Encoding {
 
     /// As the configuration has it.
     pub fn server_id_text(self, server: u8) -> String {
-        self.server_id(server).iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&self.server_id(server))
+    }
+
+    /// What aioquic's servers are told.
+    pub fn arguments(self, server: u8) -> Vec<String> {
+        let (config, _, nonce_length) = self.shape();
+        let mut words = vec![format!("--config={config}"), format!("--nonce-length={nonce_length}")];
+        words.push(format!("--server-id={}", self.server_id_text(server)));
+        words.extend(self.has_key().then(|| format!("--key={}", hexadecimal(&KEY))));
+        words
+    }
+
+    fn has_key(self) -> bool {
+        matches!(self, Self::OnePass | Self::FourPasses)
     }
 
     /// A new connection id of a server.
@@ -64,12 +77,11 @@ impl Encoding {
 
     /// Writes the key where the encoding has one.
     pub fn key_file(self, directory: &Path) -> Result<Option<PathBuf>> {
-        if matches!(self, Self::Clear | Self::Plain) {
+        if !self.has_key() {
             return Ok(None);
         }
         let path = directory.join("quic.key");
-        let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(&path, digits + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, hexadecimal(&KEY) + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
             .with_context(|| format!("cannot protect {}", path.display()))?;
         Ok(Some(path))
@@ -84,4 +96,8 @@ impl Encoding {
         let key = key_file.map(|path| format!(", key_file = {path:?}")).unwrap_or_default();
         format!("{{ config = {config}, server_id_length = {server_id}, nonce_length = {nonce}{key} }}")
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,7 @@
-//! A server that says its name, and notices packets of other servers' connections.
+//! A server by quinn that says its name, and notices packets of other servers' connections.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,57 +11,52 @@ use lb_tests::stage::real_name;
 use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, TokioRuntime};
 use quinn_proto::InvalidCid;
 
-use super::{Encoding, Tls, World, transport};
+use super::{Encoding, World, transport};
 
 /// Bytes of a question.
 const QUESTION: usize = 64;
 
-/// By connection id: the server that has made it.
-pub type Issued = Arc<Mutex<HashMap<Vec<u8>, u8>>>;
+/// Connection ids.
+type Ids = Arc<Mutex<HashSet<Vec<u8>>>>;
 
 /// It runs as long as its world.
 pub struct Server {
-    number: u8,
-    issued: Issued,
-    strays: Arc<AtomicUsize>,
+    issued: Ids,
+    unknown: Ids,
 }
 
-impl Server {
-    /// Packets that have come here, and whose connection ids are another server's.
-    pub fn strays(&self) -> usize {
-        self.strays.load(Ordering::Relaxed)
+impl super::Server for Server {
+    fn issued(&self) -> Result<HashSet<Vec<u8>>> {
+        Ok(self.issued.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Connection ids that it has made.
-    pub fn issued(&self) -> usize {
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        issued.values().filter(|server| **server == self.number).count()
+    fn unknown(&self) -> Result<HashSet<Vec<u8>>> {
+        Ok(self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
 impl World {
-    /// Starts the server of the real `number`, counted from 0.
-    pub fn serve(
+    /// See [`World::serve`].
+    pub(super) fn serve_by_quinn(
         &self,
         namespace: &Namespace,
         number: u8,
         address: SocketAddr,
         encoding: Encoding,
-        tls: &Tls,
     ) -> Result<Server> {
         let socket = namespace.run(|| Ok(UdpSocket::bind(address)?));
         let socket = socket.with_context(|| format!("cannot serve at {address}"))?;
-        let strays = Arc::new(AtomicUsize::new(0));
-        let generator = Generator { encoding, number, issued: self.issued.clone(), strays: strays.clone() };
+        let (issued, unknown) = (Ids::default(), Ids::default());
+        let generator = Generator { encoding, number, issued: issued.clone(), unknown: unknown.clone() };
         let mut endpoint = EndpointConfig::default();
         endpoint.cid_generator(move || Box::new(generator.clone()));
-        let mut config = tls.server()?;
+        let mut config = self.tls.server()?;
         config.transport_config(transport().into());
         let _inside = self.runtime.enter();
         let endpoint = Endpoint::new(endpoint, Some(config), socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.with_context(|| format!("cannot serve at {address}"))?;
         self.runtime.spawn(accept(endpoint, real_name(number)));
-        Ok(Server { number, issued: self.issued.clone(), strays })
+        Ok(Server { issued, unknown })
     }
 }
 
@@ -91,22 +85,19 @@ async fn answer(incoming: Incoming, name: String) {
 struct Generator {
     encoding: Encoding,
     number: u8,
-    issued: Issued,
-    strays: Arc<AtomicUsize>,
+    issued: Ids,
+    unknown: Ids,
 }
 
 impl ConnectionIdGenerator for Generator {
     fn generate_cid(&mut self) -> ConnectionId {
         let id = self.encoding.connection_id(self.number);
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), self.number);
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         ConnectionId::new(&id)
     }
 
     fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        if issued.get(&id[..]).is_some_and(|server| *server != self.number) {
-            self.strays.fetch_add(1, Ordering::Relaxed);
-        }
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_vec());
         // It would be answered with a reset that its client cannot tell from noise.
         Err(InvalidCid)
     }

@@ -25,6 +25,8 @@ pub enum Need {
     Packing,
     /// What a Debian of its own is made with, for packages to be installed in.
     Debian,
+    /// What Python environments are made with.
+    Python,
     /// What a virtual machine is made and run with.
     VirtualMachine,
     /// The program that dumps and loads the kernel's connections.
@@ -54,6 +56,9 @@ pub fn ensure(root: &Path, needs: &[Need]) -> Result<()> {
     }
     if needs.contains(&Need::Debian) {
         packages::ensure(&packages::DEBIAN)?;
+    }
+    if needs.contains(&Need::Python) {
+        packages::ensure(&packages::PYTHON)?;
     }
     if needs.contains(&Need::VirtualMachine) {
         packages::ensure(&packages::VIRTUAL_MACHINE)?;

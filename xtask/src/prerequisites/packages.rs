@@ -35,6 +35,8 @@ pub const PACKING: [Program; 5] =
     [("dpkg-deb", "dpkg"), ("strip", "binutils"), ("objdump", "binutils"), ("gzip", "gzip"), ("git", "git")];
 /// What makes a Debian of its own, and what looks at units of systemd.
 pub const DEBIAN: [Program; 2] = [("mmdebstrap", "mmdebstrap"), ("systemd-analyze", "systemd")];
+/// What makes environments of Python.
+pub const PYTHON: [Program; 2] = [("/usr/bin/python3", "python3"), ("ensurepip/__init__.py", "python3-venv")];
 /// What runs a virtual machine, and what its kernel and its tests are taken from packages and prepared with.
 pub const VIRTUAL_MACHINE: [Program; 6] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
@@ -50,9 +52,16 @@ pub const CONNTRACK: [Program; 1] = [("conntrack", "conntrack")];
 pub const THROUGHPUT: [Program; 2] = [("wrk", "wrk"), ("ngx_stream_module.so", "libnginx-mod-stream")];
 /// What the same bench takes into a virtual machine.
 pub const IPVS: [Program; 2] = [("ipvsadm", "ipvsadm"), ("ethtool", "ethtool")];
-/// Where programs for administration, a font and nginx's modules lie, beside PATH.
-const MORE_PLACES: [&str; 6] =
-    ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/share/fonts/truetype/dejavu", "/usr/lib/nginx/modules"];
+/// Where programs for administration, a font, nginx's modules and those of Debian 12's Python lie, beside PATH.
+const MORE_PLACES: [&str; 7] = [
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/share/fonts/truetype/dejavu",
+    "/usr/lib/nginx/modules",
+    "/usr/lib/python3.11",
+];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the packages of those programs that are missing.
