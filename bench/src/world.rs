@@ -224,7 +224,8 @@ fn add_prefix(dataplane: &mut Dataplane) -> Result<()> {
     address[..4].copy_from_slice(&first.octets());
     let key = VipPrefixKey { family: FAMILY_V4, reserved: [0; 3], address };
     let value = VipPrefixValue { vip: address, value: VipValue::default() };
-    dataplane.put_vip_prefix(bits, &key, Some(&value)).context("cannot make a VIP of a prefix")
+    let write = MapWrite::VipPrefix { bits, key, value: Some(value) };
+    dataplane.apply(&[write]).context("cannot make a VIP of a prefix")
 }
 
 /// Gives a service what it has beside its mode, where the service itself does not say so.
